@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef METADATA_ENVELOPE_H
+#define METADATA_ENVELOPE_H
+
+/*
+ * A signed document: {"signatures": [{keyid, method, sig}], "signed": {...}} (Uptane 5.2.1).
+ *
+ * The envelope owns a copy of its bytes and everything parsed from them, and is immutable. Parsing checks form only;
+ * nothing may be believed before envelope_verify() has returned 0.
+ */
+#include "base/arena.h"
+#include "metadata/json.h"
+#include "metadata/keyset.h"
+
+#define ENVELOPE_SIGNATURES_MAX 64
+
+typedef struct EnvelopeSignature {
+        const char *key_id;
+        const char *method;
+        Slice bytes;
+} EnvelopeSignature;
+
+typedef struct Envelope {
+        Arena *arena;
+        Slice bytes;       /* as received */
+        Slice signed_span; /* the value of "signed" in them */
+        json_t *json;      /* the whole document */
+        json_t *body;      /* "signed", borrowed from json */
+        EnvelopeSignature *signatures;
+        size_t n_signatures;
+} Envelope;
+
+/* ERR_MALFORMED; a key id that signs twice is ERR_BAD_SIGNATURE. bytes are bounded by the caller and copied. */
+int envelope_parse(Slice bytes, Envelope **ret, Error *error) __attribute__((nonnull, warn_unused_result));
+Envelope *envelope_free(Envelope *envelope);
+DEFINE_CLEANUP(Envelope, envelope_free)
+
+/*
+ * Enough valid signatures by distinct keys of keyset, over the received bytes of "signed" or one of its canonical
+ * re-encodings (json.h). Distinct is by key material. ERR_BAD_SIGNATURE otherwise. what names the document in errors.
+ */
+int envelope_verify(const Envelope *envelope, const Keyset *keyset, const char *what, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+
+/*
+ * Signs body (taken over, even on failure) over its canonical form and appends the whole envelope, itself canonical.
+ */
+typedef struct Signer Signer;
+int envelope_sign(json_t *body, const Signer *signer, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+
+#endif

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TRUST_REPO_H
+#define TRUST_REPO_H
+
+/*
+ * One repository as a client sees it (Uptane 5.4.4.2): Root chain, Timestamp, Snapshot, Targets.
+ *
+ * The object does no I/O and reads no clock. Ask trust_repo_next() what it needs, do that, tell it, repeat until
+ * TRUST_DONE. It holds only metadata that has been verified; bytes passed in are copied, bytes handed out are borrowed
+ * until the next call. After a failure the object can only be freed: the update cycle is over. Freshness of the Root is
+ * checked on the last Root of the chain, never on those in between.
+ *
+ *        new -> restore(root)... -> next: FETCH n+1.root.json -> feed -> next: STORE ... -> DONE
+ */
+#include "metadata/role.h"
+
+typedef struct TrustRepo TrustRepo;
+
+typedef enum TrustKind {
+        TRUST_DIRECTOR,
+        TRUST_IMAGE,
+        _TRUST_KIND_MAX,
+} TrustKind;
+
+typedef enum TrustStepKind {
+        TRUST_DONE,  /* the workflow is complete; trust_repo_targets() is valid */
+        TRUST_FETCH, /* get .role/.version, at most .max_bytes, then feed() or feed_absent() */
+        TRUST_STORE, /* persist .bytes before asking for the next step */
+        TRUST_FORGET, /* forget the stored Timestamp and Snapshot: their keys were rotated (5.4.4.3, 4) */
+} TrustStepKind;
+
+typedef struct TrustStep {
+        TrustStepKind kind;
+        Role role;
+        int64_t version;  /* Root: fetch or store under this number; others: version of .bytes, 0 when fetching */
+        size_t max_bytes; /* TRUST_FETCH: never more than this */
+        Slice bytes;      /* TRUST_STORE only */
+} TrustStep;
+
+typedef struct TrustOptions {
+        TrustKind kind;
+        int64_t now;                  /* seconds since 1970 */
+        bool without_timestamp;       /* Director only: a back-end that has neither Timestamp nor Snapshot */
+        bool offline;                 /* no fetching: verify only what is fed in, asked for in the same order */
+} TrustOptions;
+
+/* At most this many new Roots are taken in one cycle; the rest follows in the next. */
+#define TRUST_ROOTS_PER_CYCLE 64
+
+/* "director" or "image" */
+const char *trust_kind_name(TrustKind kind) __attribute__((returns_nonnull));
+
+TrustRepo *trust_repo_new(const TrustOptions *options) __attribute__((nonnull, returns_nonnull));
+TrustRepo *trust_repo_free(TrustRepo *repo);
+DEFINE_CLEANUP(TrustRepo, trust_repo_free)
+
+/*
+ * Hands in what was trusted before: Root first (it must be there), then Timestamp, Snapshot, Targets where stored.
+ * Stored files are checked for form and against the Root's signatures, not for expiry: they are only a baseline.
+ * A stored Timestamp, Snapshot or Targets file that does not verify any more is left out (return 1) so that a fresh
+ * fetch always recovers; its version still counts as baseline. A bad Root is an error.
+ */
+int trust_repo_restore(TrustRepo *repo, Role role, Slice stored, Error *error) __attribute__((nonnull, warn_unused_result));
+int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The file asked for does not exist (404). Only the next Root may be missing; anything else is ERR_NOT_FOUND. */
+int trust_repo_feed_absent(TrustRepo *repo, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* Valid after TRUST_DONE, borrowed from repo. */
+const Targets *trust_repo_targets(const TrustRepo *repo) __attribute__((nonnull, returns_nonnull));
+/* The verified document of a role, or NULL; at any time. */
+const Metadata *trust_repo_metadata(const TrustRepo *repo, Role role) __attribute__((nonnull));
+/* Whether everything is still unexpired at now: asked again right before installing (a freeze between check and install). */
+int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error) __attribute__((nonnull, warn_unused_result));
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef UPTANE_CHECK_H
+#define UPTANE_CHECK_H
+
+/*
+ * Director and Image repository together (Uptane 5.4.4.2, 10): which image, signed by both, goes to which ECU.
+ *
+ * Pure: reads verified Targets of both repositories and the list of ECUs, makes a plan or names the first thing wrong.
+ * A plan borrows from the Targets it was made from.
+ */
+#include "base/arena.h"
+#include "trust/repo.h"
+
+/* An ECU of this vehicle. */
+typedef struct Ecu {
+        const char *serial;
+        const char *hardware_id;
+        bool primary;
+        int64_t release_counter; /* of the installed image; -1: unknown */
+        const char *image;       /* name of the installed image, or NULL */
+        Hashes hashes;           /* of the installed image */
+        int64_t length;          /* of the installed image; -1: unknown */
+} Ecu;
+
+/* One image for one ECU. */
+typedef struct Assignment {
+        const Ecu *ecu;
+        const Target *director;
+        const Target *image; /* NULL where only Director Targets were looked at */
+        const char *uri;     /* the Director's, else the Image repository's, else NULL: default path */
+        bool ostree;
+        bool installed; /* the ECU already runs exactly this */
+} Assignment;
+
+typedef struct Plan {
+        Arena *arena;
+        const Assignment *assignments; /* Primary last: its reboot ends the cycle */
+        size_t n_assignments;
+        size_t n_pending; /* not installed yet */
+} Plan;
+
+void plan_done(Plan *plan) __attribute__((nonnull));
+#define cleanup_plan __attribute__((cleanup(plan_done)))
+
+/*
+ * Director Targets alone (5.4.4.6, 6-8): no delegations, every target has ECUs, each ECU at most once, all of this
+ * vehicle, with its own hardware id. ret->n_pending says whether the Image repository need be asked at all.
+ * complete: false on a Secondary, which knows only itself and ignores assignments to others.
+ */
+int uptane_check_director(const Targets *director, const Ecu *ecus, size_t n_ecus, bool complete, Plan *ret, Error *error)
+        __attribute__((nonnull(1, 5, 6), warn_unused_result));
+/*
+ * The same, and for each target a target of the same name in the Image repository's Targets with equal length, equal
+ * hashes (every shared one, at least one shared), the ECU's hardware id among its hardware ids, equal release counter
+ * where both have one, not lower than the installed one. ERR_TARGET_MISMATCH, ERR_HARDWARE_ID, ERR_ROLLBACK,
+ * ERR_UNSUPPORTED where the image could only be found by following delegations.
+ */
+int uptane_check(const Targets *director, const Targets *image, const Ecu *ecus, size_t n_ecus, bool complete, Plan *ret,
+                 Error *error) __attribute__((nonnull(1, 2, 6, 7), warn_unused_result));
+
+#endif

@@ -3,7 +3,6 @@
 #include "base/time.h"
 
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #define SECONDS_MAX INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
@@ -74,6 +73,14 @@ int time_parse(const char *text, int64_t *ret_seconds, Error *error)
         return 0;
 }
 
+/* value as size digits, and the separator behind them */
+static void put_digits(char *p, int size, int64_t value, char separator)
+{
+        p[size] = separator;
+        for (int i = size - 1; i >= 0; i--, value /= 10)
+                p[i] = (char) ('0' + value % 10);
+}
+
 void time_format(int64_t seconds, char ret[static TIME_TEXT_SIZE])
 {
         int64_t z, era, doe, yoe, doy, mp, y, m, d, rest;
@@ -89,6 +96,11 @@ void time_format(int64_t seconds, char ret[static TIME_TEXT_SIZE])
         d = doy - (153 * mp + 2) / 5 + 1;
         m = mp < 10 ? mp + 3 : mp - 9;
         y = yoe + era * 400 + (m <= 2);
-        (void) snprintf(ret, TIME_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02dZ", (int) y, (int) m, (int) d,
-                        (int) (rest / 3600), (int) (rest / 60 % 60), (int) (rest % 60));
+        put_digits(ret, 4, y, '-');
+        put_digits(ret + 5, 2, m, '-');
+        put_digits(ret + 8, 2, d, 'T');
+        put_digits(ret + 11, 2, rest / 3600, ':');
+        put_digits(ret + 14, 2, rest / 60 % 60, ':');
+        put_digits(ret + 17, 2, rest % 60, 'Z');
+        ret[20] = '\0';
 }

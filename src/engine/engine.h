@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+/*
+ * The update cycle as a pure state machine: (state, event, now) -> (state', effects).
+ *
+ * The engine decides what happens next and never does it. The daemon turns what happens into events and carries out
+ * the effects in the order given; PERSIST always comes before the effect that must not be forgotten. Every effect is
+ * idempotent, so after a crash the daemon loads the last persisted engine, tells it ENGINE_STARTED, and the cycle goes
+ * on: before installing, by checking again (consent already given to the same offer still counts); while installing,
+ * by asking the ECUs what they run; behind a reboot, by looking at what booted.
+ *
+ *   unprovisioned -> idle -> checking -> [awaiting-consent] -> downloading -> ready -> [awaiting-consent] -> installing
+ *        -> [reboot-required -> reboot] -> finalizing -> reporting -> idle                     any of them <-> paused
+ *
+ * An Error beside the state says what went wrong last; it is never a state of its own. Holds no time of its own and no
+ * randomness: both come in with the event.
+ */
+#include "crypto/digest.h"
+#include "metadata/role.h"
+
+typedef enum EngineState {
+        ENGINE_UNPROVISIONED,
+        ENGINE_IDLE,
+        ENGINE_CHECKING,
+        ENGINE_AWAITING_CONSENT,
+        ENGINE_DOWNLOADING,
+        ENGINE_READY,
+        ENGINE_INSTALLING,
+        ENGINE_REBOOT_REQUIRED,
+        ENGINE_FINALIZING,
+        ENGINE_REPORTING,
+        ENGINE_PAUSED,
+        _ENGINE_STATE_MAX,
+} EngineState;
+
+/* What the user is asked for, separately. */
+typedef enum EngineStage {
+        ENGINE_STAGE_DOWNLOAD,
+        ENGINE_STAGE_INSTALL,
+        ENGINE_STAGE_REBOOT,
+        _ENGINE_STAGE_MAX,
+} EngineStage;
+
+typedef enum EngineEcuState {
+        ENGINE_ECU_PENDING,     /* assigned */
+        ENGINE_ECU_INSTALLING,
+        ENGINE_ECU_NEED_REBOOT, /* installed, runs after a reboot */
+        ENGINE_ECU_INSTALLED,
+        ENGINE_ECU_FAILED,
+        _ENGINE_ECU_STATE_MAX,
+} EngineEcuState;
+
+#define ENGINE_ID_MAX 256
+#define ENGINE_ECUS_MAX TARGET_ECUS_MAX
+#define ENGINE_DOWNLOAD_ATTEMPTS_MAX 5
+
+/* One image for one ECU, as verified. All strings are owned. */
+typedef struct EngineEcu {
+        char serial[ECU_SERIAL_MAX + 1];
+        char hardware_id[HARDWARE_ID_MAX + 1];
+        char image[TARGET_NAME_MAX + 1];
+        char uri[URI_MAX + 1]; /* "": default */
+        Hashes hashes;
+        int64_t length;
+        int64_t release_counter; /* -1: none */
+        bool primary;
+        bool ostree;
+        EngineEcuState state;
+        ErrorReport result; /* with ENGINE_ECU_FAILED */
+        char description[256];
+} EngineEcu;
+
+/* What the Director wants installed, verified against both repositories. */
+typedef struct EngineUpdate {
+        char id[ENGINE_ID_MAX + 1];             /* names it to the user: the correlation id, or "targets-VERSION" */
+        char correlation_id[ENGINE_ID_MAX + 1]; /* "": the Director gave none */
+        uint8_t fingerprint[SHA256_SIZE];       /* of all that makes it this update and no other; engine_update_seal() */
+        EngineEcu *ecus;
+        size_t n_ecus;
+        int64_t offered_at;
+} EngineUpdate;
+
+void engine_update_done(EngineUpdate *update) __attribute__((nonnull));
+/* Computes the fingerprint after everything else was filled in. */
+void engine_update_seal(EngineUpdate *update) __attribute__((nonnull));
+
+typedef struct EnginePolicy {
+        bool ask[_ENGINE_STAGE_MAX]; /* false: auto */
+        int64_t interval;            /* seconds between polls */
+        int jitter;                  /* percent of every pause, 0..50, taken off or added */
+} EnginePolicy;
+
+typedef struct Engine {
+        EnginePolicy policy; /* not persisted */
+        EngineState state;
+        EngineState paused_from; /* with ENGINE_PAUSED */
+        EngineStage stage;       /* with ENGINE_AWAITING_CONSENT */
+        bool has_update;
+        EngineUpdate update;
+        bool approved[_ENGINE_STAGE_MAX]; /* by the user, for this update */
+        int64_t postponed_until;          /* 0: not */
+        int download_attempts;            /* of this update */
+        unsigned failures;                /* in a row, for back-off */
+        bool has_refused;                 /* an update that failed for good or was declined: never tried again by itself */
+        uint8_t refused[SHA256_SIZE];     /* its fingerprint */
+        Error last_error;
+        int64_t last_error_time;
+        ErrorAttack attack; /* to be told to the Director with the next manifest */
+        int64_t last_check; /* end of the last complete check; 0: never */
+        int64_t next_check; /* 0: none planned */
+} Engine;
+
+typedef enum EngineEventKind {
+        ENGINE_STARTED,         /* .booted, .provisioned, .rebooted */
+        ENGINE_REGISTERED,
+        ENGINE_REGISTER_FAILED, /* .error */
+        ENGINE_TIMER,
+        ENGINE_CHECKED,         /* .update (n_ecus 0: nothing pending) taken over; .manifest_sent; .error if the manifest was refused */
+        ENGINE_CHECK_FAILED,    /* .error */
+        ENGINE_DOWNLOADED,
+        ENGINE_DOWNLOAD_FAILED, /* .error */
+        ENGINE_ECU_DONE,        /* .index, .need_reboot */
+        ENGINE_ECU_FAILED_,     /* .index, .error */
+        ENGINE_FINALIZED,
+        ENGINE_REPORTED,
+        ENGINE_REPORT_FAILED,   /* .error */
+        ENGINE_REBOOT_FAILED,   /* .error */
+        /* the user's verbs; ask engine_check() first */
+        ENGINE_CHECK,
+        ENGINE_APPROVE,         /* .id, .stage */
+        ENGINE_DECLINE,         /* .id, .text: reason */
+        ENGINE_POSTPONE,        /* .id, .until */
+        ENGINE_CANCEL,
+        ENGINE_PAUSE,
+        ENGINE_RESUME,
+        ENGINE_REBOOT,
+        _ENGINE_EVENT_MAX,
+} EngineEventKind;
+
+typedef struct EngineEvent {
+        EngineEventKind kind;
+        uint32_t entropy; /* spreads pauses over a fleet */
+        const char *booted; /* OSTree commit that runs, "" if unknown */
+        bool provisioned;
+        bool rebooted; /* since the engine was persisted */
+        EngineUpdate *update;
+        bool manifest_sent;
+        Error error;
+        size_t index;
+        bool need_reboot;
+        const char *id;
+        EngineStage stage;
+        const char *text;
+        int64_t until;
+} EngineEvent;
+
+typedef enum EngineEffectKind {
+        ENGINE_DO_PERSIST,  /* store engine_save() before anything after it */
+        ENGINE_DO_STOP,     /* give up the running job, if any */
+        ENGINE_DO_REGISTER,
+        ENGINE_DO_CHECK,    /* send the manifest, verify both repositories */
+        ENGINE_DO_DOWNLOAD, /* get every image of .update */
+        ENGINE_DO_INSTALL,  /* .index, after looking whether the metadata is still fresh */
+        ENGINE_DO_FINALIZE, /* write down what is installed now */
+        ENGINE_DO_REPORT,   /* send the manifest with the installation report */
+        ENGINE_DO_OFFER,    /* tell the user: .stage is waiting for consent */
+        ENGINE_DO_REBOOT,
+        ENGINE_DO_TIMER,    /* ENGINE_TIMER after .seconds; replaces an earlier one */
+        ENGINE_DO_FINISHED, /* the update is over: .result, .text; still in engine->update until the step is done */
+} EngineEffectKind;
+
+typedef struct EngineEffect {
+        EngineEffectKind kind;
+        int64_t seconds;
+        size_t index;
+        EngineStage stage;
+        ErrorReport result;
+        char text[256];
+} EngineEffect;
+
+#define ENGINE_EFFECTS_MAX 8
+typedef struct EngineEffects {
+        EngineEffect list[ENGINE_EFFECTS_MAX];
+        size_t n;
+} EngineEffects;
+
+/* A fresh, unprovisioned engine. */
+void engine_init(Engine *engine, const EnginePolicy *policy) __attribute__((nonnull));
+void engine_done(Engine *engine) __attribute__((nonnull));
+
+/* Total: every (state, event) pair is defined; what does not fit the state is ignored. ret is overwritten. */
+void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *ret) __attribute__((nonnull));
+/* Whether a user's verb makes sense now; ERR_WRONG_STATE, ERR_NO_SUCH_UPDATE or ERR_INVALID_ARGUMENT if not. */
+int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* What survives, as JSON (engine-state.c). */
+#define ENGINE_BYTES_MAX ((size_t) 2 * 1024 * 1024)
+void engine_save(const Engine *engine, Buffer *ret) __attribute__((nonnull));
+/* engine was just initialised. ERR_STORAGE if bytes are not what engine_save() wrote. */
+int engine_load(Engine *engine, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
+
+const char *engine_state_name(EngineState state) __attribute__((returns_nonnull));
+const char *engine_stage_name(EngineStage stage) __attribute__((returns_nonnull));
+const char *engine_ecu_state_name(EngineEcuState state) __attribute__((returns_nonnull));
+/* Returns 0, or -1 and ERR_INVALID_ARGUMENT. */
+int engine_stage_from_name(const char *name, EngineStage *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+
+#endif

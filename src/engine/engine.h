@@ -54,7 +54,7 @@ typedef enum EngineEcuState {
 
 #define ENGINE_ID_MAX 256
 #define ENGINE_ECUS_MAX TARGET_ECUS_MAX
-#define ENGINE_DOWNLOAD_ATTEMPTS_MAX 5
+#define ENGINE_ATTEMPTS_MAX 5
 
 /* One image for one ECU, as verified. All strings are owned. */
 typedef struct EngineEcu {
@@ -101,7 +101,10 @@ typedef struct Engine {
         EngineUpdate update;
         bool approved[_ENGINE_STAGE_MAX]; /* by the user, for this update */
         int64_t postponed_until;          /* 0: not */
-        int download_attempts;            /* of this update */
+        bool waiting;                     /* for consent to .stage; survives a check in between */
+        bool downloaded;                  /* not persisted: the next download finds everything there and says so */
+        bool offered[_ENGINE_STAGE_MAX];  /* not persisted: the user is told again after a restart */
+        int attempts;                     /* of this update that failed and may be repeated */
         unsigned failures;                /* in a row, for back-off */
         bool has_refused;                 /* an update that failed for good or was declined: never tried again by itself */
         uint8_t refused[SHA256_SIZE];     /* its fingerprint */
@@ -110,6 +113,7 @@ typedef struct Engine {
         ErrorAttack attack; /* to be told to the Director with the next manifest */
         int64_t last_check; /* end of the last complete check; 0: never */
         int64_t next_check; /* 0: none planned */
+        EngineUpdate finished; /* not persisted: what ENGINE_DO_FINISHED is about */
 } Engine;
 
 typedef enum EngineEventKind {
@@ -122,7 +126,7 @@ typedef enum EngineEventKind {
         ENGINE_DOWNLOADED,
         ENGINE_DOWNLOAD_FAILED, /* .error */
         ENGINE_ECU_DONE,        /* .index, .need_reboot */
-        ENGINE_ECU_FAILED_,     /* .index, .error */
+        ENGINE_ECU_REFUSED,     /* .index, .error */
         ENGINE_FINALIZED,
         ENGINE_REPORTED,
         ENGINE_REPORT_FAILED,   /* .error */
@@ -167,8 +171,8 @@ typedef enum EngineEffectKind {
         ENGINE_DO_REPORT,   /* send the manifest with the installation report */
         ENGINE_DO_OFFER,    /* tell the user: .stage is waiting for consent */
         ENGINE_DO_REBOOT,
-        ENGINE_DO_TIMER,    /* ENGINE_TIMER after .seconds; replaces an earlier one */
-        ENGINE_DO_FINISHED, /* the update is over: .result, .text; still in engine->update until the step is done */
+        ENGINE_DO_TIMER,    /* ENGINE_TIMER after .seconds, or none if negative; replaces an earlier one */
+        ENGINE_DO_FINISHED, /* engine->finished is over: .result, .text. To be made durable together with ENGINE_DO_PERSIST */
 } EngineEffectKind;
 
 typedef struct EngineEffect {

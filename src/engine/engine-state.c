@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What of the engine survives a restart, as one JSON object. It comes back from our own database, but is read as
+ * strictly as anything else: a row that does not fit is ERR_STORAGE, never a half-filled engine.
+ */
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/codec.h"
+#include "metadata/json.h"
+
+#define FORMAT 1
+
+static void set(json_t *object, const char *name, json_t *value)
+{
+        if (json_object_set_new(object, name, value) < 0)
+                abort(); /* out of memory: all strings in an engine are UTF-8 from verified documents or our own */
+}
+
+static json_t *hex_json(const uint8_t *bytes, size_t size)
+{
+        char text[2 * SHA512_SIZE + 1];
+
+        assert(size <= SHA512_SIZE);
+        hex_encode(slice(bytes, size), text);
+        return json_string(text);
+}
+
+static json_t *text_json(const char *text)
+{
+        json_t *s = json_string(text);
+
+        return s ? s : json_string("(not UTF-8)");
+}
+
+static json_t *save_ecu(const EngineEcu *ecu)
+{
+        json_t *o = json_object();
+
+        set(o, "serial", text_json(ecu->serial));
+        set(o, "hardwareId", text_json(ecu->hardware_id));
+        set(o, "image", text_json(ecu->image));
+        set(o, "uri", text_json(ecu->uri));
+        if (ecu->hashes.has_sha256)
+                set(o, "sha256", hex_json(ecu->hashes.sha256, SHA256_SIZE));
+        if (ecu->hashes.has_sha512)
+                set(o, "sha512", hex_json(ecu->hashes.sha512, SHA512_SIZE));
+        set(o, "length", json_integer(ecu->length));
+        set(o, "releaseCounter", json_integer(ecu->release_counter + 1));
+        set(o, "primary", json_integer(ecu->primary));
+        set(o, "ostree", json_integer(ecu->ostree));
+        set(o, "state", json_integer(ecu->state));
+        set(o, "result", json_integer(ecu->result));
+        set(o, "description", text_json(ecu->description));
+        return o;
+}
+
+static json_t *save_update(const EngineUpdate *update)
+{
+        json_t *o = json_object(), *ecus = json_array();
+
+        set(o, "id", text_json(update->id));
+        set(o, "correlationId", text_json(update->correlation_id));
+        set(o, "fingerprint", hex_json(update->fingerprint, SHA256_SIZE));
+        set(o, "offeredAt", json_integer(update->offered_at));
+        for (size_t i = 0; i < update->n_ecus; i++)
+                if (json_array_append_new(ecus, save_ecu(&update->ecus[i])) < 0)
+                        abort();
+        set(o, "ecus", ecus);
+        return o;
+}
+
+void engine_save(const Engine *engine, Buffer *ret)
+{
+        cleanup_json json_t *o = json_object();
+
+        set(o, "format", json_integer(FORMAT));
+        set(o, "state", json_integer(engine->state));
+        set(o, "pausedFrom", json_integer(engine->paused_from));
+        set(o, "stage", json_integer(engine->stage));
+        set(o, "waiting", json_integer(engine->waiting));
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
+                set(o, engine_stage_name((EngineStage) i), json_integer(engine->approved[i]));
+        set(o, "postponedUntil", json_integer(engine->postponed_until));
+        set(o, "attempts", json_integer(engine->attempts));
+        set(o, "failures", json_integer(engine->failures));
+        if (engine->has_refused)
+                set(o, "refused", hex_json(engine->refused, SHA256_SIZE));
+        if (engine->last_error.code != ERR_NONE) {
+                set(o, "error", json_string(error_info(engine->last_error.code)->dbus_name));
+                set(o, "errorMessage", text_json(engine->last_error.message));
+                set(o, "errorTime", json_integer(engine->last_error_time));
+        }
+        set(o, "attack", json_integer(engine->attack));
+        set(o, "lastCheck", json_integer(engine->last_check));
+        if (engine->has_update)
+                set(o, "update", save_update(&engine->update));
+        json_canonical(o, ret);
+}
+
+/* An integer member of 0..max. */
+static int get_int(const json_t *o, const char *name, int64_t max, int64_t *ret, Error *error)
+{
+        int64_t v;
+
+        if (json_get_int(o, "engine", name, &v, error) < 0)
+                return -1;
+        if (v > max)
+                return error_set(error, ERR_STORAGE, "engine.%s is %lld, at most %lld is possible", name, (long long) v, (long long) max);
+        *ret = v;
+        return 0;
+}
+
+static int get_text(const json_t *o, const char *name, char *ret, size_t size, Error *error)
+{
+        const char *text;
+
+        if (json_get_string(o, "engine", name, size - 1, &text, error) < 0)
+                return -1;
+        (void) snprintf(ret, size, "%s", text);
+        return 0;
+}
+
+/* Returns 0 and sets *ret_has to whether there was one. */
+static int get_hash(const json_t *o, const char *name, uint8_t *ret, size_t size, bool *ret_has, Error *error)
+{
+        const char *text;
+
+        *ret_has = json_has(o, name);
+        if (!*ret_has)
+                return 0;
+        if (json_get_string(o, "engine", name, 2 * size, &text, error) < 0)
+                return -1;
+        return hex_decode(text, ret, size, error);
+}
+
+static int load_ecu(const json_t *o, EngineEcu *ret, Error *error)
+{
+        int64_t counter = 0, primary = 0, ostree = 0, state = 0, result = 0;
+
+        if (get_text(o, "serial", ret->serial, sizeof ret->serial, error) < 0 ||
+            get_text(o, "hardwareId", ret->hardware_id, sizeof ret->hardware_id, error) < 0 ||
+            get_text(o, "image", ret->image, sizeof ret->image, error) < 0 ||
+            get_text(o, "uri", ret->uri, sizeof ret->uri, error) < 0 ||
+            get_text(o, "description", ret->description, sizeof ret->description, error) < 0 ||
+            get_hash(o, "sha256", ret->hashes.sha256, SHA256_SIZE, &ret->hashes.has_sha256, error) < 0 ||
+            get_hash(o, "sha512", ret->hashes.sha512, SHA512_SIZE, &ret->hashes.has_sha512, error) < 0 ||
+            get_int(o, "length", INT64_MAX, &ret->length, error) < 0 ||
+            get_int(o, "releaseCounter", INT64_MAX, &counter, error) < 0 ||
+            get_int(o, "primary", 1, &primary, error) < 0 || get_int(o, "ostree", 1, &ostree, error) < 0 ||
+            get_int(o, "state", _ENGINE_ECU_STATE_MAX - 1, &state, error) < 0 ||
+            get_int(o, "result", _REPORT_MAX - 1, &result, error) < 0)
+                return -1;
+        ret->release_counter = counter - 1;
+        ret->primary = primary;
+        ret->ostree = ostree;
+        ret->state = (EngineEcuState) state;
+        ret->result = (ErrorReport) result;
+        return 0;
+}
+
+static int load_update(const json_t *o, EngineUpdate *ret, Error *error)
+{
+        json_t *ecus;
+        bool has;
+
+        if (get_text(o, "id", ret->id, sizeof ret->id, error) < 0 ||
+            get_text(o, "correlationId", ret->correlation_id, sizeof ret->correlation_id, error) < 0 ||
+            get_hash(o, "fingerprint", ret->fingerprint, SHA256_SIZE, &has, error) < 0 ||
+            get_int(o, "offeredAt", INT64_MAX, &ret->offered_at, error) < 0 ||
+            json_get_array(o, "engine", "ecus", ENGINE_ECUS_MAX, &ecus, error) < 0)
+                return -1;
+        ret->n_ecus = json_array_size(ecus);
+        ret->ecus = xcalloc(ret->n_ecus, sizeof *ret->ecus);
+        for (size_t i = 0; i < ret->n_ecus; i++)
+                if (load_ecu(json_array_get(ecus, i), &ret->ecus[i], error) < 0)
+                        return -1;
+        return 0;
+}
+
+static int load_error(const json_t *o, Engine *engine, Error *error)
+{
+        char name[128];
+
+        if (!json_has(o, "error"))
+                return 0;
+        if (get_text(o, "error", name, sizeof name, error) < 0 ||
+            get_text(o, "errorMessage", engine->last_error.message, sizeof engine->last_error.message, error) < 0 ||
+            get_int(o, "errorTime", INT64_MAX, &engine->last_error_time, error) < 0)
+                return -1;
+        engine->last_error.code = error_code_from_dbus(name); /* ERR_NONE: a newer version's error, not known here */
+        return 0;
+}
+
+static int load_scalars(const json_t *o, Engine *engine, Error *error)
+{
+        int64_t format, state, paused_from, stage, waiting, attempts, failures, attack, approved[_ENGINE_STAGE_MAX];
+
+        if (get_int(o, "format", FORMAT, &format, error) < 0 ||
+            get_int(o, "state", _ENGINE_STATE_MAX - 1, &state, error) < 0 ||
+            get_int(o, "pausedFrom", _ENGINE_STATE_MAX - 1, &paused_from, error) < 0 ||
+            get_int(o, "stage", _ENGINE_STAGE_MAX - 1, &stage, error) < 0 ||
+            get_int(o, "waiting", 1, &waiting, error) < 0 ||
+            get_int(o, "postponedUntil", INT64_MAX, &engine->postponed_until, error) < 0 ||
+            get_int(o, "attempts", ENGINE_ATTEMPTS_MAX, &attempts, error) < 0 ||
+            get_int(o, "failures", UINT32_MAX, &failures, error) < 0 ||
+            get_int(o, "attack", _ATTACK_MAX - 1, &attack, error) < 0 ||
+            get_int(o, "lastCheck", INT64_MAX, &engine->last_check, error) < 0 ||
+            get_hash(o, "refused", engine->refused, SHA256_SIZE, &engine->has_refused, error) < 0)
+                return -1;
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++) {
+                if (get_int(o, engine_stage_name((EngineStage) i), 1, &approved[i], error) < 0)
+                        return -1;
+                engine->approved[i] = approved[i];
+        }
+        engine->state = (EngineState) state;
+        engine->paused_from = (EngineState) paused_from;
+        engine->stage = (EngineStage) stage;
+        engine->waiting = waiting;
+        engine->attempts = (int) attempts;
+        engine->failures = (unsigned) failures;
+        engine->attack = (ErrorAttack) attack;
+        return 0;
+}
+
+static int load(Engine *engine, Slice bytes, Error *error)
+{
+        cleanup_json json_t *o = NULL;
+        json_t *update;
+
+        if (json_read(bytes, &o, error) < 0 || load_scalars(o, engine, error) < 0 || load_error(o, engine, error) < 0)
+                return -1;
+        engine->has_update = json_has(o, "update");
+        if (engine->has_update && (json_get_object(o, "engine", "update", 64, &update, error) < 0 ||
+                                   load_update(update, &engine->update, error) < 0))
+                return -1;
+        return 0;
+}
+
+int engine_load(Engine *engine, Slice bytes, Error *error)
+{
+        EnginePolicy policy = engine->policy;
+        Error why = { 0 };
+
+        if (load(engine, bytes, &why) == 0)
+                return 0;
+        engine_done(engine);
+        engine_init(engine, &policy);
+        return error_set(error, ERR_STORAGE, "the stored engine state cannot be read: %.300s", why.message);
+}

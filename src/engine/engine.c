@@ -1,0 +1,809 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One function per event. enter() is the only setter of the state; proceed() is the one place that decides what an
+ * update waits for next, so that consent, postponement and restarts all come through the same door.
+ */
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/codec.h"
+
+#define BACKOFF_FIRST 30 /* seconds; doubles with every failure in a row, up to BACKOFF_INTERVALS poll intervals */
+#define BACKOFF_INTERVALS 4
+
+static const char *const state_names[] = {
+        [ENGINE_UNPROVISIONED] = "unprovisioned",
+        [ENGINE_IDLE] = "idle",
+        [ENGINE_CHECKING] = "checking",
+        [ENGINE_AWAITING_CONSENT] = "awaiting-consent",
+        [ENGINE_DOWNLOADING] = "downloading",
+        [ENGINE_READY] = "ready",
+        [ENGINE_INSTALLING] = "installing",
+        [ENGINE_REBOOT_REQUIRED] = "reboot-required",
+        [ENGINE_FINALIZING] = "finalizing",
+        [ENGINE_REPORTING] = "reporting",
+        [ENGINE_PAUSED] = "paused",
+};
+static_assert(ELEMENTSOF(state_names) == _ENGINE_STATE_MAX, "a state without a name");
+
+static const char *const stage_names[] = {
+        [ENGINE_STAGE_DOWNLOAD] = "download",
+        [ENGINE_STAGE_INSTALL] = "install",
+        [ENGINE_STAGE_REBOOT] = "reboot",
+};
+static_assert(ELEMENTSOF(stage_names) == _ENGINE_STAGE_MAX, "a stage without a name");
+
+static const char *const ecu_state_names[] = {
+        [ENGINE_ECU_PENDING] = "pending",
+        [ENGINE_ECU_INSTALLING] = "installing",
+        [ENGINE_ECU_NEED_REBOOT] = "reboot-required",
+        [ENGINE_ECU_INSTALLED] = "installed",
+        [ENGINE_ECU_FAILED] = "failed",
+};
+static_assert(ELEMENTSOF(ecu_state_names) == _ENGINE_ECU_STATE_MAX, "an ECU state without a name");
+
+const char *engine_state_name(EngineState state)
+{
+        assert(state < _ENGINE_STATE_MAX);
+        return state_names[state];
+}
+
+const char *engine_stage_name(EngineStage stage)
+{
+        assert(stage < _ENGINE_STAGE_MAX);
+        return stage_names[stage];
+}
+
+const char *engine_ecu_state_name(EngineEcuState state)
+{
+        assert(state < _ENGINE_ECU_STATE_MAX);
+        return ecu_state_names[state];
+}
+
+int engine_stage_from_name(const char *name, EngineStage *ret, Error *error)
+{
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
+                if (strcmp(stage_names[i], name) == 0) {
+                        *ret = (EngineStage) i;
+                        return 0;
+                }
+        return error_set(error, ERR_INVALID_ARGUMENT, "'%.40s' is no stage; it is download, install or reboot", name);
+}
+
+void engine_update_done(EngineUpdate *update)
+{
+        free(update->ecus);
+        *update = (EngineUpdate) { 0 };
+}
+
+static void put_field(Buffer *b, const void *data, size_t size)
+{
+        uint64_t n = size;
+
+        buffer_put(b, &n, sizeof n); /* lengths in front: no two lists of fields look alike */
+        buffer_put(b, data, size);
+}
+
+void engine_update_seal(EngineUpdate *update)
+{
+        cleanup_buffer Buffer b = { 0 };
+
+        put_field(&b, update->correlation_id, strlen(update->correlation_id));
+        for (size_t i = 0; i < update->n_ecus; i++) {
+                const EngineEcu *ecu = &update->ecus[i];
+
+                put_field(&b, ecu->serial, strlen(ecu->serial));
+                put_field(&b, ecu->image, strlen(ecu->image));
+                put_field(&b, ecu->hashes.sha256, ecu->hashes.has_sha256 ? SHA256_SIZE : 0);
+                put_field(&b, ecu->hashes.sha512, ecu->hashes.has_sha512 ? SHA512_SIZE : 0);
+                put_field(&b, &ecu->length, sizeof ecu->length);
+        }
+        digest_sha256(buffer_slice(&b), update->fingerprint);
+}
+
+void engine_init(Engine *engine, const EnginePolicy *policy)
+{
+        *engine = (Engine) { .policy = *policy, .state = ENGINE_UNPROVISIONED };
+}
+
+void engine_done(Engine *engine)
+{
+        engine_update_done(&engine->update);
+        engine_update_done(&engine->finished);
+}
+
+/* ---- effects ---- */
+
+static EngineEffect *emit(EngineEffects *effects, EngineEffectKind kind)
+{
+        EngineEffect *e;
+
+        assert(effects->n < ENGINE_EFFECTS_MAX);
+        e = &effects->list[effects->n++];
+        *e = (EngineEffect) { .kind = kind };
+        return e;
+}
+
+/* Stores the engine as it is after this step, before any other effect of it. */
+static void persist(EngineEffects *effects)
+{
+        if (effects->n && effects->list[0].kind == ENGINE_DO_PERSIST)
+                return;
+        assert(effects->n < ENGINE_EFFECTS_MAX);
+        memmove(effects->list + 1, effects->list, effects->n++ * sizeof *effects->list);
+        effects->list[0] = (EngineEffect) { .kind = ENGINE_DO_PERSIST };
+}
+
+static void enter(Engine *engine, EngineState state)
+{
+        engine->state = state;
+}
+
+static void arm(Engine *engine, int64_t seconds, uint32_t entropy, int64_t now, EngineEffects *effects)
+{
+        int64_t spread = seconds * engine->policy.jitter / 100;
+
+        if (spread > 0)
+                seconds += (int64_t) (entropy % (uint64_t) (2 * spread + 1)) - spread;
+        engine->next_check = now + seconds;
+        emit(effects, ENGINE_DO_TIMER)->seconds = seconds;
+}
+
+static void arm_interval(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        arm(engine, engine->policy.interval, event->entropy, now, effects);
+}
+
+static void arm_backoff(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        int64_t pause = BACKOFF_FIRST, most = engine->policy.interval * BACKOFF_INTERVALS;
+
+        if (pause > engine->policy.interval)
+                pause = engine->policy.interval;
+        for (unsigned i = 1; i < engine->failures && pause < most; i++)
+                pause *= 2;
+        arm(engine, pause < most ? pause : most, event->entropy, now, effects);
+}
+
+/* Tries again after an error: soon and ever later, or at the next regular poll. */
+static void arm_after(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (error_info(event->error.code)->retry == RETRY_BACKOFF) {
+                engine->failures++;
+                arm_backoff(engine, event, now, effects);
+        } else
+                arm_interval(engine, event, now, effects);
+}
+
+static void disarm(Engine *engine, EngineEffects *effects)
+{
+        engine->next_check = 0;
+        emit(effects, ENGINE_DO_TIMER)->seconds = -1;
+}
+
+static void note_error(Engine *engine, const Error *error, int64_t now)
+{
+        ErrorAttack attack = error_info(error->code)->attack;
+
+        engine->last_error = *error;
+        engine->last_error_time = now;
+        if (attack != ATTACK_NONE)
+                engine->attack = attack;
+}
+
+/* ---- the update ---- */
+
+static size_t count_pending(const EngineUpdate *update)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < update->n_ecus; i++)
+                n += update->ecus[i].state != ENGINE_ECU_INSTALLED;
+        return n;
+}
+
+static void drop_update(Engine *engine)
+{
+        engine_update_done(&engine->update);
+        engine->has_update = false;
+        engine->waiting = false;
+        engine->downloaded = false;
+        engine->postponed_until = 0;
+        engine->attempts = 0;
+        memset(engine->approved, 0, sizeof engine->approved);
+        memset(engine->offered, 0, sizeof engine->offered);
+}
+
+static void take_update(Engine *engine, EngineUpdate *update, int64_t now)
+{
+        drop_update(engine);
+        engine->update = *update;
+        *update = (EngineUpdate) { 0 };
+        engine->update.offered_at = now;
+        engine->has_update = true;
+}
+
+static void offer(Engine *engine, EngineStage stage, EngineEffects *effects)
+{
+        if (engine->offered[stage])
+                return;
+        engine->offered[stage] = true;
+        emit(effects, ENGINE_DO_OFFER)->stage = stage;
+}
+
+static bool needs_consent(const Engine *engine, EngineStage stage)
+{
+        return engine->policy.ask[stage] && !engine->approved[stage];
+}
+
+static void start_check(Engine *engine, EngineEffects *effects)
+{
+        enter(engine, ENGINE_CHECKING);
+        emit(effects, ENGINE_DO_CHECK);
+}
+
+static void await_consent(Engine *engine, EngineStage stage, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        engine->stage = stage;
+        engine->waiting = true;
+        enter(engine, ENGINE_AWAITING_CONSENT);
+        persist(effects);
+        offer(engine, stage, effects);
+        arm_interval(engine, event, now, effects); /* the Director may withdraw the offer meanwhile */
+}
+
+static void request_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->postponed_until > now)
+                arm(engine, engine->postponed_until - now, 0, now, effects);
+        else if (needs_consent(engine, ENGINE_STAGE_REBOOT))
+                offer(engine, ENGINE_STAGE_REBOOT, effects);
+        else
+                emit(effects, ENGINE_DO_REBOOT);
+        (void) event;
+}
+
+static void finalize(Engine *engine, EngineEffects *effects)
+{
+        enter(engine, ENGINE_FINALIZING);
+        persist(effects);
+        emit(effects, ENGINE_DO_FINALIZE);
+}
+
+/* The next ECU, or what follows when all have their image. */
+static void install_next(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        bool need_reboot = false;
+
+        for (size_t i = 0; i < engine->update.n_ecus; i++) {
+                EngineEcu *ecu = &engine->update.ecus[i];
+
+                need_reboot |= ecu->state == ENGINE_ECU_NEED_REBOOT;
+                if (ecu->state != ENGINE_ECU_PENDING)
+                        continue;
+                ecu->state = ENGINE_ECU_INSTALLING;
+                enter(engine, ENGINE_INSTALLING);
+                persist(effects);
+                emit(effects, ENGINE_DO_INSTALL)->index = i;
+                return;
+        }
+        if (!need_reboot) {
+                finalize(engine, effects);
+                return;
+        }
+        enter(engine, ENGINE_REBOOT_REQUIRED);
+        persist(effects);
+        request_reboot(engine, event, now, effects);
+}
+
+/* What the update waits for next. */
+static void proceed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        EngineStage stage = engine->downloaded ? ENGINE_STAGE_INSTALL : ENGINE_STAGE_DOWNLOAD;
+
+        if (engine->postponed_until > now) {
+                enter(engine, engine->waiting ? ENGINE_AWAITING_CONSENT : ENGINE_READY);
+                persist(effects);
+                arm(engine, engine->postponed_until - now, 0, now, effects);
+        } else if (needs_consent(engine, stage)) {
+                await_consent(engine, stage, event, now, effects);
+        } else if (!engine->downloaded) {
+                engine->waiting = false;
+                enter(engine, ENGINE_DOWNLOADING);
+                persist(effects);
+                emit(effects, ENGINE_DO_DOWNLOAD);
+        } else {
+                engine->waiting = false;
+                install_next(engine, event, now, effects);
+        }
+}
+
+/* Every ECU that has not got its image fails with error; the update is over for good. */
+static void give_up(Engine *engine, const Error *error, EngineEffects *effects)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++) {
+                EngineEcu *ecu = &engine->update.ecus[i];
+
+                if (ecu->state == ENGINE_ECU_INSTALLED || ecu->state == ENGINE_ECU_FAILED)
+                        continue;
+                ecu->state = ENGINE_ECU_FAILED;
+                ecu->result = error_info(error->code)->report;
+                (void) snprintf(ecu->description, sizeof ecu->description, "%.255s", error->message);
+        }
+        engine->has_refused = true;
+        memcpy(engine->refused, engine->update.fingerprint, sizeof engine->refused);
+        finalize(engine, effects);
+}
+
+/* Back to waiting; what was interrupted will be started again. */
+static void retreat(Engine *engine, EngineEffects *effects)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING)
+                        engine->update.ecus[i].state = ENGINE_ECU_PENDING;
+        enter(engine, engine->has_update && engine->waiting ? ENGINE_AWAITING_CONSENT : ENGINE_IDLE);
+        persist(effects);
+}
+
+/* An update that could not be downloaded or installed: again later, or never. */
+static void update_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        ErrorRetry retry = error_info(event->error.code)->retry;
+        /* A bad network may last for days; everything else is given up after some attempts. */
+        bool transport = retry == RETRY_BACKOFF && engine->state == ENGINE_DOWNLOADING;
+
+        note_error(engine, &event->error, now);
+        if (retry == RETRY_NEVER || (!transport && ++engine->attempts >= ENGINE_ATTEMPTS_MAX)) {
+                give_up(engine, &event->error, effects);
+                return;
+        }
+        engine->downloaded = false;
+        retreat(engine, effects);
+        arm_after(engine, event, now, effects);
+}
+
+static void finish(Engine *engine, EngineEffects *effects)
+{
+        EngineEffect *e = emit(effects, ENGINE_DO_FINISHED);
+
+        engine_update_done(&engine->finished);
+        engine->finished = engine->update;
+        engine->update = (EngineUpdate) { 0 };
+        drop_update(engine);
+        for (size_t i = 0; i < engine->finished.n_ecus && e->result == REPORT_OK; i++)
+                if (engine->finished.ecus[i].state == ENGINE_ECU_FAILED) {
+                        e->result = engine->finished.ecus[i].result;
+                        (void) snprintf(e->text, sizeof e->text, "%s", engine->finished.ecus[i].description);
+                }
+        enter(engine, ENGINE_IDLE);
+        persist(effects);
+}
+
+/* ---- events ---- */
+
+static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++) {
+                EngineEcu *ecu = &engine->update.ecus[i];
+                Error error = { 0 }, ignored = { 0 };
+                uint8_t booted[SHA256_SIZE];
+
+                if (ecu->state != ENGINE_ECU_NEED_REBOOT)
+                        continue;
+                if (hex_decode(event->booted ? event->booted : "", booted, sizeof booted, &ignored) == 0 &&
+                    memcmp(booted, ecu->hashes.sha256, sizeof booted) == 0) {
+                        ecu->state = ENGINE_ECU_INSTALLED;
+                } else if (event->rebooted) {
+                        (void) error_set(&error, ERR_BOOT_FALLBACK, "%s: '%s' was installed, but %s%s is running",
+                                         ecu->serial, ecu->image, event->booted && *event->booted ? "commit " : "other software",
+                                         event->booted ? event->booted : "");
+                        note_error(engine, &error, now);
+                        give_up(engine, &error, effects);
+                        return;
+                } else {
+                        request_reboot(engine, event, now, effects);
+                        return;
+                }
+        }
+        finalize(engine, effects);
+}
+
+static void on_started(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (!event->provisioned)
+                enter(engine, ENGINE_UNPROVISIONED);
+        switch (engine->state) {
+        case ENGINE_UNPROVISIONED:
+                if (event->provisioned)
+                        start_check(engine, effects);
+                else
+                        emit(effects, ENGINE_DO_REGISTER);
+                break;
+        case ENGINE_IDLE:
+        case ENGINE_CHECKING:
+        case ENGINE_AWAITING_CONSENT:
+        case ENGINE_DOWNLOADING:
+        case ENGINE_READY:
+                start_check(engine, effects);
+                break;
+        case ENGINE_INSTALLING:
+                for (size_t i = 0; i < engine->update.n_ecus; i++)
+                        if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING)
+                                engine->update.ecus[i].state = ENGINE_ECU_PENDING;
+                install_next(engine, event, now, effects);
+                break;
+        case ENGINE_REBOOT_REQUIRED:
+                after_reboot(engine, event, now, effects);
+                break;
+        case ENGINE_FINALIZING:
+                emit(effects, ENGINE_DO_FINALIZE);
+                break;
+        case ENGINE_REPORTING:
+                emit(effects, ENGINE_DO_REPORT);
+                break;
+        case ENGINE_PAUSED:
+        case _ENGINE_STATE_MAX:
+                break;
+        }
+}
+
+static void on_timer(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        engine->next_check = 0;
+        if (engine->state == ENGINE_UNPROVISIONED)
+                emit(effects, ENGINE_DO_REGISTER);
+        else if (engine->state == ENGINE_REBOOT_REQUIRED)
+                request_reboot(engine, event, now, effects);
+        else if (engine->state == ENGINE_IDLE || engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY)
+                start_check(engine, effects);
+}
+
+static void on_checked(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        EngineUpdate none = { 0 }, *update = event->update ? event->update : &none;
+        bool had_trouble = engine->last_error.code != ERR_NONE || engine->attack != ATTACK_NONE;
+        bool refused = engine->has_refused && update->n_ecus &&
+                       memcmp(engine->refused, update->fingerprint, sizeof engine->refused) == 0;
+
+        if (engine->state != ENGINE_CHECKING)
+                return;
+        engine->last_check = now;
+        engine->failures = 0;
+        if (event->manifest_sent)
+                engine->attack = ATTACK_NONE;
+        if (event->error.code != ERR_NONE)
+                note_error(engine, &event->error, now);
+        else if (!refused)
+                error_clear(&engine->last_error);
+        if (refused || count_pending(update) == 0) {
+                if (engine->has_update || had_trouble || event->error.code != ERR_NONE)
+                        persist(effects);
+                drop_update(engine); /* withdrawn: the consent given for it is void */
+                enter(engine, ENGINE_IDLE);
+                arm_interval(engine, event, now, effects);
+                return;
+        }
+        if (!engine->has_update || memcmp(engine->update.fingerprint, update->fingerprint, SHA256_SIZE) != 0)
+                take_update(engine, update, now);
+        offer(engine, ENGINE_STAGE_DOWNLOAD, effects);
+        proceed(engine, event, now, effects);
+}
+
+static void on_check_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->state != ENGINE_CHECKING)
+                return;
+        note_error(engine, &event->error, now);
+        retreat(engine, effects);
+        arm_after(engine, event, now, effects);
+}
+
+static void on_register_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->state != ENGINE_UNPROVISIONED)
+                return;
+        note_error(engine, &event->error, now);
+        arm_after(engine, event, now, effects);
+}
+
+static void on_registered(Engine *engine, EngineEffects *effects)
+{
+        if (engine->state != ENGINE_UNPROVISIONED)
+                return;
+        error_clear(&engine->last_error);
+        engine->failures = 0;
+        start_check(engine, effects);
+        persist(effects);
+}
+
+static void on_ecu_done(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        EngineEcu *ecu;
+
+        if (engine->state != ENGINE_INSTALLING || event->index >= engine->update.n_ecus)
+                return;
+        ecu = &engine->update.ecus[event->index];
+        if (ecu->state != ENGINE_ECU_INSTALLING)
+                return;
+        ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
+        install_next(engine, event, now, effects);
+}
+
+static void on_ecu_refused(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->state == ENGINE_INSTALLING && event->index < engine->update.n_ecus &&
+            engine->update.ecus[event->index].state == ENGINE_ECU_INSTALLING)
+                update_failed(engine, event, now, effects);
+}
+
+static void on_reported(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->state != ENGINE_REPORTING)
+                return;
+        finish(engine, effects);
+        if (event->kind == ENGINE_REPORT_FAILED) {
+                note_error(engine, &event->error, now); /* the report itself waits in the store and goes with the next manifest */
+                arm_after(engine, event, now, effects);
+        } else {
+                engine->attack = ATTACK_NONE;
+                engine->failures = 0;
+                arm_interval(engine, event, now, effects);
+        }
+}
+
+static void on_reboot_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->state != ENGINE_REBOOT_REQUIRED)
+                return;
+        note_error(engine, &event->error, now);
+        engine->failures++;
+        arm_backoff(engine, event, now, effects);
+}
+
+/* ---- the user's verbs; engine_check() has let them pass ---- */
+
+static void on_approve(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        engine->approved[event->stage] = true;
+        engine->postponed_until = 0;
+        persist(effects);
+        if (engine->state == ENGINE_REBOOT_REQUIRED)
+                request_reboot(engine, event, now, effects);
+        else if ((engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY) && engine->downloaded)
+                proceed(engine, event, now, effects);
+        else if (engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_IDLE)
+                start_check(engine, effects); /* the offer may be old: look whether it still stands */
+}
+
+static void on_decline(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        Error error = { 0 };
+
+        (void) error_set(&error, ERR_DECLINED, "declined by the user%s%.200s", event->text && *event->text ? ": " : "",
+                         event->text ? event->text : "");
+        emit(effects, ENGINE_DO_STOP);
+        note_error(engine, &error, now);
+        give_up(engine, &error, effects);
+}
+
+static void on_postpone(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        engine->postponed_until = event->until;
+        persist(effects);
+        if (engine->state == ENGINE_DOWNLOADING || engine->state == ENGINE_CHECKING)
+                return; /* takes effect when that is done */
+        arm(engine, event->until - now, 0, now, effects);
+}
+
+static void on_cancel(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        Error error = { 0 };
+
+        (void) error_set(&error, ERR_CANCELLED, "cancelled by the user while %s", engine_state_name(engine->state));
+        emit(effects, ENGINE_DO_STOP);
+        note_error(engine, &error, now);
+        drop_update(engine);
+        enter(engine, ENGINE_IDLE);
+        persist(effects);
+        arm_interval(engine, event, now, effects);
+}
+
+static void on_pause(Engine *engine, EngineEffects *effects)
+{
+        engine->paused_from = engine->state;
+        emit(effects, ENGINE_DO_STOP);
+        enter(engine, ENGINE_PAUSED);
+        persist(effects);
+        disarm(engine, effects);
+}
+
+static void on_resume(Engine *engine, EngineEffects *effects)
+{
+        if (engine->paused_from == ENGINE_UNPROVISIONED) {
+                enter(engine, ENGINE_UNPROVISIONED);
+                emit(effects, ENGINE_DO_REGISTER);
+        } else
+                start_check(engine, effects);
+        persist(effects);
+}
+
+static void on_check(Engine *engine, EngineEffects *effects)
+{
+        if (engine->state == ENGINE_UNPROVISIONED)
+                emit(effects, ENGINE_DO_REGISTER);
+        else if (engine->state != ENGINE_CHECKING)
+                start_check(engine, effects);
+}
+
+static void on_reboot(Engine *engine, EngineEffects *effects)
+{
+        engine->approved[ENGINE_STAGE_REBOOT] = true;
+        engine->postponed_until = 0;
+        persist(effects);
+        emit(effects, ENGINE_DO_REBOOT);
+}
+
+static bool busy_installing(EngineState state)
+{
+        return state == ENGINE_INSTALLING || state == ENGINE_REBOOT_REQUIRED || state == ENGINE_FINALIZING ||
+               state == ENGINE_REPORTING;
+}
+
+static int check_update(const Engine *engine, const EngineEvent *event, Error *error)
+{
+        if (!engine->has_update || !event->id || strcmp(engine->update.id, event->id) != 0)
+                return error_set(error, ERR_NO_SUCH_UPDATE, "no update '%.100s' is waiting", event->id ? event->id : "");
+        return 0;
+}
+
+int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Error *error)
+{
+        EngineState s = engine->state;
+        bool ok = true;
+
+        switch (event->kind) {
+        case ENGINE_CHECK:
+                ok = s != ENGINE_PAUSED && s != ENGINE_DOWNLOADING && !busy_installing(s);
+                break;
+        case ENGINE_APPROVE:
+                if (check_update(engine, event, error) < 0)
+                        return -1;
+                ok = s != ENGINE_PAUSED && s != ENGINE_FINALIZING && s != ENGINE_REPORTING && event->stage < _ENGINE_STAGE_MAX;
+                break;
+        case ENGINE_DECLINE:
+                if (check_update(engine, event, error) < 0)
+                        return -1;
+                ok = s != ENGINE_PAUSED && !busy_installing(s);
+                break;
+        case ENGINE_POSTPONE:
+                if (check_update(engine, event, error) < 0)
+                        return -1;
+                if (event->until <= now || event->until > now + INT64_C(366) * 86400)
+                        return error_set(error, ERR_INVALID_ARGUMENT, "an update can be postponed to a time within the next year");
+                ok = s != ENGINE_PAUSED && s != ENGINE_INSTALLING && s != ENGINE_FINALIZING && s != ENGINE_REPORTING;
+                break;
+        case ENGINE_CANCEL:
+                ok = s == ENGINE_CHECKING || s == ENGINE_DOWNLOADING || s == ENGINE_READY || s == ENGINE_AWAITING_CONSENT;
+                break;
+        case ENGINE_PAUSE:
+                ok = s != ENGINE_PAUSED && !busy_installing(s);
+                break;
+        case ENGINE_RESUME:
+                ok = s == ENGINE_PAUSED;
+                break;
+        case ENGINE_REBOOT:
+                ok = s == ENGINE_REBOOT_REQUIRED;
+                break;
+        case ENGINE_STARTED:
+        case ENGINE_REGISTERED:
+        case ENGINE_REGISTER_FAILED:
+        case ENGINE_TIMER:
+        case ENGINE_CHECKED:
+        case ENGINE_CHECK_FAILED:
+        case ENGINE_DOWNLOADED:
+        case ENGINE_DOWNLOAD_FAILED:
+        case ENGINE_ECU_DONE:
+        case ENGINE_ECU_REFUSED:
+        case ENGINE_FINALIZED:
+        case ENGINE_REPORTED:
+        case ENGINE_REPORT_FAILED:
+        case ENGINE_REBOOT_FAILED:
+        case _ENGINE_EVENT_MAX:
+                break;
+        }
+        return ok ? 0 : error_set(error, ERR_WRONG_STATE, "not possible while %s", engine_state_name(s));
+}
+
+static void on_verb(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *ret)
+{
+        Error error = { 0 };
+
+        if (engine_check(engine, event, now, &error) < 0)
+                return;
+        if (event->kind == ENGINE_CHECK)
+                on_check(engine, ret);
+        else if (event->kind == ENGINE_APPROVE)
+                on_approve(engine, event, now, ret);
+        else if (event->kind == ENGINE_DECLINE)
+                on_decline(engine, event, now, ret);
+        else if (event->kind == ENGINE_POSTPONE)
+                on_postpone(engine, event, now, ret);
+        else if (event->kind == ENGINE_CANCEL)
+                on_cancel(engine, event, now, ret);
+        else if (event->kind == ENGINE_PAUSE)
+                on_pause(engine, ret);
+        else if (event->kind == ENGINE_RESUME)
+                on_resume(engine, ret);
+        else if (event->kind == ENGINE_REBOOT)
+                on_reboot(engine, ret);
+}
+
+void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *ret)
+{
+        ret->n = 0;
+        switch (event->kind) {
+        case ENGINE_STARTED:
+                on_started(engine, event, now, ret);
+                break;
+        case ENGINE_REGISTERED:
+                on_registered(engine, ret);
+                break;
+        case ENGINE_REGISTER_FAILED:
+                on_register_failed(engine, event, now, ret);
+                break;
+        case ENGINE_TIMER:
+                on_timer(engine, event, now, ret);
+                break;
+        case ENGINE_CHECKED:
+                on_checked(engine, event, now, ret);
+                break;
+        case ENGINE_CHECK_FAILED:
+                on_check_failed(engine, event, now, ret);
+                break;
+        case ENGINE_DOWNLOADED:
+                if (engine->state == ENGINE_DOWNLOADING) {
+                        engine->downloaded = true;
+                        enter(engine, ENGINE_READY);
+                        proceed(engine, event, now, ret);
+                }
+                break;
+        case ENGINE_DOWNLOAD_FAILED:
+                if (engine->state == ENGINE_DOWNLOADING)
+                        update_failed(engine, event, now, ret);
+                break;
+        case ENGINE_ECU_DONE:
+                on_ecu_done(engine, event, now, ret);
+                break;
+        case ENGINE_ECU_REFUSED:
+                on_ecu_refused(engine, event, now, ret);
+                break;
+        case ENGINE_FINALIZED:
+                if (engine->state == ENGINE_FINALIZING) {
+                        enter(engine, ENGINE_REPORTING);
+                        persist(ret);
+                        emit(ret, ENGINE_DO_REPORT);
+                }
+                break;
+        case ENGINE_REPORTED:
+        case ENGINE_REPORT_FAILED:
+                on_reported(engine, event, now, ret);
+                break;
+        case ENGINE_REBOOT_FAILED:
+                on_reboot_failed(engine, event, now, ret);
+                break;
+        case ENGINE_CHECK:
+        case ENGINE_APPROVE:
+        case ENGINE_DECLINE:
+        case ENGINE_POSTPONE:
+        case ENGINE_CANCEL:
+        case ENGINE_PAUSE:
+        case ENGINE_RESUME:
+        case ENGINE_REBOOT:
+                on_verb(engine, event, now, ret);
+                break;
+        case _ENGINE_EVENT_MAX:
+                break;
+        }
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of a cycle that talks to the back-end: reports of the Secondaries -> vehicle manifest -> Director ->
+ * (only if it has something for this vehicle) Image repository -> what to install. All over one connection.
+ *
+ * A back-end that refuses the manifest does not stop the check: a vehicle that cannot report can still be repaired.
+ */
+#include <stdio.h>
+
+#include "uptaned/reports.h"
+#include "uptaned/verify.h"
+
+typedef struct Check {
+        Job job;
+        Manager *m;
+        bool report_only;
+        Fetch *fetch;
+        Reports *reports;
+        Buffer manifest;
+        char *manifest_url;
+        bool manifest_sent;
+        Error manifest_error;
+        Verify *director, *image;
+} Check;
+
+static void check_free(Job *job)
+{
+        Check *c = (Check *) job;
+
+        verify_free(c->director);
+        verify_free(c->image);
+        reports_free(c->reports);
+        fetch_free(c->fetch);
+        buffer_done(&c->manifest);
+        free(c->manifest_url);
+        free(c);
+}
+
+static void check_failed(Check *c, const Error *error)
+{
+        manager_job_failed(c->m, c->report_only ? ENGINE_REPORT_FAILED : ENGINE_CHECK_FAILED, error);
+}
+
+static void check_done(Check *c, EngineUpdate *update)
+{
+        EngineEvent event = {
+                .kind = ENGINE_CHECKED,
+                .update = update,
+                .manifest_sent = c->manifest_sent,
+                .error = c->manifest_error,
+        };
+        Error error = { 0 };
+
+        if (manager_raise_floor(c->m, &error) < 0) {
+                engine_update_done(update);
+                free(update);
+                check_failed(c, &error);
+                return;
+        }
+        manager_job_done(c->m, &event);
+}
+
+static void fill_ecu(const Assignment *a, EngineEcu *ret)
+{
+        (void) snprintf(ret->serial, sizeof ret->serial, "%s", a->ecu->serial);
+        (void) snprintf(ret->hardware_id, sizeof ret->hardware_id, "%s", a->ecu->hardware_id);
+        (void) snprintf(ret->image, sizeof ret->image, "%s", a->director->name);
+        (void) snprintf(ret->uri, sizeof ret->uri, "%s", a->uri ? a->uri : "");
+        ret->hashes = a->director->hashes;
+        ret->length = a->director->length;
+        ret->release_counter = a->image ? a->image->release_counter : a->director->release_counter;
+        ret->primary = a->ecu->primary;
+        ret->ostree = a->ostree;
+        ret->state = a->installed ? ENGINE_ECU_INSTALLED : ENGINE_ECU_PENDING;
+}
+
+static EngineUpdate *make_update(const Plan *plan, const Verify *director)
+{
+        EngineUpdate *update = xcalloc(1, sizeof *update);
+        const char *id = verify_targets(director)->correlation_id;
+
+        if (id) {
+                (void) snprintf(update->id, sizeof update->id, "%s", id);
+                (void) snprintf(update->correlation_id, sizeof update->correlation_id, "%s", id);
+        } else
+                (void) snprintf(update->id, sizeof update->id, "targets-%lld", (long long) verify_targets_version(director));
+        update->n_ecus = plan->n_assignments;
+        update->ecus = xcalloc(plan->n_assignments, sizeof *update->ecus);
+        for (size_t i = 0; i < plan->n_assignments; i++)
+                fill_ecu(&plan->assignments[i], &update->ecus[i]);
+        engine_update_seal(update);
+        return update;
+}
+
+static void on_image(void *userdata, Error *error)
+{
+        Check *c = userdata;
+        cleanup_free Ecu *ecus = vehicle_ecus(c->m);
+        cleanup_plan Plan plan = { 0 };
+
+        if (error->code != ERR_NONE || uptane_check(verify_targets(c->director), verify_targets(c->image), ecus, c->m->n_ecus,
+                                                    true, &plan, error) < 0)
+                check_failed(c, error);
+        else
+                check_done(c, make_update(&plan, c->director));
+}
+
+static void on_director(void *userdata, Error *error)
+{
+        Check *c = userdata;
+        cleanup_free Ecu *ecus = vehicle_ecus(c->m);
+        cleanup_plan Plan plan = { 0 };
+
+        if (error->code != ERR_NONE ||
+            uptane_check_director(verify_targets(c->director), ecus, c->m->n_ecus, true, &plan, error) < 0)
+                check_failed(c, error);
+        /* Uptane 5.4.4.2 (6): nothing new for this vehicle ends the check */
+        else if (plan.n_pending == 0)
+                check_done(c, NULL);
+        else {
+                manager_set_step(c->m, "verifying the Image repository", 0, 0);
+                if (verify_online(c->m, c->fetch, TRUST_IMAGE, on_image, c, &c->image, error) < 0)
+                        check_failed(c, error);
+        }
+}
+
+static void after_manifest(Check *c)
+{
+        Error error = { 0 };
+
+        if (c->report_only) {
+                if (c->manifest_error.code != ERR_NONE)
+                        check_failed(c, &c->manifest_error);
+                else
+                        manager_job_done(c->m, &(EngineEvent) { .kind = ENGINE_REPORTED });
+                return;
+        }
+        manager_set_step(c->m, "verifying the Director", 0, 0);
+        if (verify_online(c->m, c->fetch, TRUST_DIRECTOR, on_director, c, &c->director, &error) < 0)
+                check_failed(c, &error);
+}
+
+static void on_manifest_sent(void *userdata, const FetchAnswer *answer, Error *error)
+{
+        Check *c = userdata;
+
+        if (!answer) {
+                (void) error_prefix(error, "sending the vehicle manifest");
+                check_failed(c, error);
+                return;
+        }
+        if (answer->status >= 200 && answer->status < 300) {
+                c->manifest_sent = true;
+                if (store_report_clear(c->m->store, error) < 0) {
+                        check_failed(c, error);
+                        return;
+                }
+        } else
+                (void) error_set_sys(&c->manifest_error, ERR_REJECTED, (int) answer->status,
+                                     "the Director refused the vehicle manifest: status %u: %.*s", answer->status,
+                                     (int) (answer->body.size < 200 ? answer->body.size : 200),
+                                     answer->body.data ? (const char *) answer->body.data : "");
+        after_manifest(c);
+}
+
+static void on_reports(void *userdata)
+{
+        Check *c = userdata;
+        FetchRequest request = { .seconds = c->m->config.metadata_timeout, .done = on_manifest_sent, .userdata = c };
+        Error error = { 0 };
+
+        manager_set_step(c->m, "sending the vehicle manifest", 0, 0);
+        c->manifest_url = manager_url(c->m->config.director_url, "manifest");
+        request.url = c->manifest_url;
+        request.authenticate = manager_authenticates(c->m, c->manifest_url);
+        if (manifest_build(c->m, &c->manifest, &error) < 0 ||
+            fetch_open(c->m->event, c->m->config.fetch_socket, &c->fetch, &error) < 0 ||
+            fetch_send(c->fetch, &request, "PUT", "application/json", buffer_slice(&c->manifest), &error) < 0)
+                check_failed(c, &error);
+}
+
+int check_start(Manager *m, bool report_only, Error *error)
+{
+        Check *c = xcalloc(1, sizeof *c);
+
+        c->job.free = check_free;
+        c->m = m;
+        c->report_only = report_only;
+        m->job = &c->job;
+        manager_set_step(m, "asking the ECUs", 0, 0);
+        return reports_start(m, on_reports, c, &c->reports, error);
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gets every image of the update that is not installed yet, one after the other: OSTree commits into the sysroot's
+ * repository through uptane-ostree, files into the image folder through uptane-fetch. What is already there and right
+ * is not fetched again.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/codec.h"
+#include "io/file.h"
+#include "uptaned/fetch.h"
+#include "uptaned/image.h"
+
+typedef struct Download {
+        Job job;
+        Manager *m;
+        size_t index;
+        Helper *ostree;
+        Fetch *fetch;
+        int fd;
+        ImageHash *hash;
+        Hasher *hasher;
+        uint64_t size;   /* bytes in the part, all of them hashed */
+        uint64_t resumed_at;
+        bool from_start; /* a resumed transfer went wrong: no second try to resume */
+        char *url;
+} Download;
+
+static void next(Download *d);
+static void open_part(Download *d);
+
+static EngineEcu *current(Download *d)
+{
+        return &d->m->engine.update.ecus[d->index];
+}
+
+static void close_file(Download *d)
+{
+        d->hash = image_hash_free(d->hash);
+        d->hasher = hasher_free(d->hasher);
+        if (d->fd >= 0)
+                close(d->fd);
+        d->fd = -1;
+        free(d->url);
+        d->url = NULL;
+}
+
+static void download_free(Job *job)
+{
+        Download *d = (Download *) job;
+
+        close_file(d);
+        helper_free(d->ostree);
+        fetch_free(d->fetch);
+        free(d);
+}
+
+static void failed(Download *d, Error *error)
+{
+        manager_job_failed(d->m, ENGINE_DOWNLOAD_FAILED, error);
+}
+
+static void show_progress(void *userdata, uint64_t done, uint64_t total)
+{
+        Download *d = userdata;
+        VehicleEcu *ecu = vehicle_find(d->m, current(d)->serial);
+
+        manager_set_step(d->m, "downloading", done, total);
+        if (!ecu)
+                return;
+        ecu->progress_done = done;
+        ecu->progress_total = total;
+}
+
+/* ---- OSTree ---- */
+
+static void on_pulled(void *userdata, sd_bus_message *reply, Error *error)
+{
+        Download *d = userdata;
+
+        d->ostree = helper_free(d->ostree);
+        if (!reply) {
+                (void) error_prefix(error, "pulling '%.100s'", current(d)->image);
+                failed(d, error);
+                return;
+        }
+        d->index++;
+        next(d);
+}
+
+static int pull(Download *d, Error *error)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+        const EngineEcu *ecu = current(d);
+        const char *url = *ecu->uri ? ecu->uri : d->m->config.ostree_url;
+        char commit[2 * SHA256_SIZE + 1];
+        int r;
+
+        hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
+        if (helper_open(d->m->event, HELPER_OSTREE, d->m->config.ostree_socket, &d->ostree, error) < 0 ||
+            helper_message(d->ostree, "Pull", &call, error) < 0)
+                return -1;
+        helper_set_progress(d->ostree, show_progress, d);
+        r = sd_bus_message_append(call, "ssb", url, commit, manager_authenticates(d->m, url));
+        if (r < 0)
+                return error_set_errno(error, ERR_HELPER, -r, "asking uptane-ostree");
+        return helper_call(d->ostree, call, d->m->config.image_timeout, on_pulled, d, error);
+}
+
+/* ---- files ---- */
+
+static void finish_file(Download *d)
+{
+        Error error = { 0 };
+
+        if (image_verify(current(d), d->hasher, d->size, &error) < 0) {
+                image_remove(d->m, current(d), IMAGE_PART);
+                failed(d, &error);
+        } else if (image_commit(d->m, current(d), d->fd, &error) < 0) {
+                failed(d, &error);
+        } else {
+                close_file(d);
+                d->index++;
+                next(d);
+        }
+}
+
+static int take_piece(void *userdata, uint64_t offset, Slice piece, Error *error)
+{
+        Download *d = userdata;
+
+        for (size_t done = 0; done < piece.size;) {
+                ssize_t n = pwrite(d->fd, piece.data + done, piece.size - done, (off_t) (offset + done));
+
+                if (n < 0 && errno != EINTR)
+                        return error_set_errno(error, errno == ENOSPC ? ERR_NO_SPACE : ERR_STORAGE, errno, "writing an image");
+                done += n > 0 ? (size_t) n : 0;
+        }
+        hasher_update(d->hasher, piece);
+        d->size = offset + piece.size;
+        show_progress(d, d->size, (uint64_t) current(d)->length);
+        return 0;
+}
+
+/* Throws the part away and begins again, without asking for an offset. */
+static void restart(Download *d)
+{
+        close_file(d);
+        d->fetch = fetch_free(d->fetch);
+        image_remove(d->m, current(d), IMAGE_PART);
+        d->from_start = true;
+        open_part(d);
+}
+
+static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
+{
+        Download *d = userdata;
+        bool resumed = !d->from_start && d->resumed_at > 0;
+
+        if (resumed && (answer ? answer->offset != d->resumed_at : error->code == ERR_TOO_LARGE)) {
+                restart(d); /* the server does not know what a range is, or the image changed under the same name */
+                return;
+        }
+        if (answer && answer->status == 404)
+                (void) error_set(error, ERR_NOT_FOUND, "the back-end has no such image");
+        if (error->code != ERR_NONE) {
+                (void) error_prefix(error, "image '%.100s'", current(d)->image);
+                failed(d, error);
+                return;
+        }
+        finish_file(d);
+}
+
+static void fetch_rest(Download *d)
+{
+        const EngineEcu *ecu = current(d);
+        cleanup_free char *path = xasprintf("targets/%s", ecu->image);
+        FetchRequest request = {
+                .offset = d->size,
+                .max = (uint64_t) ecu->length - d->size,
+                .seconds = d->m->config.image_timeout,
+                .sink = take_piece,
+                .done = on_fetched,
+                .userdata = d,
+        };
+        Error error = { 0 };
+
+        d->resumed_at = d->size;
+        d->url = *ecu->uri ? xstrdup(ecu->uri) : manager_url(d->m->config.repository_url, path);
+        request.url = d->url;
+        request.authenticate = manager_authenticates(d->m, d->url);
+        if (image_check_space(d->m, request.max, &error) < 0 ||
+            (!d->fetch && fetch_open(d->m->event, d->m->config.fetch_socket, &d->fetch, &error) < 0) ||
+            fetch_get(d->fetch, &request, &error) < 0)
+                failed(d, &error);
+}
+
+static void on_part_hashed(void *userdata, Hasher *hasher, uint64_t size, Error *error)
+{
+        Download *d = userdata;
+
+        d->hash = image_hash_free(d->hash);
+        d->hasher = hasher;
+        d->size = size;
+        if (error->code == ERR_IMAGE_MISMATCH)
+                restart(d); /* more there than the image has */
+        else if (error->code != ERR_NONE)
+                failed(d, error);
+        else if (size == (uint64_t) current(d)->length)
+                finish_file(d);
+        else
+                fetch_rest(d);
+}
+
+static void open_part(Download *d)
+{
+        Error error = { 0 };
+
+        d->fd = image_open(d->m, current(d), IMAGE_PART, &error);
+        if (d->fd < 0 || image_hash_start(d->m, d->fd, (uint64_t) current(d)->length, on_part_hashed, d, &d->hash, &error) < 0)
+                failed(d, &error);
+}
+
+static void on_whole_hashed(void *userdata, Hasher *hasher, uint64_t size, Error *error)
+{
+        Download *d = userdata;
+
+        d->hasher = hasher;
+        if (error->code == ERR_NONE && image_verify(current(d), hasher, size, error) == 0) {
+                close_file(d);
+                d->index++;
+                next(d);
+                return;
+        }
+        close_file(d);
+        image_remove(d->m, current(d), IMAGE_WHOLE);
+        open_part(d);
+}
+
+static void start_file(Download *d)
+{
+        Error error = { 0 };
+
+        d->from_start = false;
+        d->fd = image_open(d->m, current(d), IMAGE_WHOLE, &error);
+        if (d->fd < 0 && error.code == ERR_NOT_FOUND)
+                open_part(d);
+        else if (d->fd < 0 ||
+                 image_hash_start(d->m, d->fd, (uint64_t) current(d)->length, on_whole_hashed, d, &d->hash, &error) < 0)
+                failed(d, &error);
+}
+
+static void next(Download *d)
+{
+        EngineUpdate *update = &d->m->engine.update;
+        Error error = { 0 };
+
+        while (d->index < update->n_ecus && update->ecus[d->index].state != ENGINE_ECU_PENDING)
+                d->index++;
+        if (d->index == update->n_ecus)
+                manager_job_done(d->m, &(EngineEvent) { .kind = ENGINE_DOWNLOADED });
+        else if (!update->ecus[d->index].ostree)
+                start_file(d);
+        else if (pull(d, &error) < 0)
+                failed(d, &error);
+}
+
+int download_start(Manager *m, Error *error)
+{
+        Download *d = xcalloc(1, sizeof *d);
+
+        (void) error;
+        d->job.free = download_free;
+        d->m = m;
+        d->fd = -1;
+        m->job = &d->job;
+        manager_set_step(m, "downloading", 0, 0);
+        next(d);
+        return 0;
+}

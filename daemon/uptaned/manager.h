@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef UPTANED_MANAGER_H
+#define UPTANED_MANAGER_H
+
+/*
+ * Everything the daemon holds, and the one road through it: something happens -> manager_post() -> engine_step() ->
+ * effects, carried out in order -> announced on D-Bus, in the journal and in the service status.
+ *
+ * At most one job runs at a time. A job is a chain of callbacks on the event loop; it ends by posting an event, and is
+ * freed before that event is looked at. Freeing a job closes its helpers, which cancels what they do.
+ */
+#include <systemd/sd-bus.h>
+#include <systemd/sd-event.h>
+
+#include "crypto/signer.h"
+#include "engine/engine.h"
+#include "store/store.h"
+#include "uptane/check.h"
+#include "uptaned/config.h"
+
+typedef struct Manager Manager;
+
+/* An ECU of this vehicle as the daemon knows it; [0] is the Primary. */
+typedef struct VehicleEcu {
+        char *label;   /* object path element, "primary" or the configuration's name */
+        char *driver;  /* "ostree", "ip" */
+        char *address; /* "" for the Primary */
+        char *serial;  /* "" until a Secondary said it for the first time */
+        char *hardware_id;
+        bool primary;
+        KeyType key_type;
+        char *key_text; /* "" as serial */
+        PublicKey *key; /* NULL as serial */
+        bool reachable;
+        char *image; /* "": unknown */
+        Hashes hashes;
+        int64_t length;
+        int64_t release_counter; /* -1: none */
+        Buffer report;           /* its signed version report in the cycle that runs */
+        Error last_error;
+        uint64_t progress_done, progress_total;
+} VehicleEcu;
+
+/* What runs. The first member of every job's own struct. */
+typedef struct Job {
+        void (*free)(struct Job *job);
+} Job;
+
+#define MANAGER_EVENTS_MAX 8
+
+struct Manager {
+        sd_event *event;
+        sd_bus *bus;
+        Config config;
+        Store *store;
+        Signer *signer;
+        Engine engine;
+        bool provisioned;
+        VehicleEcu *ecus;
+        size_t n_ecus;
+        Job *job;
+        EngineEvent events[MANAGER_EVENTS_MAX]; /* posted, not looked at yet */
+        size_t n_events;
+        sd_event_source *dispatch; /* runs them */
+        sd_event_source *timer;    /* ENGINE_TIMER */
+        int64_t time_floor;
+        bool clock_behind;
+        bool rebooted;  /* since the store was written */
+        char booted[65]; /* OSTree commit that runs; "" unknown */
+        char step[64];  /* ProgressStep */
+        uint64_t progress_done, progress_total;
+        uint64_t progress_told; /* usec, when D-Bus was last told */
+        EngineState announced_state;
+        ErrorCode announced_error;
+        int64_t announced_error_time;
+        sd_bus_slot *reboot_call;
+        unsigned cycle; /* UPTANE_CYCLE= in the journal */
+};
+
+/* manager.c */
+int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *error) __attribute__((nonnull(1, 3, 4), warn_unused_result));
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP(Manager, manager_free)
+/* Connects to the bus, loads the engine and tells it what booted. */
+int manager_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Hands an event over (event->update is taken over) to be looked at from the event loop. Strings in it must be static. */
+void manager_post(Manager *m, const EngineEvent *event) __attribute__((nonnull));
+/* Ends the running job with this event; error, if any, is copied. */
+void manager_job_done(Manager *m, const EngineEvent *event) __attribute__((nonnull));
+/* Posts a failure of the running job. */
+void manager_job_failed(Manager *m, EngineEventKind kind, const Error *error) __attribute__((nonnull));
+/* A user's verb, at once: checked, then stepped. */
+int manager_verb(Manager *m, EngineEvent *event, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Seconds since 1970, never below the stored floor. */
+int64_t manager_now(Manager *m) __attribute__((nonnull));
+/* Remembers now as the new floor; rarely writes. */
+int manager_raise_floor(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Writes an error to the journal that does not end a cycle. */
+void manager_note(Manager *m, const Error *error) __attribute__((nonnull));
+void manager_set_step(Manager *m, const char *step, uint64_t done, uint64_t total) __attribute__((nonnull));
+/* URL of something below one of the back-end's bases; free() it. */
+char *manager_url(const char *base, const char *path) __attribute__((nonnull, returns_nonnull));
+/* Whether url is at the back-end's own origin, so that the device certificate may be shown there. */
+bool manager_authenticates(const Manager *m, const char *url) __attribute__((nonnull));
+
+/* vehicle.c */
+int vehicle_load(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+void vehicle_done(Manager *m) __attribute__((nonnull));
+VehicleEcu *vehicle_find(Manager *m, const char *serial) __attribute__((nonnull));
+/* The ECUs as uptane/ wants them; borrowed. free() the array. */
+Ecu *vehicle_ecus(const Manager *m) __attribute__((nonnull, returns_nonnull));
+/* Remembers what an ECU runs now; writes only what changed. */
+int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length,
+                          int64_t release_counter, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* register.c: tells the back-end which ECUs this vehicle has */
+int register_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* check.c: sends the manifest, then verifies both repositories; or, for a report, only the first */
+int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnull, warn_unused_result));
+/* download.c */
+int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* install.c */
+int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+/* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */
+int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* manifest.c: the vehicle version manifest from the ECUs' reports and the waiting installation report */
+int manifest_build(Manager *m, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Writes down what the ECUs of the update run now and the installation report about it. */
+int manifest_finalize(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+int history_add(Manager *m, const EngineEffect *finished, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* bus.c */
+int bus_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Tells the bus that these properties of the Primary's object changed; names ends with NULL. */
+void bus_changed(Manager *m, const char *const *names) __attribute__((nonnull));
+void bus_ecu_changed(Manager *m, const VehicleEcu *ecu) __attribute__((nonnull));
+void bus_offered(Manager *m) __attribute__((nonnull));
+void bus_finished(Manager *m, const EngineUpdate *update, const EngineEffect *effect) __attribute__((nonnull));
+int bus_reboot(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef UPTANED_CONFIG_H
+#define UPTANED_CONFIG_H
+
+/*
+ * uptaned.conf(5): INI, one main file and drop-ins. Lower-case keys; an unknown section or key, a value that does not
+ * fit, or a key given twice in one file is an error naming file, line and key. Everything has a default but the URL and
+ * the hardware id.
+ */
+#include "crypto/key.h"
+#include "engine/engine.h"
+
+#define CONFIG_SECONDARIES_MAX 255
+
+typedef struct ConfigSecondary {
+        char *label;   /* [secondary LABEL]: letters, digits, '_' */
+        char *driver;  /* "ip" */
+        char *address; /* host:port */
+} ConfigSecondary;
+
+typedef struct Config {
+        /* [server] */
+        char *server_url;     /* url: no trailing slash */
+        char *director_url;   /* director-url: default url/director */
+        char *repository_url; /* repository-url: default url/repo */
+        char *ostree_url;     /* ostree-url: default url/treehub */
+        bool require_director_timestamp;
+        /* [primary] */
+        char *serial;      /* "": the id of its key */
+        char *hardware_id;
+        char *vin;         /* "": none */
+        char *device_id;   /* "": unknown */
+        KeyType key_type;  /* of a key made at first start: ed25519 or rsa */
+        /* [update] */
+        EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask */
+        /* [timeouts], seconds */
+        unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout;
+        /* [paths] */
+        char *state_directory;
+        char *root_directory; /* director.root.json and image.root.json: trusted at first start */
+        char *fetch_socket, *ostree_socket, *secondary_ip_socket;
+        /* [secondary LABEL] */
+        ConfigSecondary *secondaries;
+        size_t n_secondaries;
+} Config;
+
+/*
+ * path: that file alone and path.d/ *.conf; NULL: /usr/lib/uptane/uptaned.conf, then /etc/uptane/uptaned.conf, then the
+ * uptaned.conf.d/ *.conf of both folders by name (one in /etc hides its namesake). ERR_CONFIG.
+ */
+int config_load(const char *path, Config *ret, Error *error) __attribute__((nonnull(2, 3), warn_unused_result));
+void config_done(Config *config) __attribute__((nonnull));
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+/*
+ * The trusted state in SQLite (one file, one process, one thread): WAL, synchronous=FULL, STRICT tables, mode 0600,
+ * migrations by user_version. Each call is durable when it returns, unless store_begin() opened a transaction.
+ *
+ * Trust is never made here: what is put was verified by the caller. The rollback baseline (Roots, metadata, counters,
+ * time floor) is only ever replaced by newer, never wiped. A damaged database is kept aside under another name and
+ * reported as ERR_DATABASE_DAMAGED on every later open until an operator has acted (docs/ERRORS.md).
+ */
+#include "base/arena.h"
+#include "trust/repo.h"
+#include "uptane/manifest.h"
+
+typedef struct Store Store;
+
+/*
+ * Opens or creates directory/NAME. A file that exists and is not a sound database of ours is renamed to
+ * NAME.damaged-N and ERR_DATABASE_DAMAGED is returned; so it is as long as such a file lies there with no database.
+ */
+int store_open(const char *directory, const char *name, Store **ret, Error *error) __attribute__((nonnull, warn_unused_result));
+Store *store_free(Store *store);
+DEFINE_CLEANUP(Store, store_free)
+
+/* What is put between becomes durable at once or not at all. Does not nest. */
+int store_begin(Store *store, Error *error) __attribute__((nonnull, warn_unused_result));
+int store_commit(Store *store, Error *error) __attribute__((nonnull, warn_unused_result));
+void store_rollback(Store *store) __attribute__((nonnull));
+
+/* Small named values. get: 1 and appended to ret, 0 if absent. */
+int store_value_get(Store *store, const char *name, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int store_value_put(Store *store, const char *name, const char *value, Error *error) __attribute__((nonnull, warn_unused_result));
+/* As decimal; 0 if absent. */
+int store_number_get(Store *store, const char *name, int64_t *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int store_number_put(Store *store, const char *name, int64_t value, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The engine's row and the like: bytes under a name. */
+int store_bytes_get(Store *store, const char *name, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int store_bytes_put(Store *store, const char *name, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* The trusted file of a role (the latest Root for ROLE_ROOT). get: 1 and appended to ret, 0 if absent. */
+int store_metadata_get(Store *store, TrustKind kind, Role role, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Roots are kept, all of them; of the others the latest. An equal row is not written again. */
+int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version, Slice bytes, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+/* Timestamp and Snapshot of one repository: their keys were rotated (TRUST_FORGET). */
+int store_metadata_forget(Store *store, TrustKind kind, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The Root of exactly this version. 1, 0 if absent. */
+int store_root_get(Store *store, TrustKind kind, int64_t version, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* An ECU as it was last known. Strings are owned by the arena given to get. */
+typedef struct StoredEcu {
+        const char *label; /* the key */
+        const char *serial;
+        const char *hardware_id;
+        KeyType key_type;
+        const char *key_text;
+        const char *image; /* "": unknown */
+        Hashes hashes;
+        int64_t length;          /* -1: unknown */
+        int64_t release_counter; /* -1: none */
+} StoredEcu;
+/* 1, 0 if absent. */
+int store_ecu_get(Store *store, const char *label, Arena *arena, StoredEcu *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int store_ecu_put(Store *store, const StoredEcu *ecu, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* The installation report that waits to be sent with the next manifest; put replaces it. */
+int store_report_put(Store *store, const char *correlation_id, const char *raw_report, const InstallResult *results, size_t n_results,
+                     Error *error) __attribute__((nonnull(1, 2, 3, 6), warn_unused_result));
+/* Fills correlation_id, raw_report, results and n_results of ret; strings live in arena. 1, 0 if none waits. */
+int store_report_get(Store *store, Arena *arena, VehicleManifest *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int store_report_clear(Store *store, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* Finished updates, newest first; the oldest go when there are more than STORE_HISTORY_MAX. */
+#define STORE_HISTORY_MAX 200
+typedef struct StoredHistory {
+        int64_t time;
+        const char *update;
+        const char *result; /* error_report_name() */
+        const char *description;
+        const char *details; /* JSON: the ECUs and their images */
+} StoredHistory;
+int store_history_add(Store *store, const StoredHistory *entry, Error *error) __attribute__((nonnull, warn_unused_result));
+/* At most limit entries; the array and strings live in arena. */
+int store_history_list(Store *store, size_t limit, Arena *arena, const StoredHistory **ret, size_t *ret_n, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+
+#endif

@@ -173,8 +173,13 @@ static void on_reports(void *userdata)
         c->manifest_url = manager_url(c->m->config.director_url, "manifest");
         request.url = c->manifest_url;
         request.authenticate = manager_authenticates(c->m, c->manifest_url);
-        if (manifest_build(c->m, &c->manifest, &error) < 0 ||
-            fetch_open(c->m->event, c->m->config.fetch_socket, &c->fetch, &error) < 0 ||
+        if (manifest_build(c->m, &c->manifest, &error) < 0) {
+                check_failed(c, &error);
+                return;
+        }
+        buffer_done(&c->m->last_manifest);
+        buffer_put(&c->m->last_manifest, c->manifest.data, c->manifest.size);
+        if (fetch_open(c->m->event, c->m->config.fetch_socket, &c->fetch, &error) < 0 ||
             fetch_send(c->fetch, &request, "PUT", "application/json", buffer_slice(&c->manifest), &error) < 0)
                 check_failed(c, &error);
 }

@@ -20,11 +20,6 @@
 #define MIN_SPEED 1
 #define MIN_SPEED_SECONDS 60
 
-static bool call_is_gone(void *userdata)
-{
-        return peer_gone(userdata);
-}
-
 /* ---- Get ---- */
 
 typedef struct Get {
@@ -134,7 +129,7 @@ static bool send_is_gone(void *userdata)
 {
         Send *send = userdata;
 
-        return call_is_gone(send->call);
+        return peer_gone(send->call);
 }
 
 static int reply_sent(sd_bus_message *call, unsigned status, Slice body)

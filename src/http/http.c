@@ -120,17 +120,17 @@ static bool is_http(CURLU *url)
         return curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK && strcasecmp(scheme, "http") == 0;
 }
 
-/* text comes from the daemon, or from a server that redirects. */
-static int parse_url(const Http *http, const char *text, CURLU **ret, Error *error)
+/* code: what a bad one is, depending on whose it is. */
+static int parse_url(const Http *http, const char *text, ErrorCode code, CURLU **ret, Error *error)
 {
         cleanup_url CURLU *url = curl_url();
 
         if (!url || curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK)
-                return error_set(error, ERR_INVALID_ARGUMENT, "'%.200s' is no URL", text);
+                return error_set(error, code, "'%.200s' is no URL", text);
         if (!is_https(url) && !(http->allow_http && is_http(url)))
-                return error_set(error, ERR_INVALID_ARGUMENT, "'%.200s' is not %s", text, http->allow_http ? "http or https" : "https");
+                return error_set(error, code, "'%.200s' is not %s", text, http->allow_http ? "http or https" : "https");
         if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD))
-                return error_set(error, ERR_INVALID_ARGUMENT, "a URL with a user or password in it is not used");
+                return error_set(error, code, "a URL with a user or password in it is not used");
         *ret = TAKE_PTR(url);
         return 0;
 }
@@ -359,7 +359,7 @@ static int next_url(const Http *http, const Transfer *t, CURLU **url, Error *err
         (void) curl_easy_getinfo(t->curl, CURLINFO_REDIRECT_URL, &location);
         if (!location)
                 return error_set_sys(error, ERR_HTTP, (int) t->answer.status, "status %u without a usable place to go", t->answer.status);
-        if (parse_url(http, location, &next, error) < 0)
+        if (parse_url(http, location, ERR_HTTP, &next, error) < 0)
                 return error_prefix(error, "redirected");
         if (is_https(*url) && !is_https(next)) {
                 curl_url_cleanup(next);
@@ -375,7 +375,8 @@ static int follow(Http *http, const HttpRequest *request, HttpAnswer *ret, Error
         cleanup_url CURLU *first = NULL, *url = NULL;
         bool authenticate = request->authenticate;
 
-        if (parse_url(http, request->url, &first, error) < 0 || parse_url(http, request->url, &url, error) < 0)
+        if (parse_url(http, request->url, ERR_INVALID_ARGUMENT, &first, error) < 0 ||
+            parse_url(http, request->url, ERR_INVALID_ARGUMENT, &url, error) < 0)
                 return -1;
         for (unsigned redirects = 0; redirects <= REDIRECTS_MAX; redirects++) {
                 Transfer t = { .request = request, .error = error };

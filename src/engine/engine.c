@@ -12,7 +12,6 @@
 
 #define BACKOFF_FIRST 30 /* seconds; doubles with every failure in a row, up to BACKOFF_INTERVALS poll intervals */
 #define BACKOFF_INTERVALS 4
-#define POSTPONE_MAX (INT64_C(366) * 86400)
 
 void engine_init(Engine *engine, const EnginePolicy *policy)
 {
@@ -91,7 +90,7 @@ static void arm_after(Engine *engine, const EngineEvent *event, int64_t now, Eng
 /* A time further away than anyone may ask for was set by a clock that has since been put right. */
 static bool is_postponed(const Engine *engine, int64_t now)
 {
-        return engine->postponed_until > now && engine->postponed_until - now <= POSTPONE_MAX;
+        return engine->postponed_until > now && engine->postponed_until - now <= ENGINE_POSTPONE_MAX;
 }
 
 /* Until then, exactly; but looks around at every regular poll, for the Director may withdraw the offer meanwhile. */
@@ -646,77 +645,6 @@ static void on_reboot(Engine *engine, EngineEffects *effects)
         engine->postponed_until = 0;
         persist(effects);
         emit(effects, ENGINE_DO_REBOOT);
-}
-
-static bool busy_installing(EngineState state)
-{
-        return state == ENGINE_INSTALLING || state == ENGINE_REBOOT_REQUIRED || state == ENGINE_FINALIZING ||
-               state == ENGINE_REPORTING;
-}
-
-static int check_update(const Engine *engine, const EngineEvent *event, Error *error)
-{
-        if (!engine->has_update || !event->id || strcmp(engine->update.id, event->id) != 0)
-                return error_set(error, ERR_NO_SUCH_UPDATE, "no update '%.100s' is waiting", event->id ? event->id : "");
-        return 0;
-}
-
-int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Error *error)
-{
-        EngineState s = engine->state;
-        bool ok = true;
-
-        switch (event->kind) {
-        case ENGINE_CHECK:
-                ok = s != ENGINE_PAUSED && s != ENGINE_DOWNLOADING && !busy_installing(s);
-                break;
-        case ENGINE_APPROVE:
-                if (check_update(engine, event, error) < 0)
-                        return -1;
-                ok = s != ENGINE_PAUSED && s != ENGINE_FINALIZING && s != ENGINE_REPORTING && event->stage < _ENGINE_STAGE_MAX;
-                break;
-        case ENGINE_DECLINE:
-                if (check_update(engine, event, error) < 0)
-                        return -1;
-                ok = s != ENGINE_PAUSED && !busy_installing(s);
-                break;
-        case ENGINE_POSTPONE:
-                if (check_update(engine, event, error) < 0)
-                        return -1;
-                if (event->until <= now || event->until - now > POSTPONE_MAX)
-                        return error_set(error, ERR_INVALID_ARGUMENT, "an update can be postponed to a time within the next year");
-                ok = s != ENGINE_PAUSED && s != ENGINE_INSTALLING && s != ENGINE_FINALIZING && s != ENGINE_REPORTING;
-                break;
-        case ENGINE_CANCEL:
-                ok = s == ENGINE_CHECKING || s == ENGINE_DOWNLOADING || s == ENGINE_READY || s == ENGINE_AWAITING_CONSENT;
-                break;
-        case ENGINE_PAUSE:
-                ok = s != ENGINE_PAUSED && !busy_installing(s);
-                break;
-        case ENGINE_RESUME:
-                ok = s == ENGINE_PAUSED;
-                break;
-        case ENGINE_REBOOT:
-                ok = s == ENGINE_REBOOT_REQUIRED;
-                break;
-        case ENGINE_STARTED:
-        case ENGINE_REGISTERED:
-        case ENGINE_REGISTER_FAILED:
-        case ENGINE_TIMER:
-        case ENGINE_CHECKED:
-        case ENGINE_CHECK_FAILED:
-        case ENGINE_DOWNLOADED:
-        case ENGINE_DOWNLOAD_FAILED:
-        case ENGINE_ECU_DONE:
-        case ENGINE_ECU_REFUSED:
-        case ENGINE_FINALIZED:
-        case ENGINE_REPORTED:
-        case ENGINE_REPORT_FAILED:
-        case ENGINE_REBOOT_FAILED:
-        case _ENGINE_EVENT_MAX:
-                break;
-        }
-        return ok ? 0 : error_set(error, ERR_WRONG_STATE, "not possible while %s", engine_state_name(s));
 }
 
 static void on_verb(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *ret)

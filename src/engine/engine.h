@@ -57,6 +57,8 @@ typedef enum EngineEcuState {
 #define ENGINE_ATTEMPTS_MAX 5
 #define ENGINE_INTERRUPTIONS_MAX 20 /* of one installation, by a crash or a power cut */
 
+#define ENGINE_POSTPONE_MAX (INT64_C(366) * 86400)
+
 /* One image for one ECU, as verified. All strings are owned. */
 typedef struct EngineEcu {
         char serial[ECU_SERIAL_MAX + 1];

@@ -154,13 +154,12 @@ static GVariant *pull_options(const char *commit)
         return g_variant_ref_sink(g_variant_builder_end(&b));
 }
 
-/* Libostree's own words for what libcurl said: "While fetching URL: [60] ..." */
+/* libostree's own words for what libcurl said: "While fetching URL: [60] ..." */
 static ErrorCode code_of_curl(const char *message)
 {
-        const char *at = strstr(message, "While fetching ");
+        const char *at = strstr(message, ": [");
         unsigned n = 0;
 
-        at = at ? strstr(at, ": [") : NULL;
         if (!at || sscanf(at, ": [%u]", &n) != 1)
                 return ERR_NETWORK;
         switch (n) {
@@ -182,15 +181,13 @@ static ErrorCode code_of(const GError *g)
 {
         if (g_error_matches(g, G_IO_ERROR, G_IO_ERROR_CANCELLED))
                 return ERR_CANCELLED;
-        if (g_error_matches(g, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
-                return ERR_NOT_FOUND;
-        if (g_error_matches(g, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
-                return ERR_TIMEOUT;
-        if (strstr(g->message, "Server returned HTTP") || strstr(g->message, "Server returned status"))
-                return ERR_HTTP;
+        if (strstr(g->message, "Server returned"))
+                return g_error_matches(g, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ? ERR_NOT_FOUND : ERR_HTTP;
+        if (strstr(g->message, "While fetching"))
+                return code_of_curl(g->message);
         if (strstr(g->message, "Corrupted ") || strstr(g->message, "checksum expected"))
                 return ERR_IMAGE_MISMATCH;
-        return code_of_curl(g->message);
+        return ERR_SYSTEM;
 }
 
 /* That it is there, whole, and what its name says. 1: yes, 0: no. */

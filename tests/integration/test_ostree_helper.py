@@ -2,6 +2,8 @@
 """uptane-ostree as it runs, on a scratch sysroot (not booted), with an OSTree repository behind a server on the loopback interface."""
 import fcntl
 import os
+import shutil
+import subprocess
 import threading
 import time
 
@@ -294,6 +296,13 @@ def test_server_error(helper, server, repo):
         assert "503" in fails("Http", c.pull, server.repo_url, repo.second)
 
 
+def test_full_disk_is_said(helper, server, sysroot, repo):
+    sysroot.ostree("config", "set", "core.min-free-space-percent", "0")
+    sysroot.ostree("config", "set", "core.min-free-space-size", "100TB")
+    with OstreeClient(helper) as c:
+        fails("NoSpace", c.pull, server.repo_url, repo.second)
+
+
 def test_nobody_listening(helper, repo):
     with OstreeClient(helper) as c:
         fails("Network", c.pull, f"http://127.0.0.1:{unused_port()}/", repo.second)
@@ -365,3 +374,65 @@ def test_progress_is_told(helper, server, repo):
             context.iteration(False)
     assert seen and all(total == 0 for _, total in seen)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen}) and seen[0][0] > 0
+
+
+# ---- booted ----
+
+@pytest.fixture
+def booted(tmp_path, sysroot):
+    """A function that starts the helper where the first deployment is the root; its arguments are the helper's."""
+    if subprocess.run(["unshare", "-m", "-p", "-f", "true"], check=False).returncode != 0:
+        pytest.skip("no namespaces here")
+    shared, started = tmp_path / "shared", []
+    shared.mkdir()
+    shutil.copy(program("ostree", "uptane-ostree"), shared)
+
+    def begin(*arguments, systemd=False):
+        activator = Activator(shared, ["/run/shared/uptane-ostree", "--allow-http", *arguments],
+                              wrap=(lambda argv: sysroot.booted_command(shared, argv, systemd), "/run/shared"))
+        started.append(activator)
+        return activator.socket
+
+    yield begin
+    for activator in started:
+        activator.stop()
+
+
+def test_booted_vehicle_needs_a_reboot_into_what_is_deployed(booted, server, sysroot, repo):
+    etc = next(sysroot.path.glob("ostree/deploy/*/deploy/*.0/etc"))
+    before = sorted(p.name for p in etc.rglob("*"))
+    with OstreeClient(booted()) as c:
+        assert c.status() == repo.first
+        assert c.deploy(repo.first) is False  # it runs, and is the next to boot
+        c.pull(server.repo_url, repo.second)
+        assert c.deploy(repo.second) is True
+        assert c.deploy(repo.second) is True
+        assert c.status() == repo.first  # still
+    assert sysroot.deployments() == [repo.second, repo.first]
+    new, old = sysroot.boot_entries()
+    assert "root=LABEL=agl quiet" in new and new.count("ostree=") == 1
+    assert sorted(p.name for p in etc.rglob("*")) == before, "the pull left something in /etc"
+
+
+def test_booted_vehicle_can_go_back_to_what_it_runs(booted, server, sysroot, repo):
+    with OstreeClient(booted()) as c:
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+        assert c.deploy(repo.first) is True
+    assert sysroot.deployments()[0] == repo.first
+
+
+def test_with_systemd_the_deployment_waits_for_the_shutdown(booted, server, sysroot, repo):
+    with OstreeClient(booted(systemd=True)) as c:
+        c.pull(server.repo_url, repo.second)
+        assert c.deploy(repo.second) is True
+        assert c.deploy(repo.second) is True
+    assert sysroot.boot_entries() == [e for e in sysroot.boot_entries() if repo.second not in e]
+    assert len(sysroot.boot_entries()) == 1
+
+
+def test_staging_can_be_switched_off(booted, server, sysroot, repo):
+    with OstreeClient(booted("--no-stage", systemd=True)) as c:
+        c.pull(server.repo_url, repo.second)
+        assert c.deploy(repo.second) is True
+    assert sysroot.deployments() == [repo.second, repo.first]

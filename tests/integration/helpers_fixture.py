@@ -400,7 +400,7 @@ class Sysroot:
         commit = self.deployments()[0]
         script = """
             set -e; S=$1; D=$2; V=$3; SHARED=$4; SYSTEMD=$5; shift 5
-            N=$(mktemp -d); mount --bind $D $N; mount --bind $S $N/sysroot; mount --bind $S/boot $N/boot
+            N=$S.root; mkdir -p $N; mount --bind $D $N; mount --bind $S $N/sysroot; mount --bind $S/boot $N/boot
             mount --bind $V $N/var; mkdir -p $V/tmp
             mount -t tmpfs run $N/run; mkdir -p $N/run/shared; touch $N/run/ostree-booted; mkdir -p $S/tmp
             [ -z "$SYSTEMD" ] || mkdir -p $N/run/systemd/system

@@ -52,7 +52,8 @@ static void check_done(Check *c, EngineUpdate *update)
         Error error = { 0 };
 
         if (manager_raise_floor(c->m, &error) < 0) {
-                engine_update_done(update);
+                if (update)
+                        engine_update_done(update);
                 free(update);
                 check_failed(c, &error);
                 return;
@@ -116,7 +117,7 @@ static void on_director(void *userdata, Error *error)
                 check_failed(c, error);
         /* Uptane 5.4.4.2 (6): nothing new for this vehicle ends the check */
         else if (plan.n_pending == 0)
-                check_done(c, NULL);
+                check_done(c, plan.n_assignments ? make_update(&plan, c->director) : NULL);
         else {
                 manager_set_step(c->m, "verifying the Image repository", 0, 0);
                 if (verify_online(c->m, c->fetch, TRUST_IMAGE, on_image, c, &c->image, error) < 0)
@@ -173,8 +174,13 @@ static void on_reports(void *userdata)
         c->manifest_url = manager_url(c->m->config.director_url, "manifest");
         request.url = c->manifest_url;
         request.authenticate = manager_authenticates(c->m, c->manifest_url);
-        if (manifest_build(c->m, &c->manifest, &error) < 0 ||
-            fetch_open(c->m->event, c->m->config.fetch_socket, &c->fetch, &error) < 0 ||
+        if (manifest_build(c->m, &c->manifest, &error) < 0) {
+                check_failed(c, &error);
+                return;
+        }
+        buffer_done(&c->m->last_manifest);
+        buffer_put(&c->m->last_manifest, c->manifest.data, c->manifest.size);
+        if (fetch_open(c->m->event, c->m->config.fetch_socket, &c->fetch, &error) < 0 ||
             fetch_send(c->fetch, &request, "PUT", "application/json", buffer_slice(&c->manifest), &error) < 0)
                 check_failed(c, &error);
 }

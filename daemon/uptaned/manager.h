@@ -38,7 +38,10 @@ typedef struct VehicleEcu {
         int64_t release_counter; /* -1: none */
         Buffer report;           /* its signed version report in the cycle that runs */
         Error last_error;
+        int64_t last_error_time; /* when D-Bus was told of it */
         uint64_t progress_done, progress_total;
+        Manager *manager; /* for its D-Bus object */
+        char *told;       /* what D-Bus was told last; NULL: nothing */
 } VehicleEcu;
 
 /* What runs. The first member of every job's own struct. */
@@ -61,11 +64,16 @@ struct Manager {
         Job *job;
         EngineEvent events[MANAGER_EVENTS_MAX]; /* posted, not looked at yet */
         size_t n_events;
+        EngineEffects effects; /* of the last event looked at */
+        size_t next_effect;    /* the first not carried out yet */
+        sd_event_source *retry; /* set while something could not be written */
+        bool started;           /* ENGINE_STARTED was posted: before that nothing else happens */
         sd_event_source *dispatch; /* runs them */
         sd_event_source *timer;    /* ENGINE_TIMER */
         int64_t time_floor;
         bool clock_behind;
         bool rebooted;  /* since the store was written */
+        char boot_id[40];
         char booted[65]; /* OSTree commit that runs; "" unknown */
         char step[64];  /* ProgressStep */
         uint64_t progress_done, progress_total;
@@ -74,6 +82,7 @@ struct Manager {
         ErrorCode announced_error;
         int64_t announced_error_time;
         sd_bus_slot *reboot_call;
+        Buffer last_manifest; /* as sent last; "" before */
         unsigned cycle; /* UPTANE_CYCLE= in the journal */
 };
 
@@ -89,6 +98,8 @@ void manager_post(Manager *m, const EngineEvent *event) __attribute__((nonnull))
 void manager_job_done(Manager *m, const EngineEvent *event) __attribute__((nonnull));
 /* Posts a failure of the running job. */
 void manager_job_failed(Manager *m, EngineEventKind kind, const Error *error) __attribute__((nonnull));
+/* Gives the running job up, if there is one. */
+void manager_stop_job(Manager *m) __attribute__((nonnull));
 /* A user's verb, at once: checked, then stepped. */
 int manager_verb(Manager *m, EngineEvent *event, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Seconds since 1970, never below the stored floor. */
@@ -103,6 +114,10 @@ char *manager_url(const char *base, const char *path) __attribute__((nonnull, re
 /* Whether url is at the back-end's own origin, so that the device certificate may be shown there. */
 bool manager_authenticates(const Manager *m, const char *url) __attribute__((nonnull));
 
+/* cycle.c: manager_post(), manager_verb(), and what they cause */
+int cycle_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+void cycle_done(Manager *m) __attribute__((nonnull));
+
 /* vehicle.c */
 int vehicle_load(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 void vehicle_done(Manager *m) __attribute__((nonnull));
@@ -112,6 +127,9 @@ Ecu *vehicle_ecus(const Manager *m) __attribute__((nonnull, returns_nonnull));
 /* Remembers what an ECU runs now; writes only what changed. */
 int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length,
                           int64_t release_counter, Error *error) __attribute__((nonnull, warn_unused_result));
+
+int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
+                  Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* register.c: tells the back-end which ECUs this vehicle has */
 int register_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));

@@ -7,18 +7,24 @@
 #include "uptaned/manager.h"
 
 #define STATUS_SECONDS 60
+#define STATUS_PAUSE 10 /* seconds before it is asked again */
 
 typedef struct Status {
         Job job;
         Manager *m;
         Helper *helper;
+        sd_event_source *pause;
 } Status;
+
+static int ask(Status *s, Error *error);
+static void answer(Status *s, const Error *error);
 
 static void status_free(Job *job)
 {
         Status *s = (Status *) job;
 
         helper_free(s->helper);
+        sd_event_source_disable_unref(s->pause);
         free(s);
 }
 
@@ -38,35 +44,72 @@ static int take_booted(Manager *m, const char *booted, Error *error)
         return vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
 }
 
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Status *s = userdata;
+        Error error = { 0 };
+
+        (void) source;
+        (void) usec;
+        s->pause = sd_event_source_disable_unref(s->pause);
+        if (ask(s, &error) < 0)
+                answer(s, &error);
+        return 0;
+}
+
+/*
+ * A sysroot nobody could look into says nothing about a reboot: while an update waits to be finished it is asked again,
+ * for neither "it worked" nor another reboot may rest on a guess. Otherwise the vehicle can go on without it.
+ */
+static void answer(Status *s, const Error *error)
+{
+        Manager *m = s->m;
+        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned, .rebooted = m->rebooted, .booted = m->booted };
+
+        if (error->code != ERR_NONE) {
+                manager_note(m, error);
+                if (m->engine.state == ENGINE_REBOOT_REQUIRED &&
+                    sd_event_add_time_relative(m->event, &s->pause, CLOCK_BOOTTIME, STATUS_PAUSE * UINT64_C(1000000), 0,
+                                               on_pause_over, s) >= 0)
+                        return;
+        }
+        m->started = true;
+        manager_job_done(m, &event);
+}
+
 static void on_status(void *userdata, sd_bus_message *reply, Error *error)
 {
         Status *s = userdata;
-        Manager *m = s->m;
         const char *booted = "";
-        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned };
 
         if (reply && sd_bus_message_read(reply, "s", &booted) < 0)
                 (void) error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
         if (error->code == ERR_NONE)
-                (void) take_booted(m, booted, error);
-        if (error->code != ERR_NONE)
-                manager_note(m, error);
-        /* A sysroot nobody could look into says nothing about a reboot. */
-        event.rebooted = m->rebooted && error->code == ERR_NONE;
-        event.booted = m->booted;
-        manager_job_done(m, &event);
+                (void) take_booted(s->m, booted, error);
+        answer(s, error);
+}
+
+static int ask(Status *s, Error *error)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+
+        s->helper = helper_free(s->helper);
+        if (helper_open(s->m->event, HELPER_OSTREE, s->m->config.ostree_socket, &s->helper, error) < 0 ||
+            helper_message(s->helper, "GetStatus", &call, error) < 0)
+                return -1;
+        return helper_call(s->helper, call, STATUS_SECONDS, on_status, s, error);
 }
 
 int status_start(Manager *m, Error *error)
 {
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         Status *s = xcalloc(1, sizeof *s);
+        Error why = { 0 };
 
+        (void) error;
         s->job.free = status_free;
         s->m = m;
         m->job = &s->job;
-        if (helper_open(m->event, HELPER_OSTREE, m->config.ostree_socket, &s->helper, error) < 0 ||
-            helper_message(s->helper, "GetStatus", &call, error) < 0)
-                return -1;
-        return helper_call(s->helper, call, STATUS_SECONDS, on_status, s, error);
+        if (ask(s, &why) < 0)
+                answer(s, &why);
+        return 0;
 }

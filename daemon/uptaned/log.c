@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "uptaned/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <syslog.h>
+/* the place in the source comes from the Error, not from here */
+#define SD_JOURNAL_SUPPRESS_LOCATION
+#include <systemd/sd-journal.h>
+
+#include "base/mem.h"
+
+static void to_stderr(const LogContext *c, const char *text)
+{
+        if (c->error && c->error->code != ERR_NONE)
+                fprintf(stderr, "<%d>%s [%s]\n", c->priority, text, error_info(c->error->code)->dbus_name);
+        else
+                fprintf(stderr, "<%d>%s\n", c->priority, text);
+}
+
+#define FIELDS_MAX 8
+
+void log_write(const LogContext *c, const char *fmt, ...)
+{
+        char *fields[FIELDS_MAX];
+        struct iovec iov[FIELDS_MAX];
+        char text[1024];
+        int n = 0;
+        va_list ap;
+
+        va_start(ap, fmt);
+        (void) vsnprintf(text, sizeof text, fmt, ap);
+        va_end(ap);
+        if (!getenv("JOURNAL_STREAM")) {
+                to_stderr(c, text);
+                return;
+        }
+        fields[n++] = xasprintf("MESSAGE=%s", text);
+        fields[n++] = xasprintf("PRIORITY=%d", c->priority);
+        fields[n++] = xasprintf("UPTANE_CYCLE=%u", c->cycle);
+        if (c->message_id)
+                fields[n++] = xasprintf("MESSAGE_ID=%s", c->message_id);
+        if (c->update)
+                fields[n++] = xasprintf("UPTANE_UPDATE=%s", c->update);
+        if (c->error && c->error->code != ERR_NONE) {
+                fields[n++] = xasprintf("UPTANE_ERROR=%s", error_info(c->error->code)->dbus_name);
+                fields[n++] = xasprintf("CODE_FILE=%s", c->error->file ? c->error->file : "");
+                fields[n++] = xasprintf("CODE_LINE=%d", c->error->line);
+        }
+        for (int i = 0; i < n; i++)
+                iov[i] = (struct iovec) { fields[i], strlen(fields[i]) };
+        if (sd_journal_sendv(iov, n) < 0)
+                to_stderr(c, text);
+        for (int i = 0; i < n; i++)
+                free(fields[i]);
+}

@@ -222,8 +222,8 @@ static int without_timestamp(Secondary *s, const DerMessage *files, Error *error
 
 static int verify_all(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
 {
-        TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now, .offline = true };
-        const TrustOptions for_image = { .kind = TRUST_IMAGE, .now = now, .offline = true };
+        TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now };
+        const TrustOptions for_image = { .kind = TRUST_IMAGE, .now = now };
         CLEANUP(trust_repo_free) TrustRepo *director = NULL, *image = NULL;
         int r = without_timestamp(s, files, error);
 
@@ -255,7 +255,7 @@ int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error 
 
 int secondary_root_version(Secondary *secondary, TrustKind kind, int64_t *ret, Error *error)
 {
-        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = kind, .offline = true });
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = kind });
 
         if (restore(secondary, repo, kind, ROLE_ROOT, error) < 0)
                 return -1;
@@ -303,7 +303,7 @@ int secondary_put_root(Secondary *secondary, TrustKind kind, Slice root, Error *
 
         if (secondary_time(secondary, &now, error) < 0)
                 return -1;
-        repo = trust_repo_new(&(TrustOptions) { .kind = kind, .now = now, .offline = true, .without_timestamp = kind == TRUST_DIRECTOR });
+        repo = trust_repo_new(&(TrustOptions) { .kind = kind, .now = now, .without_timestamp = kind == TRUST_DIRECTOR });
         if (restore(secondary, repo, kind, ROLE_ROOT, error) < 0 ||
             store_metadata_get(secondary->store, kind, ROLE_ROOT, &stored, error) < 0)
                 return -1;

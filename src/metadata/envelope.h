@@ -16,8 +16,9 @@
 
 typedef struct EnvelopeSignature {
         const char *key_id;
-        const char *method;
-        Slice bytes;
+        const char *method; /* NULL: not said (TUF spelling); the key's own decides */
+        Slice bytes;        /* its text read as base64; empty if it is none */
+        Slice hex_bytes;    /* the same read as hex */
 } EnvelopeSignature;
 
 typedef struct Envelope {

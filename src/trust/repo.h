@@ -39,9 +39,8 @@ typedef struct TrustStep {
 
 typedef struct TrustOptions {
         TrustKind kind;
-        int64_t now;                  /* seconds since 1970 */
-        bool without_timestamp;       /* Director only: a back-end that has neither Timestamp nor Snapshot */
-        bool offline;                 /* no fetching: verify only what is fed in, asked for in the same order */
+        int64_t now;            /* seconds since 1970 */
+        bool without_timestamp; /* Director only: a back-end that has neither Timestamp nor Snapshot */
 } TrustOptions;
 
 /* At most this many new Roots are taken in one cycle; the rest follows in the next. */
@@ -57,8 +56,9 @@ DEFINE_CLEANUP(TrustRepo, trust_repo_free)
 /*
  * Hands in what was trusted before: Root first (it must be there), then Timestamp, Snapshot, Targets where stored.
  * Stored files are checked for form and against the Root's signatures, not for expiry: they are only a baseline.
- * A stored Timestamp, Snapshot or Targets file that does not verify any more is left out (return 1) so that a fresh
- * fetch always recovers; its version still counts as baseline. A bad Root is an error.
+ * What does not verify any more is left out (return 1), so that a fresh fetch always recovers. A Timestamp or Snapshot is
+ * then no baseline either: its keys were rotated, and a power cut came before TRUST_FORGET. The version of a Targets file
+ * still counts. A bad Root is an error.
  */
 int trust_repo_restore(TrustRepo *repo, Role role, Slice stored, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error) __attribute__((nonnull, warn_unused_result));

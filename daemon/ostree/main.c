@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * uptane-ostree: the only program that changes the sysroot. It is handed one connection by systemd and serves it;
+ * docs/HELPERS.md is its interface. It decides nothing: it gets and installs the commit it is told.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "install/ostree.h"
+#include "peer/peer.h"
+
+#define GIVE_UP_SECONDS 2
+
+/* The sysroot is opened with the first call, so that what is wrong with it reaches the caller. */
+typedef struct Server {
+        InstallOstreeOptions options;
+        InstallOstree *ostree;
+} Server;
+
+static int open_ostree(Server *server, Error *error)
+{
+        return server->ostree ? 0 : install_ostree_open(&server->options, &server->ostree, error);
+}
+
+static int on_get_status(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+{
+        Server *server = userdata;
+        char booted[INSTALL_COMMIT_SIZE];
+        Error error = { 0 };
+
+        if (open_ostree(server, &error) < 0 || install_ostree_status(server->ostree, booted, &error) < 0)
+                return peer_error_reply(&error, ret);
+        return sd_bus_reply_method_return(call, "s", booted);
+}
+
+typedef struct Watched {
+        sd_bus_message *call;
+        time_t gone; /* since when, by CLOCK_MONOTONIC */
+} Watched;
+
+/*
+ * libostree ends the transfers it has begun before it gives up, and a server that stalls would keep it for long. Then
+ * this process just ends: what was got so far is found again by the next pull, as after a power cut.
+ */
+static bool is_cancelled(void *userdata)
+{
+        Watched *watched = userdata;
+        struct timespec now = { 0 };
+
+        if (!peer_gone(watched->call))
+                return false;
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        if (watched->gone == 0)
+                watched->gone = now.tv_sec;
+        if (now.tv_sec - watched->gone >= GIVE_UP_SECONDS)
+                _exit(error_info(ERR_CANCELLED)->exit_code);
+        return true;
+}
+
+static void show_progress(void *userdata, uint64_t done, uint64_t total)
+{
+        Watched *watched = userdata;
+
+        peer_progress(watched->call, done, total);
+}
+
+static int on_pull(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+{
+        Watched watched = { .call = call };
+        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
+        Server *server = userdata;
+        const char *url, *commit;
+        Error error = { 0 };
+        int authenticate, r = sd_bus_message_read(call, "ssb", &url, &commit, &authenticate);
+
+        if (r < 0)
+                return r;
+        if (open_ostree(server, &error) < 0 || install_ostree_pull(server->ostree, url, commit, authenticate, &watch, &error) < 0)
+                return peer_error_reply(&error, ret);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int on_deploy(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+{
+        Server *server = userdata;
+        const char *commit, *name;
+        bool need_reboot;
+        Error error = { 0 };
+        int r = sd_bus_message_read(call, "ss", &commit, &name);
+
+        if (r < 0)
+                return r;
+        if (open_ostree(server, &error) < 0 || install_ostree_deploy(server->ostree, commit, name, &need_reboot, &error) < 0)
+                return peer_error_reply(&error, ret);
+        return sd_bus_reply_method_return(call, "b", need_reboot);
+}
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted), on_get_status, 0),
+        SD_BUS_METHOD_WITH_ARGS("Pull", SD_BUS_ARGS("s", url, "s", commit, "b", authenticate), SD_BUS_NO_RESULT, on_pull, 0),
+        SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),
+        SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("t", done, "t", total), 0),
+        SD_BUS_VTABLE_END,
+};
+
+/* ---- starting ---- */
+
+static int parse_arguments(int argc, char **argv, InstallOstreeOptions *options, Error *error)
+{
+        static const struct option longs[] = {
+                { "sysroot", required_argument, NULL, 's' },
+                { "os", required_argument, NULL, 'o' },
+                { "allow-http", no_argument, NULL, 'a' },
+                { "no-stage", no_argument, NULL, 'n' },
+                { 0 },
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "", longs, NULL)) >= 0)
+                switch (c) {
+                case 's':
+                        options->sysroot = optarg;
+                        break;
+                case 'o':
+                        options->os_name = optarg;
+                        break;
+                case 'a':
+                        options->allow_http = true;
+                        break;
+                case 'n':
+                        options->no_stage = true;
+                        break;
+                default:
+                        return error_set(error, ERR_INVALID_ARGUMENT,
+                                         "usage: uptane-ostree [--sysroot=PATH] [--os=NAME] [--allow-http] [--no-stage]");
+                }
+        return optind < argc ? error_set(error, ERR_INVALID_ARGUMENT, "unknown argument '%.40s'", argv[optind]) : 0;
+}
+
+/* systemd's LoadCredential=; one that was not loaded is missed when it is needed. */
+static char *credential(const char *name)
+{
+        const char *folder = getenv("CREDENTIALS_DIRECTORY");
+
+        return folder ? xasprintf("%s/%s", folder, name) : NULL;
+}
+
+static int run(int argc, char **argv, Error *error)
+{
+        cleanup_free char *ca = credential("ca.pem"), *cert = credential("device.crt"), *key = credential("device.key");
+        Server server = { .options = { .sysroot = "/", .ca_file = ca, .cert_file = cert, .key_file = key } };
+        int r;
+
+        if (parse_arguments(argc, argv, &server.options, error) < 0)
+                return -1;
+        r = peer_serve("/org/uptane/Install1", "org.uptane.Install1", vtable, &server, error);
+        install_ostree_free(server.ostree);
+        return r;
+}
+
+int main(int argc, char **argv)
+{
+        Error error = { 0 };
+
+        (void) signal(SIGPIPE, SIG_IGN);
+        if (run(argc, argv, &error) == 0)
+                return EXIT_SUCCESS;
+        (void) fprintf(stderr, "uptane-ostree: %s\n", error.message);
+        return error_info(error.code)->exit_code;
+}

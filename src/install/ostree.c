@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Deployments are written in three steps, because a power cut may come between any two writes. The boot loader reads
+ * /boot without replaying its journal: so the new entries are written while everything the old ones need stays (NO_CLEAN),
+ * then /boot is brought to its place on the medium, and only then is the old cleaned up.
+ */
+#include "install/ostree-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/file.h"
+
+int install_check_commit(const char *commit, Error *error)
+{
+        if (strlen(commit) != INSTALL_COMMIT_SIZE - 1 || strspn(commit, "0123456789abcdef") != INSTALL_COMMIT_SIZE - 1)
+                return error_set(error, ERR_INVALID_ARGUMENT, "'%.80s' is no commit: 64 lower-case hex digits", commit);
+        return 0;
+}
+
+/* libostree keeps a reserve of its own on the disk, and says so without a code. */
+static bool is_no_space(const GError *g)
+{
+        return g_error_matches(g, G_IO_ERROR, G_IO_ERROR_NO_SPACE) ||
+               (strstr(g->message, "min-free-space") && strstr(g->message, "would be exceeded"));
+}
+
+int install_set_error(Error *error, ErrorCode code, GError *g, const char *what)
+{
+        (void) error_set(error, is_no_space(g) ? ERR_NO_SPACE : code, "%s: %s", what, g->message);
+        g_error_free(g);
+        return -1;
+}
+
+/*
+ * Where /sysroot and /boot are mounted read-only, libostree makes them writable: that must be seen by this process
+ * alone. A unit's own mount namespace will do where another one is forbidden.
+ */
+static bool has_private_mounts(void)
+{
+        struct stat self, init;
+
+        if (unshare(CLONE_NEWNS) == 0)
+                return true;
+        return stat("/proc/self/ns/mnt", &self) == 0 && stat("/proc/1/ns/mnt", &init) == 0 && self.st_ino != init.st_ino;
+}
+
+int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret, Error *error)
+{
+        CLEANUP(install_ostree_free) InstallOstree *o = xcalloc(1, sizeof *o);
+        GError *g = NULL;
+
+        o->os_name = options->os_name ? xstrdup(options->os_name) : NULL;
+        o->ca_file = options->ca_file ? xstrdup(options->ca_file) : NULL;
+        o->cert_file = options->cert_file ? xstrdup(options->cert_file) : NULL;
+        o->key_file = options->key_file ? xstrdup(options->key_file) : NULL;
+        o->allow_http = options->allow_http;
+        o->no_stage = options->no_stage;
+        o->path = g_file_new_for_path(options->sysroot);
+        o->sysroot = ostree_sysroot_new(o->path);
+        if (!ostree_sysroot_initialize(o->sysroot, &g))
+                return install_set_error(error, ERR_INSTALL, g, "opening the sysroot");
+        if (ostree_sysroot_is_booted(o->sysroot) && has_private_mounts())
+                ostree_sysroot_set_mount_namespace_in_use(o->sysroot);
+        if (!ostree_sysroot_load(o->sysroot, NULL, &g))
+                return install_set_error(error, ERR_INSTALL, g, "reading the sysroot");
+        *ret = TAKE_PTR(o);
+        return 0;
+}
+
+InstallOstree *install_ostree_free(InstallOstree *o)
+{
+        if (!o)
+                return NULL;
+        g_clear_object(&o->sysroot);
+        g_clear_object(&o->path);
+        free(o->os_name);
+        free(o->ca_file);
+        free(o->cert_file);
+        free(o->key_file);
+        free(o);
+        return NULL;
+}
+
+static int reload(InstallOstree *o, Error *error)
+{
+        GError *g = NULL;
+
+        if (!ostree_sysroot_load_if_changed(o->sysroot, NULL, NULL, &g))
+                return install_set_error(error, ERR_INSTALL, g, "reading the sysroot");
+        return 0;
+}
+
+/* The next to boot, or NULL; only of one OS if a name is given. Transfer full. */
+static OstreeDeployment *first_deployment(InstallOstree *o, const char *os_name)
+{
+        g_autoptr(GPtrArray) all = ostree_sysroot_get_deployments(o->sysroot);
+
+        for (guint i = 0; i < all->len; i++) {
+                OstreeDeployment *d = g_ptr_array_index(all, i);
+
+                if (!os_name || strcmp(ostree_deployment_get_osname(d), os_name) == 0)
+                        return g_object_ref(d);
+        }
+        return NULL;
+}
+
+int install_ostree_status(InstallOstree *o, char ret[INSTALL_COMMIT_SIZE], Error *error)
+{
+        g_autoptr(OstreeDeployment) first = NULL;
+        OstreeDeployment *d;
+
+        if (reload(o, error) < 0)
+                return -1;
+        first = first_deployment(o, o->os_name);
+        d = ostree_sysroot_get_booted_deployment(o->sysroot);
+        if (!d)
+                d = first;
+        (void) g_strlcpy(ret, d ? ostree_deployment_get_csum(d) : "", INSTALL_COMMIT_SIZE);
+        return 0;
+}
+
+/* ---- deploying ---- */
+
+/* The only folder below ostree/deploy. */
+static int only_stateroot(InstallOstree *o, char **ret, Error *error)
+{
+        g_autofree char *path = g_build_filename(g_file_peek_path(o->path), "ostree", "deploy", NULL);
+        g_autoptr(GDir) folder = g_dir_open(path, 0, NULL);
+        g_autofree char *found = NULL;
+        const char *name;
+
+        while (folder && (name = g_dir_read_name(folder))) {
+                g_autofree char *full = g_build_filename(path, name, NULL);
+
+                if (!g_file_test(full, G_FILE_TEST_IS_DIR))
+                        continue;
+                if (found)
+                        return error_set(error, ERR_CONFIG, "the sysroot has several OS names, '%.60s' and '%.60s': say --os", found, name);
+                found = g_strdup(name);
+        }
+        if (!found)
+                return error_set(error, ERR_CONFIG, "the sysroot has no OS yet");
+        *ret = xstrdup(found);
+        return 0;
+}
+
+static int choose_os(InstallOstree *o, char **ret, Error *error)
+{
+        OstreeDeployment *booted = ostree_sysroot_get_booted_deployment(o->sysroot);
+
+        if (!o->os_name && !booted)
+                return only_stateroot(o, ret, error);
+        *ret = xstrdup(o->os_name ? o->os_name : ostree_deployment_get_osname(booted));
+        return 0;
+}
+
+static int check_pulled(OstreeRepo *repo, const char *commit, Error *error)
+{
+        OstreeRepoCommitState state = 0;
+        GError *g = NULL;
+
+        if (!ostree_repo_load_commit(repo, commit, NULL, &state, &g))
+                return install_set_error(error, ERR_NOT_FOUND, g, "the commit is not there");
+        if (state & OSTREE_REPO_COMMIT_STATE_PARTIAL)
+                return error_set(error, ERR_NOT_FOUND, "commit %s is there only in part", commit);
+        return 0;
+}
+
+static char **kernel_arguments(OstreeDeployment *merge)
+{
+        const char *options = merge ? ostree_bootconfig_parser_get(ostree_deployment_get_bootconfig(merge), "options") : NULL;
+        g_autoptr(OstreeKernelArgs) args = options ? ostree_kernel_args_from_string(options) : NULL;
+
+        return args ? ostree_kernel_args_to_strv(args) : NULL;
+}
+
+/* Freezing writes the journal's content to where a boot loader looks for it. No signal may come between the two. */
+static void freeze_and_thaw(int fd)
+{
+        sigset_t all, old;
+
+        (void) sigfillset(&all);
+        if (sigprocmask(SIG_BLOCK, &all, &old) < 0)
+                return;
+        if (ioctl(fd, FIFREEZE, 0) == 0)
+                while (ioctl(fd, FITHAW, 0) < 0 && errno == EINTR)
+                        ;
+        (void) sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+/* Only a file system that is /boot's alone is frozen: the root's would take this process with it. */
+static int sync_boot(InstallOstree *o, bool booted, Error *error)
+{
+        g_autofree char *boot = g_build_filename(g_file_peek_path(o->path), "boot", NULL);
+        cleanup_close int fd = open(boot, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct stat a, b;
+
+        if (fd < 0 || fstat(fd, &a) < 0 || stat(g_file_peek_path(o->path), &b) < 0)
+                return error_set_errno(error, ERR_INSTALL, errno, "%s", boot);
+        if (syncfs(fd) < 0)
+                return error_set_errno(error, errno == ENOSPC ? ERR_NO_SPACE : ERR_INSTALL, errno, "writing %s to the medium", boot);
+        if (booted && a.st_dev != b.st_dev)
+                freeze_and_thaw(fd);
+        return 0;
+}
+
+typedef struct Deploy {
+        char *os_name;
+        OstreeDeployment *booted; /* borrowed */
+        OstreeDeployment *first, *merge;
+        OstreeRepo *repo;
+        GKeyFile *origin;
+        char **arguments;
+} Deploy;
+
+static void deploy_done(Deploy *d)
+{
+        free(d->os_name);
+        g_clear_object(&d->first);
+        g_clear_object(&d->merge);
+        g_clear_object(&d->repo);
+        g_clear_pointer(&d->origin, g_key_file_unref);
+        g_strfreev(d->arguments);
+}
+
+static int deploy_prepare(InstallOstree *o, Deploy *d, const char *commit, const char *name, Error *error)
+{
+        GError *g = NULL;
+
+        if (reload(o, error) < 0 || choose_os(o, &d->os_name, error) < 0)
+                return -1;
+        if (!ostree_sysroot_get_repo(o->sysroot, &d->repo, NULL, &g))
+                return install_set_error(error, ERR_INSTALL, g, "opening the repository");
+        if (check_pulled(d->repo, commit, error) < 0)
+                return -1;
+        d->booted = ostree_sysroot_get_booted_deployment(o->sysroot);
+        d->first = first_deployment(o, NULL);
+        d->merge = ostree_sysroot_get_merge_deployment(o->sysroot, d->os_name);
+        d->arguments = kernel_arguments(d->merge);
+        d->origin = ostree_sysroot_origin_new_from_refspec(o->sysroot, commit);
+        g_key_file_set_string(d->origin, "uptane", "image", name);
+        return 0;
+}
+
+/* It becomes a deployment at shutdown, with the /etc of that moment. */
+static int stage(InstallOstree *o, Deploy *d, const char *commit, Error *error)
+{
+        OstreeSysrootDeployTreeOpts options = { .override_kernel_argv = d->arguments };
+        g_autoptr(OstreeDeployment) staged = NULL;
+        GError *g = NULL;
+
+        if (!ostree_sysroot_stage_tree_with_options(o->sysroot, d->os_name, commit, d->origin, d->merge, &options, &staged, NULL, &g))
+                return install_set_error(error, ERR_INSTALL, g, "staging the deployment");
+        return 0;
+}
+
+static int write_now(InstallOstree *o, Deploy *d, const char *commit, Error *error)
+{
+        g_autoptr(OstreeDeployment) new = NULL;
+        GError *g = NULL;
+
+        if (!ostree_sysroot_deploy_tree(o->sysroot, d->os_name, commit, d->origin, d->merge, d->arguments, &new, NULL, &g))
+                return install_set_error(error, ERR_INSTALL, g, "checking out the deployment");
+        if (!ostree_sysroot_simple_write_deployment(o->sysroot, d->os_name, new, d->merge,
+                                                    OSTREE_SYSROOT_SIMPLE_WRITE_DEPLOYMENT_FLAGS_NO_CLEAN, NULL, &g))
+                return install_set_error(error, ERR_INSTALL, g, "writing the boot entries");
+        return sync_boot(o, d->booted != NULL, error);
+}
+
+/* What was pulled is now held by its deployment. The new one boots whether or not this succeeds. */
+static void clean_up(InstallOstree *o, Deploy *d)
+{
+        g_autoptr(GError) g = NULL;
+
+        (void) ostree_repo_set_ref_immediate(d->repo, NULL, PULLED_REF, NULL, NULL, NULL);
+        if (!ostree_sysroot_cleanup(o->sysroot, NULL, &g))
+                g_printerr("uptane-ostree: cleaning up: %s\n", g->message);
+}
+
+static bool is_next_already(const Deploy *d, const char *commit)
+{
+        return d->first && strcmp(ostree_deployment_get_csum(d->first), commit) == 0 &&
+               strcmp(ostree_deployment_get_osname(d->first), d->os_name) == 0;
+}
+
+static int deploy_locked(InstallOstree *o, const char *commit, const char *name, bool *ret_need_reboot, Error *error)
+{
+        __attribute__((cleanup(deploy_done))) Deploy d = { 0 };
+
+        if (deploy_prepare(o, &d, commit, name, error) < 0)
+                return -1;
+        if (is_next_already(&d, commit)) {
+                *ret_need_reboot = !d.booted || !ostree_deployment_equal(d.first, d.booted);
+                return 0;
+        }
+        if (d.booted && !o->no_stage && access("/run/systemd/system", F_OK) == 0) {
+                if (stage(o, &d, commit, error) < 0)
+                        return -1;
+        } else {
+                if (write_now(o, &d, commit, error) < 0)
+                        return -1;
+                clean_up(o, &d);
+        }
+        *ret_need_reboot = true;
+        return 0;
+}
+
+int install_ostree_deploy(InstallOstree *o, const char *commit, const char *name, bool *ret_need_reboot, Error *error)
+{
+        gboolean locked = FALSE;
+        GError *g = NULL;
+        int r;
+
+        if (install_check_commit(commit, error) < 0)
+                return -1;
+        if (!ostree_sysroot_try_lock(o->sysroot, &locked, &g))
+                return install_set_error(error, ERR_INSTALL, g, "locking the sysroot");
+        if (!locked)
+                return error_set(error, ERR_INSTALL, "another program is changing the sysroot");
+        r = deploy_locked(o, commit, name, ret_need_reboot, error);
+        ostree_sysroot_unlock(o->sysroot);
+        return r;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef INSTALL_OSTREE_H
+#define INSTALL_OSTREE_H
+
+/*
+ * An OSTree sysroot: which commit runs, getting another one, making it the next to boot. It blocks: only the helper
+ * program uses it. GLib stays behind this header.
+ *
+ * A commit is named by its SHA-256 and nothing else: refs, summaries and signatures of the server are not looked at.
+ * Whoever knows the right hash from verified metadata needs to believe nothing of the server's.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+#define INSTALL_COMMIT_SIZE 65 /* 64 lower-case hex digits and a NUL */
+
+typedef struct InstallOstree InstallOstree;
+
+/* The strings are copied; a NULL file is one that is not there. */
+typedef struct InstallOstreeOptions {
+        const char *sysroot; /* "/" */
+        const char *os_name; /* NULL: that of the booted deployment, or the only one there is */
+        const char *ca_file, *cert_file, *key_file;
+        bool allow_http;     /* plain http:// too */
+        bool no_stage;       /* write deployments at once even where they could wait for the shutdown */
+} InstallOstreeOptions;
+
+typedef struct InstallWatch {
+        bool (*cancelled)(void *userdata);
+        void (*progress)(void *userdata, uint64_t done, uint64_t total); /* bytes; total 0: not known */
+        void *userdata;
+} InstallWatch;
+
+/* ERR_INSTALL if there is no sysroot. */
+int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret, Error *error) __attribute__((nonnull, warn_unused_result));
+InstallOstree *install_ostree_free(InstallOstree *o);
+DEFINE_CLEANUP(InstallOstree, install_ostree_free)
+
+/* The booted commit; the first deployment's where nothing is booted; "" if there is none. */
+int install_ostree_status(InstallOstree *o, char ret[INSTALL_COMMIT_SIZE], Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * Gets exactly this commit, complete, and keeps it from being pruned until it is deployed or another one is pulled.
+ * ERR_INVALID_ARGUMENT, ERR_NETWORK, ERR_TIMEOUT, ERR_TLS, ERR_KEY, ERR_HTTP, ERR_NOT_FOUND, ERR_NO_SPACE, ERR_CANCELLED,
+ * ERR_IMAGE_MISMATCH (an object is not what its name says), ERR_SYSTEM, ERR_INSTALL (no repository).
+ */
+int install_ostree_pull(InstallOstree *o, const char *url, const char *commit, bool authenticate, const InstallWatch *watch, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+/*
+ * Makes a pulled commit the next to boot; name is kept as a note in its origin. Kernel arguments and /etc come from the
+ * booted deployment, or the first. Never interrupted. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE,
+ * ERR_CONFIG (which OS?), ERR_INSTALL.
+ */
+int install_ostree_deploy(InstallOstree *o, const char *commit, const char *name, bool *ret_need_reboot, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+
+#endif

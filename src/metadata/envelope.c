@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A signature's text may be base64 or hex, and a text can be valid as both: then both readings are tried. That gives
+ * nobody anything, for either way it is one signature by one key.
+ */
+#include "metadata/envelope.h"
+
+#include "base/codec.h"
+#include "crypto/signer.h"
+
+#define KEY_ID_MAX 256
+#define METHOD_MAX 64
+#define SIGNATURE_TEXT_MAX 4096
+
+static void read_bytes(Arena *arena, const char *text, EnvelopeSignature *ret)
+{
+        cleanup_buffer Buffer b = { .limit = SIGNATURE_TEXT_MAX };
+        size_t n = strlen(text);
+        Error ignored = { 0 };
+        uint8_t raw[SIGNATURE_TEXT_MAX / 2];
+
+        if (base64_decode(text, &b, &ignored) == 0)
+                ret->bytes = arena_dup(arena, buffer_slice(&b));
+        error_clear(&ignored);
+        if (n % 2 == 0 && n / 2 <= sizeof raw && hex_decode(text, raw, n / 2, &ignored) == 0)
+                ret->hex_bytes = arena_dup(arena, slice(raw, n / 2));
+}
+
+static int parse_signature(Envelope *e, const json_t *json, EnvelopeSignature *ret, Error *error)
+{
+        const char *text;
+
+        if (!json_is_object(json))
+                return error_set(error, ERR_MALFORMED, "a signature is no object");
+        if (json_get_string(json, "signatures", "keyid", KEY_ID_MAX, &ret->key_id, error) < 0 ||
+            json_get_string(json, "signatures", "sig", SIGNATURE_TEXT_MAX, &text, error) < 0)
+                return -1;
+        if (json_has(json, "method") && json_get_string(json, "signatures", "method", METHOD_MAX, &ret->method, error) < 0)
+                return -1;
+        read_bytes(e->arena, text, ret);
+        return 0;
+}
+
+static int parse_signatures(Envelope *e, Error *error)
+{
+        json_t *list;
+
+        if (json_get_array(e->json, "document", "signatures", ENVELOPE_SIGNATURES_MAX, &list, error) < 0)
+                return -1;
+        e->signatures = arena_alloc(e->arena, json_array_size(list), sizeof *e->signatures);
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                if (parse_signature(e, json_array_get(list, i), &e->signatures[i], error) < 0)
+                        return -1;
+                for (size_t j = 0; j < i; j++)
+                        if (strcmp(e->signatures[j].key_id, e->signatures[i].key_id) == 0)
+                                return error_set(error, ERR_BAD_SIGNATURE, "key %.16s... signs twice", e->signatures[i].key_id);
+                e->n_signatures = i + 1;
+        }
+        return 0;
+}
+
+int envelope_parse(Slice bytes, Envelope **ret, Error *error)
+{
+        CLEANUP(envelope_free) Envelope *e = xcalloc(1, sizeof *e);
+
+        e->arena = arena_new();
+        e->bytes = arena_dup(e->arena, bytes);
+        if (json_read(e->bytes, &e->json, error) < 0 ||
+            json_get_object(e->json, "document", "signed", SIZE_MAX, &e->body, error) < 0 || parse_signatures(e, error) < 0)
+                return -1;
+        if (!json_member_span(e->bytes, "signed", &e->signed_span))
+                return error_set(error, ERR_MALFORMED, "document.signed cannot be found");
+        *ret = TAKE_PTR(e);
+        return 0;
+}
+
+Envelope *envelope_free(Envelope *e)
+{
+        if (!e)
+                return NULL;
+        json_decref(e->json);
+        arena_free(e->arena);
+        free(e);
+        return NULL;
+}
+
+/* ---- verification ---- */
+
+/* The forms of "signed" a signature may be over, made when they are needed. */
+typedef struct Forms {
+        const Envelope *envelope;
+        Buffer canonical[3];
+        bool made;
+} Forms;
+
+static void forms_done(Forms *f)
+{
+        for (size_t i = 0; i < ELEMENTSOF(f->canonical); i++)
+                buffer_done(&f->canonical[i]);
+}
+
+static void forms_make(Forms *f)
+{
+        if (f->made)
+                return;
+        json_canonical(f->envelope->body, &f->canonical[0]);
+        json_canonical_ascii(f->envelope->body, &f->canonical[1]);
+        json_canonical_olpc(f->envelope->body, &f->canonical[2]);
+        f->made = true;
+}
+
+static bool verify_over(const PublicKey *key, const EnvelopeSignature *signature, Slice message)
+{
+        return public_key_verify(key, message, signature->bytes) || public_key_verify(key, message, signature->hex_bytes);
+}
+
+static bool verify_one(Forms *f, const PublicKey *key, const EnvelopeSignature *signature)
+{
+        Slice previous = f->envelope->signed_span;
+
+        if (signature->method && !key_type_has_method(public_key_type(key), signature->method))
+                return false;
+        if (verify_over(key, signature, previous))
+                return true;
+        forms_make(f);
+        for (size_t i = 0; i < ELEMENTSOF(f->canonical); i++) {
+                Slice form = buffer_slice(&f->canonical[i]);
+
+                if (!slice_equal(form, previous) && verify_over(key, signature, form))
+                        return true;
+                previous = form;
+        }
+        return false;
+}
+
+static const KeysetEntry *find_key(const Keyset *keyset, const char *id)
+{
+        for (size_t i = 0; i < keyset->n_entries; i++)
+                if (keyset->entries[i].key && strcmp(keyset->entries[i].id, id) == 0)
+                        return &keyset->entries[i];
+        return NULL;
+}
+
+static bool counted(const PublicKey *const *keys, size_t n, const PublicKey *key)
+{
+        for (size_t i = 0; i < n; i++)
+                if (public_key_equal(keys[i], key))
+                        return true;
+        return false;
+}
+
+int envelope_verify(const Envelope *e, const Keyset *keyset, const char *what, Error *error)
+{
+        __attribute__((cleanup(forms_done))) Forms forms = { .envelope = e };
+        const PublicKey *good[ENVELOPE_SIGNATURES_MAX];
+        size_t n = 0;
+
+        /* Uptane 5.4.4.3 (2): a threshold of distinct keys, by key material */
+        for (size_t i = 0; i < e->n_signatures; i++) {
+                const KeysetEntry *entry = find_key(keyset, e->signatures[i].key_id);
+
+                if (!entry || counted(good, n, entry->key) || !verify_one(&forms, entry->key, &e->signatures[i]))
+                        continue;
+                good[n++] = entry->key;
+                if ((int64_t) n >= keyset->threshold)
+                        return 0;
+        }
+        return error_set(error, ERR_BAD_SIGNATURE, "%s: %zu valid signatures by distinct trusted keys, %lld are needed (%zu were there)",
+                         what, n, (long long) keyset->threshold, e->n_signatures);
+}
+
+/* ---- signing ---- */
+
+static void put(json_t *object, const char *name, const char *text)
+{
+        if (json_object_set_new(object, name, json_string(text)) < 0)
+                abort(); /* out of memory: these are our own ASCII strings */
+}
+
+int envelope_sign(json_t *body, const Signer *signer, Buffer *ret, Error *error)
+{
+        cleanup_json json_t *document = json_object(), *signature = json_object();
+        cleanup_buffer Buffer message = { 0 }, raw = { 0 }, text = { 0 };
+
+        json_canonical(body, &message);
+        if (json_object_set_new(document, "signed", body) < 0)
+                abort();
+        if (signer_sign(signer, buffer_slice(&message), &raw, error) < 0)
+                return -1;
+        base64_encode(buffer_slice(&raw), &text);
+        put(signature, "keyid", signer_key_id(signer));
+        put(signature, "method", signer_method(signer));
+        put(signature, "sig", buffer_str(&text));
+        if (json_object_set_new(document, "signatures", json_pack("[O]", signature)) < 0)
+                abort();
+        json_canonical(document, ret);
+        return 0;
+}

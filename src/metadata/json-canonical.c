@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The three forms in which JSON is signed in the field. They differ only in how strings are written. Members are sorted
+ * by bytes of UTF-8, which is the order of code points.
+ */
+#include <inttypes.h>
+
+#include "metadata/json.h"
+
+typedef enum Form { FORM_UTF8, FORM_ASCII, FORM_OLPC } Form;
+
+static void put_value(const json_t *value, Form form, Buffer *b);
+
+/* The code point at *p, which is valid UTF-8; moves *p behind it. */
+static uint32_t next_code_point(const uint8_t **p)
+{
+        const uint8_t *s = *p;
+        unsigned more = *s < 0x80 ? 0 : *s < 0xe0 ? 1 : *s < 0xf0 ? 2 : 3;
+        uint32_t c = more == 0 ? *s : *s & (0x3fU >> more);
+
+        for (unsigned i = 1; i <= more; i++)
+                c = c << 6 | (s[i] & 0x3fU);
+        *p = s + more + 1;
+        return c;
+}
+
+static const char *short_escape(uint32_t c)
+{
+        switch (c) {
+        case '"':
+                return "\\\"";
+        case '\\':
+                return "\\\\";
+        case '\b':
+                return "\\b";
+        case '\f':
+                return "\\f";
+        case '\n':
+                return "\\n";
+        case '\r':
+                return "\\r";
+        case '\t':
+                return "\\t";
+        default:
+                return NULL;
+        }
+}
+
+static void put_escaped(uint32_t c, Buffer *b)
+{
+        const char *escape = short_escape(c);
+
+        if (escape)
+                buffer_put_str(b, escape);
+        else if (c < 0x10000)
+                buffer_printf(b, "\\u%04" PRIx32, c);
+        else
+                buffer_printf(b, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
+}
+
+static bool must_escape(uint32_t c, Form form)
+{
+        if (c == '"' || c == '\\')
+                return true;
+        if (form == FORM_OLPC)
+                return false;
+        return c < 0x20 || (form == FORM_ASCII && c > 0x7f);
+}
+
+static void put_string(const char *text, size_t size, Form form, Buffer *b)
+{
+        const uint8_t *p = (const uint8_t *) text, *end = p + size, *start;
+
+        buffer_put_str(b, "\"");
+        while (p < end) {
+                uint32_t c;
+
+                start = p;
+                c = next_code_point(&p);
+                if (must_escape(c, form))
+                        put_escaped(c, b);
+                else
+                        buffer_put(b, start, (size_t) (p - start));
+        }
+        buffer_put_str(b, "\"");
+}
+
+static int compare_names(const void *a, const void *b)
+{
+        return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static void put_object(const json_t *object, Form form, Buffer *b)
+{
+        size_t n = json_object_size(object), i = 0;
+        cleanup_free const char **names = xcalloc(n, sizeof *names);
+        const char *name;
+        json_t *value;
+
+        json_object_foreach((json_t *) object, name, value)
+                names[i++] = name;
+        qsort(names, n, sizeof *names, compare_names);
+        buffer_put_str(b, "{");
+        for (i = 0; i < n; i++) {
+                if (i > 0)
+                        buffer_put_str(b, ",");
+                put_string(names[i], strlen(names[i]), form, b);
+                buffer_put_str(b, ":");
+                put_value(json_object_get(object, names[i]), form, b);
+        }
+        buffer_put_str(b, "}");
+}
+
+static void put_array(const json_t *array, Form form, Buffer *b)
+{
+        buffer_put_str(b, "[");
+        for (size_t i = 0; i < json_array_size(array); i++) {
+                if (i > 0)
+                        buffer_put_str(b, ",");
+                put_value(json_array_get(array, i), form, b);
+        }
+        buffer_put_str(b, "]");
+}
+
+static void put_value(const json_t *value, Form form, Buffer *b)
+{
+        switch (json_typeof(value)) {
+        case JSON_OBJECT:
+                put_object(value, form, b);
+                break;
+        case JSON_ARRAY:
+                put_array(value, form, b);
+                break;
+        case JSON_STRING:
+                put_string(json_string_value(value), json_string_length(value), form, b);
+                break;
+        case JSON_INTEGER:
+                buffer_printf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+                break;
+        case JSON_REAL:
+                buffer_printf(b, "%.17g", json_real_value(value)); /* in "custom" only, where the received bytes count first */
+                break;
+        case JSON_TRUE:
+                buffer_put_str(b, "true");
+                break;
+        case JSON_FALSE:
+                buffer_put_str(b, "false");
+                break;
+        case JSON_NULL:
+                buffer_put_str(b, "null");
+                break;
+        }
+}
+
+void json_canonical(const json_t *value, Buffer *ret)
+{
+        put_value(value, FORM_UTF8, ret);
+}
+
+void json_canonical_ascii(const json_t *value, Buffer *ret)
+{
+        put_value(value, FORM_ASCII, ret);
+}
+
+void json_canonical_olpc(const json_t *value, Buffer *ret)
+{
+        put_value(value, FORM_OLPC, ret);
+}

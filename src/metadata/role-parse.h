@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef METADATA_ROLE_PARSE_H
+#define METADATA_ROLE_PARSE_H
+
+/* What the files that parse roles share; nobody outside metadata/ includes it. where names the place in errors. */
+#include "metadata/role.h"
+
+/* m->envelope is parsed; each fills its member of m. */
+int role_parse_root(Metadata *m, Error *error) __attribute__((nonnull, warn_unused_result));
+int role_parse_targets(Metadata *m, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* "hashes" of object: every known one must be well-formed, unknown ones are passed over; ERR_UNSUPPORTED if none is known. */
+int role_parse_hashes(const json_t *object, const char *where, Hashes *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+
+#endif

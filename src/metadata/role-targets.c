@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Targets (Uptane 5.2.3), with the "custom" members of the device API. A null member counts as absent. */
+#include <stdio.h>
+#include <strings.h>
+
+#include "metadata/role-parse.h"
+
+#define CUSTOM_MEMBERS_MAX 64
+#define VERSION_TEXT_MAX 256
+#define CORRELATION_ID_MAX 256
+#define PLACEHOLDER_URI "https://example.com/"
+
+/* A name becomes part of a URL and is shown to people: no escape from a folder, no control characters. */
+static int check_name(const char *name, Error *error)
+{
+        size_t n = strlen(name);
+
+        if (n < 1 || n > TARGET_NAME_MAX)
+                return error_set(error, ERR_MALFORMED, "a target's name has %zu bytes, 1 to %d are allowed", n, TARGET_NAME_MAX);
+        if (name[0] == '/')
+                return error_set(error, ERR_MALFORMED, "target '%s': an absolute path", name);
+        for (const char *p = name; *p; p++)
+                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+                        return error_set(error, ERR_MALFORMED, "target '%s': a control character", name);
+        for (const char *p = name; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
+                if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || p[2] == '\0'))
+                        return error_set(error, ERR_MALFORMED, "target '%s': '..' in its path", name);
+        return 0;
+}
+
+static int get_text(const json_t *custom, const char *where, const char *name, size_t max, const char **ret, Error *error)
+{
+        return json_has(custom, name) ? json_get_string(custom, where, name, max, ret, error) : 0;
+}
+
+static int parse_ecus(const json_t *custom, const char *where, Arena *arena, Target *t, Error *error)
+{
+        json_t *map, *entry;
+        const char *serial;
+        TargetEcu *ecus;
+
+        if (!json_has(custom, "ecuIdentifiers"))
+                return 0;
+        if (json_get_object(custom, where, "ecuIdentifiers", TARGET_ECUS_MAX, &map, error) < 0)
+                return -1;
+        ecus = arena_alloc(arena, json_object_size(map), sizeof *ecus);
+        t->ecus = ecus;
+        json_object_foreach(map, serial, entry) {
+                TargetEcu *ecu = &ecus[t->n_ecus];
+
+                if (strlen(serial) < 1 || strlen(serial) > ECU_SERIAL_MAX)
+                        return error_set(error, ERR_MALFORMED, "%s: an ECU serial of %zu bytes", where, strlen(serial));
+                if (!json_is_object(entry))
+                        return error_set(error, ERR_MALFORMED, "%s.ecuIdentifiers.%s is no object", where, serial);
+                if (json_get_string(entry, serial, "hardwareId", HARDWARE_ID_MAX, &ecu->hardware_id, error) < 0)
+                        return error_prefix(error, "%s.ecuIdentifiers", where);
+                ecu->serial = serial;
+                t->n_ecus++;
+        }
+        return 0;
+}
+
+static int parse_hardware_ids(const json_t *custom, const char *where, Arena *arena, Target *t, Error *error)
+{
+        const char **ids;
+        json_t *list;
+
+        if (!json_has(custom, "hardwareIds"))
+                return 0;
+        if (json_get_array(custom, where, "hardwareIds", TARGET_HARDWARE_IDS_MAX, &list, error) < 0)
+                return -1;
+        ids = arena_alloc(arena, json_array_size(list), sizeof *ids);
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                ids[i] = json_string_value(json_array_get(list, i));
+                if (!ids[i] || strlen(ids[i]) < 1 || strlen(ids[i]) > HARDWARE_ID_MAX)
+                        return error_set(error, ERR_MALFORMED, "%s.hardwareIds: entry %zu is no hardware id", where, i + 1);
+        }
+        t->hardware_ids = ids;
+        t->n_hardware_ids = json_array_size(list);
+        return 0;
+}
+
+static int parse_format(const json_t *custom, const char *where, Target *t, Error *error)
+{
+        const char *text = NULL;
+
+        if (get_text(custom, where, "targetFormat", 64, &text, error) < 0)
+                return -1;
+        if (!text)
+                return 0;
+        if (strcasecmp(text, "OSTREE") == 0)
+                t->format = TARGET_FORMAT_OSTREE;
+        else if (strcasecmp(text, "BINARY") == 0)
+                t->format = TARGET_FORMAT_BINARY;
+        else
+                return error_set(error, ERR_UNSUPPORTED, "%s.targetFormat is '%s'; OSTREE and BINARY are supported", where, text);
+        return 0;
+}
+
+static int parse_custom(const json_t *json, const char *where, Arena *arena, Target *t, Error *error)
+{
+        json_t *custom;
+
+        if (!json_has(json, "custom"))
+                return 0;
+        if (json_get_object(json, where, "custom", CUSTOM_MEMBERS_MAX, &custom, error) < 0 ||
+            parse_ecus(custom, where, arena, t, error) < 0 || parse_hardware_ids(custom, where, arena, t, error) < 0 ||
+            parse_format(custom, where, t, error) < 0 ||
+            (json_has(custom, "releaseCounter") && json_get_int(custom, where, "releaseCounter", &t->release_counter, error) < 0) ||
+            get_text(custom, where, "uri", URI_MAX, &t->uri, error) < 0)
+                return -1;
+        /* shown to people only: one that is no string, or too long, is not shown */
+        if (json_is_string(json_object_get(custom, "version")) && json_string_length(json_object_get(custom, "version")) <= VERSION_TEXT_MAX)
+                t->version = json_string_value(json_object_get(custom, "version"));
+        if (t->uri && (*t->uri == '\0' || strcmp(t->uri, PLACEHOLDER_URI) == 0))
+                t->uri = NULL;
+        return 0;
+}
+
+static int parse_target(const char *name, const json_t *json, Arena *arena, Target *t, Error *error)
+{
+        char where[TARGET_NAME_MAX + 16];
+
+        if (check_name(name, error) < 0)
+                return -1;
+        (void) snprintf(where, sizeof where, "targets.%.200s", name);
+        t->name = name;
+        t->release_counter = -1;
+        if (!json_is_object(json))
+                return error_set(error, ERR_MALFORMED, "%s is no object", where);
+        if (json_get_int(json, where, "length", &t->length, error) < 0 || role_parse_hashes(json, where, &t->hashes, error) < 0)
+                return -1;
+        return parse_custom(json, where, arena, t, error);
+}
+
+static int compare_targets(const void *a, const void *b)
+{
+        return strcmp(((const Target *) a)->name, ((const Target *) b)->name);
+}
+
+static int parse_list(Metadata *m, Error *error)
+{
+        json_t *list, *json;
+        const char *name;
+        Target *targets;
+        size_t n = 0;
+
+        if (json_get_object(m->envelope->body, "targets", "targets", TARGETS_MAX, &list, error) < 0)
+                return -1;
+        targets = arena_alloc(m->envelope->arena, json_object_size(list), sizeof *targets);
+        json_object_foreach(list, name, json)
+                if (parse_target(name, json, m->envelope->arena, &targets[n++], error) < 0)
+                        return -1;
+        qsort(targets, n, sizeof *targets, compare_targets);
+        m->targets.targets = targets;
+        m->targets.n_targets = n;
+        return 0;
+}
+
+/* Only whether there are any: they are followed by a later version of this software (docs/ARCHITECTURE.md). */
+static int parse_delegations(Metadata *m, Error *error)
+{
+        json_t *delegations, *roles;
+
+        if (!json_has(m->envelope->body, "delegations"))
+                return 0;
+        if (json_get_object(m->envelope->body, "targets", "delegations", 16, &delegations, error) < 0)
+                return -1;
+        if (json_has(delegations, "succinct_roles"))
+                m->targets.has_delegations = true;
+        if (!json_has(delegations, "roles"))
+                return 0;
+        if (json_get_array(delegations, "targets.delegations", "roles", SNAPSHOT_META_MAX, &roles, error) < 0)
+                return -1;
+        m->targets.has_delegations |= json_array_size(roles) > 0;
+        return 0;
+}
+
+int role_parse_targets(Metadata *m, Error *error)
+{
+        json_t *custom;
+
+        if (parse_list(m, error) < 0 || parse_delegations(m, error) < 0)
+                return -1;
+        if (!json_has(m->envelope->body, "custom"))
+                return 0;
+        if (json_get_object(m->envelope->body, "targets", "custom", CUSTOM_MEMBERS_MAX, &custom, error) < 0)
+                return -1;
+        return get_text(custom, "targets.custom", "correlationId", CORRELATION_ID_MAX, &m->targets.correlation_id, error);
+}
+
+static int find_target(const void *name, const void *target)
+{
+        return strcmp(name, ((const Target *) target)->name);
+}
+
+const Target *targets_find(const Targets *targets, const char *name)
+{
+        return targets->n_targets ? bsearch(name, targets->targets, targets->n_targets, sizeof *targets->targets, find_target) : NULL;
+}

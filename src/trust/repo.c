@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The order of the workflow. trusted[] holds what was verified in this cycle (and the Root); stored[] what was trusted
+ * before, as the baseline for rollback checks and in place of a fetch where it is still the file that is listed.
+ * A file is handed out for storing before the next one is asked for, so that a power cut leaves a baseline that was true.
+ */
+#include "trust/repo.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+#include "trust/repo-check.h"
+
+typedef enum Phase { PHASE_ROOT, PHASE_TIMESTAMP, PHASE_SNAPSHOT, PHASE_TARGETS, PHASE_DONE, PHASE_FAILED } Phase;
+
+struct TrustRepo {
+        TrustOptions options;
+        Phase phase;
+        Metadata *trusted[_ROLE_MAX];
+        Metadata *stored[_ROLE_MAX]; /* never [ROLE_ROOT] */
+        int64_t targets_baseline;    /* version; 0: none */
+        unsigned n_roots;            /* taken in this cycle */
+        bool asked;                  /* a FETCH waits for its answer */
+        bool store_due;
+        Role store_role;
+        bool forget_due;
+};
+
+static const char *const kind_names[] = { [TRUST_DIRECTOR] = "director", [TRUST_IMAGE] = "image" };
+static_assert(ELEMENTSOF(kind_names) == _TRUST_KIND_MAX, "a repository without a name");
+
+const char *trust_kind_name(TrustKind kind)
+{
+        assert(kind < _TRUST_KIND_MAX);
+        return kind_names[kind];
+}
+
+/* "director timestamp" */
+typedef struct What {
+        char text[32];
+} What;
+
+static What what(const TrustRepo *repo, Role role)
+{
+        What w;
+
+        (void) snprintf(w.text, sizeof w.text, "%s %s", trust_kind_name(repo->options.kind), role_name(role));
+        return w;
+}
+
+TrustRepo *trust_repo_new(const TrustOptions *options)
+{
+        TrustRepo *repo = xcalloc(1, sizeof *repo);
+
+        repo->options = *options;
+        return repo;
+}
+
+TrustRepo *trust_repo_free(TrustRepo *repo)
+{
+        if (!repo)
+                return NULL;
+        for (unsigned role = 0; role < _ROLE_MAX; role++) {
+                metadata_free(repo->trusted[role]);
+                metadata_free(repo->stored[role]);
+        }
+        free(repo);
+        return NULL;
+}
+
+static int parse(const TrustRepo *repo, Role role, Slice bytes, Metadata **ret, Error *error)
+{
+        return metadata_parse(role, bytes, ret, error) < 0 ? error_prefix(error, "%s", what(repo, role).text) : 0;
+}
+
+/* ---- what was trusted before ---- */
+
+static int restore_root(TrustRepo *repo, Slice bytes, Error *error)
+{
+        CLEANUP(metadata_free) Metadata *m = NULL;
+
+        assert(!repo->trusted[ROLE_ROOT]);
+        if (parse(repo, ROLE_ROOT, bytes, &m, error) < 0 ||
+            trust_check_signatures(m, m, what(repo, ROLE_ROOT).text, error) < 0)
+                return -1;
+        repo->trusted[ROLE_ROOT] = TAKE_PTR(m);
+        return 0;
+}
+
+int trust_repo_restore(TrustRepo *repo, Role role, Slice bytes, Error *error)
+{
+        CLEANUP(metadata_free) Metadata *m = NULL;
+        Error why = { 0 };
+
+        if (role == ROLE_ROOT)
+                return restore_root(repo, bytes, error);
+        assert(repo->trusted[ROLE_ROOT] && !repo->stored[role]);
+        if (metadata_parse(role, bytes, &m, &why) < 0)
+                return 1;
+        if (role == ROLE_TARGETS)
+                repo->targets_baseline = m->version;
+        if (trust_check_signatures(repo->trusted[ROLE_ROOT], m, "stored", &why) < 0) {
+                repo->forget_due |= role != ROLE_TARGETS;
+                return 1;
+        }
+        repo->stored[role] = TAKE_PTR(m);
+        return 0;
+}
+
+/* ---- taking a file ---- */
+
+static Metadata *take(TrustRepo *repo, Metadata *m)
+{
+        Role role = m->role;
+        bool known = repo->stored[role] && slice_equal(repo->stored[role]->envelope->bytes, m->envelope->bytes);
+
+        metadata_free(repo->trusted[role]);
+        repo->trusted[role] = m;
+        repo->store_due = !known;
+        repo->store_role = role;
+        return NULL;
+}
+
+static void forget(TrustRepo *repo)
+{
+        repo->stored[ROLE_TIMESTAMP] = metadata_free(repo->stored[ROLE_TIMESTAMP]);
+        repo->stored[ROLE_SNAPSHOT] = metadata_free(repo->stored[ROLE_SNAPSHOT]);
+        repo->forget_due = true;
+}
+
+static bool rotated(const Root *old, const Root *new, Role role)
+{
+        return old->has[role] != new->has[role] || (old->has[role] && !keyset_equal(&old->keys[role], &new->keys[role]));
+}
+
+static int feed_root(TrustRepo *repo, Slice bytes, Error *error)
+{
+        CLEANUP(metadata_free) Metadata *m = NULL;
+        const Metadata *old = repo->trusted[ROLE_ROOT];
+
+        if (parse(repo, ROLE_ROOT, bytes, &m, error) < 0 || trust_check_root(old, m, what(repo, ROLE_ROOT).text, error) < 0)
+                return -1;
+        /* Uptane 5.4.4.3 (4): recovery from a fast-forward attack */
+        if (rotated(&old->root, &m->root, ROLE_TIMESTAMP) || rotated(&old->root, &m->root, ROLE_SNAPSHOT))
+                forget(repo);
+        repo->n_roots++;
+        m = take(repo, m);
+        return 0;
+}
+
+static int end_roots(TrustRepo *repo, Error *error)
+{
+        const Metadata *root = repo->trusted[ROLE_ROOT];
+        bool simple = repo->options.without_timestamp;
+
+        /* Uptane 5.4.4.3 (3): the last Root, and only the last, must not be expired */
+        if (trust_check_fresh(root, repo->options.now, what(repo, ROLE_ROOT).text, error) < 0)
+                return -1;
+        if (!simple && (!root->root.has[ROLE_TIMESTAMP] || !root->root.has[ROLE_SNAPSHOT]))
+                return error_set(error, ERR_MALFORMED, "%s: it has no keys for Timestamp and Snapshot%s", what(repo, ROLE_ROOT).text,
+                                 repo->options.kind == TRUST_DIRECTOR ? " (a back-end without them needs require-director-timestamp=no)" : "");
+        repo->phase = simple ? PHASE_TARGETS : PHASE_TIMESTAMP;
+        return 0;
+}
+
+static int feed_timestamp(TrustRepo *repo, Slice bytes, Error *error)
+{
+        CLEANUP(metadata_free) Metadata *m = NULL;
+        What w = what(repo, ROLE_TIMESTAMP);
+
+        /* Uptane 5.4.4.4 (2): signatures; (4): expiry */
+        if (parse(repo, ROLE_TIMESTAMP, bytes, &m, error) < 0 ||
+            trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
+            trust_check_timestamp(repo->stored[ROLE_TIMESTAMP], m, w.text, error) < 0 ||
+            trust_check_fresh(m, repo->options.now, w.text, error) < 0)
+                return -1;
+        m = take(repo, m);
+        repo->phase = PHASE_SNAPSHOT;
+        return 0;
+}
+
+static int feed_snapshot(TrustRepo *repo, Slice bytes, Error *error)
+{
+        CLEANUP(metadata_free) Metadata *m = NULL;
+        const FileMeta *listed = &repo->trusted[ROLE_TIMESTAMP]->timestamp.snapshot;
+        What w = what(repo, ROLE_SNAPSHOT);
+
+        /* Uptane 5.4.4.5 (2): as listed; (3): signatures; (7): expiry */
+        if (trust_check_listed_bytes(listed, bytes, w.text, error) < 0 || parse(repo, ROLE_SNAPSHOT, bytes, &m, error) < 0 ||
+            trust_check_listed_version(listed, m, w.text, error) < 0 ||
+            trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
+            trust_check_snapshot(repo->stored[ROLE_SNAPSHOT], m, w.text, error) < 0 ||
+            trust_check_fresh(m, repo->options.now, w.text, error) < 0)
+                return -1;
+        m = take(repo, m);
+        repo->phase = PHASE_TARGETS;
+        return 0;
+}
+
+/* How Snapshot lists Targets; NULL where there is no Snapshot to list it. */
+static int listed_targets(const TrustRepo *repo, const FileMeta **ret, Error *error)
+{
+        *ret = NULL;
+        if (repo->options.without_timestamp)
+                return 0;
+        *ret = snapshot_find(&repo->trusted[ROLE_SNAPSHOT]->snapshot, "targets.json");
+        return *ret ? 0 : error_set(error, ERR_MIX_AND_MATCH, "%s version %lld does not list targets.json", what(repo, ROLE_SNAPSHOT).text,
+                                    (long long) repo->trusted[ROLE_SNAPSHOT]->version);
+}
+
+static int feed_targets(TrustRepo *repo, Slice bytes, Error *error)
+{
+        CLEANUP(metadata_free) Metadata *m = NULL;
+        const FileMeta *listed;
+        What w = what(repo, ROLE_TARGETS);
+
+        if (listed_targets(repo, &listed, error) < 0 || (listed && trust_check_listed_bytes(listed, bytes, w.text, error) < 0) ||
+            parse(repo, ROLE_TARGETS, bytes, &m, error) < 0)
+                return -1;
+        /* Uptane 5.4.4.6 (2): the version listed; (3): signatures; (4): rollback; (5): expiry */
+        if ((listed && trust_check_listed_version(listed, m, w.text, error) < 0) ||
+            trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
+            trust_check_version(repo->targets_baseline, m, w.text, error) < 0 ||
+            trust_check_fresh(m, repo->options.now, w.text, error) < 0)
+                return -1;
+        m = take(repo, m);
+        repo->phase = PHASE_DONE;
+        return 0;
+}
+
+/* ---- the workflow ---- */
+
+/* What was stored takes the place of a fetch if it is, to the byte, what is listed now. */
+static bool is_listed(const Metadata *stored, const FileMeta *listed)
+{
+        return stored && listed && stored->version == listed->version && file_meta_matches(listed, stored->envelope->bytes);
+}
+
+static int use_stored(TrustRepo *repo, Role role, Error *error)
+{
+        Slice bytes = repo->stored[role]->envelope->bytes;
+
+        return role == ROLE_SNAPSHOT ? feed_snapshot(repo, bytes, error) : feed_targets(repo, bytes, error);
+}
+
+static size_t limit(Role role, const FileMeta *listed)
+{
+        size_t max = role_bytes_max(role);
+
+        return listed && listed->length >= 0 && (uint64_t) listed->length < max ? (size_t) listed->length : max;
+}
+
+static int ask(TrustRepo *repo, Role role, const FileMeta *listed, TrustStep *ret)
+{
+        *ret = (TrustStep) {
+                .kind = TRUST_FETCH,
+                .role = role,
+                .version = role == ROLE_ROOT ? repo->trusted[ROLE_ROOT]->version + 1 : 0,
+                .max_bytes = limit(role, listed),
+        };
+        repo->asked = true;
+        return 0;
+}
+
+static int next_root(TrustRepo *repo, TrustStep *ret, Error *error)
+{
+        if (repo->n_roots == TRUST_ROOTS_PER_CYCLE)
+                return error_set(error, ERR_TOO_LARGE, "%s: more than %d new versions; the rest follows in the next cycle",
+                                 what(repo, ROLE_ROOT).text, TRUST_ROOTS_PER_CYCLE);
+        if (repo->trusted[ROLE_ROOT]->version == INT64_MAX)
+                return error_set(error, ERR_MALFORMED, "%s: no version can follow this one", what(repo, ROLE_ROOT).text);
+        return ask(repo, ROLE_ROOT, NULL, ret);
+}
+
+/* Returns 1 if ret was filled, 0 if the phase ended without a question. */
+static int next_step(TrustRepo *repo, TrustStep *ret, Error *error)
+{
+        const FileMeta *listed = NULL;
+
+        switch (repo->phase) {
+        case PHASE_ROOT:
+                return next_root(repo, ret, error) < 0 ? -1 : 1;
+        case PHASE_TIMESTAMP:
+                (void) ask(repo, ROLE_TIMESTAMP, NULL, ret);
+                return 1;
+        case PHASE_SNAPSHOT:
+                /* Uptane 5.4.4.2 (4): not fetched again where it is still the one listed */
+                listed = &repo->trusted[ROLE_TIMESTAMP]->timestamp.snapshot;
+                if (is_listed(repo->stored[ROLE_SNAPSHOT], listed))
+                        return use_stored(repo, ROLE_SNAPSHOT, error);
+                (void) ask(repo, ROLE_SNAPSHOT, listed, ret);
+                return 1;
+        case PHASE_TARGETS:
+                if (listed_targets(repo, &listed, error) < 0)
+                        return -1;
+                if (is_listed(repo->stored[ROLE_TARGETS], listed))
+                        return use_stored(repo, ROLE_TARGETS, error);
+                (void) ask(repo, ROLE_TARGETS, listed, ret);
+                return 1;
+        case PHASE_DONE:
+                *ret = (TrustStep) { .kind = TRUST_DONE };
+                return 1;
+        case PHASE_FAILED:
+                break;
+        }
+        abort(); /* after a failure there is no next step */
+}
+
+int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error)
+{
+        int r = 0;
+
+        assert(repo->trusted[ROLE_ROOT] && !repo->asked);
+        while (r == 0) {
+                if (repo->store_due) {
+                        const Metadata *m = repo->trusted[repo->store_role];
+
+                        repo->store_due = false;
+                        *ret = (TrustStep) { .kind = TRUST_STORE, .role = m->role, .version = m->version, .bytes = m->envelope->bytes };
+                        return 0;
+                }
+                if (repo->forget_due) {
+                        repo->forget_due = false;
+                        *ret = (TrustStep) { .kind = TRUST_FORGET };
+                        return 0;
+                }
+                r = next_step(repo, ret, error);
+        }
+        if (r < 0)
+                repo->phase = PHASE_FAILED;
+        return r < 0 ? -1 : 0;
+}
+
+int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error)
+{
+        int r = -1;
+
+        assert(repo->asked);
+        repo->asked = false;
+        switch (repo->phase) {
+        case PHASE_ROOT:
+                r = feed_root(repo, bytes, error);
+                break;
+        case PHASE_TIMESTAMP:
+                r = feed_timestamp(repo, bytes, error);
+                break;
+        case PHASE_SNAPSHOT:
+                r = feed_snapshot(repo, bytes, error);
+                break;
+        case PHASE_TARGETS:
+                r = feed_targets(repo, bytes, error);
+                break;
+        case PHASE_DONE:
+        case PHASE_FAILED:
+                abort();
+        }
+        if (r < 0)
+                repo->phase = PHASE_FAILED;
+        return r;
+}
+
+int trust_repo_feed_absent(TrustRepo *repo, Error *error)
+{
+        static const Role roles[] = { [PHASE_TIMESTAMP] = ROLE_TIMESTAMP, [PHASE_SNAPSHOT] = ROLE_SNAPSHOT, [PHASE_TARGETS] = ROLE_TARGETS };
+        int r;
+
+        assert(repo->asked);
+        repo->asked = false;
+        if (repo->phase == PHASE_ROOT)
+                r = end_roots(repo, error);
+        else
+                r = error_set(error, ERR_NOT_FOUND, "%s: the repository has no such file", what(repo, roles[repo->phase]).text);
+        if (r < 0)
+                repo->phase = PHASE_FAILED;
+        return r;
+}
+
+const Targets *trust_repo_targets(const TrustRepo *repo)
+{
+        assert(repo->phase == PHASE_DONE);
+        return &repo->trusted[ROLE_TARGETS]->targets;
+}
+
+const Metadata *trust_repo_metadata(const TrustRepo *repo, Role role)
+{
+        return repo->trusted[role];
+}
+
+int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error)
+{
+        for (unsigned role = 0; role < _ROLE_MAX; role++)
+                if (repo->trusted[role] && trust_check_fresh(repo->trusted[role], now, what(repo, (Role) role).text, error) < 0)
+                        return -1;
+        return 0;
+}

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signing keys as the field uses them, the canonical form, and checking what others signed."""
+import base64
+import hashlib
+import json
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+
+PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
+
+
+def canonical(value):
+    """Compact, sorted, raw UTF-8: what the open-source back-ends sign."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def pem(public):
+    return public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode().strip()
+
+
+class Key:
+    """A private key; type is ed25519, rsa or ecdsa."""
+
+    def __init__(self, type="ed25519"):
+        self.type = type
+        if type == "ed25519":
+            self.private = ed25519.Ed25519PrivateKey.generate()
+            self.keytype, self.method = "ED25519", "ed25519"
+        elif type == "rsa":
+            self.private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            self.keytype, self.method = "RSA", "rsassa-pss-sha256"
+        elif type == "ecdsa":
+            self.private = ec.generate_private_key(ec.SECP256R1())
+            self.keytype, self.method = "ECPRIME256V1", "ecdsa-sha2-nistp256"
+        else:
+            raise ValueError(type)
+        public = self.private.public_key()
+        if type == "ed25519":
+            self.text = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw).hex()
+        else:
+            self.text = pem(public)
+        der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        self.id = hashlib.sha256(der).hexdigest()
+
+    def sign(self, message):
+        if self.type == "ed25519":
+            return self.private.sign(message)
+        if self.type == "rsa":
+            return self.private.sign(message, PSS, hashes.SHA256())
+        return self.private.sign(message, ec.ECDSA(hashes.SHA256()))
+
+    def public(self):
+        return {"keytype": self.keytype, "keyval": {"public": self.text}}
+
+
+def envelope(signed, keys):
+    """The signed document, as bytes."""
+    message = canonical(signed)
+    signatures = [
+        {"keyid": key.id, "method": key.method, "sig": base64.b64encode(key.sign(message)).decode()} for key in keys
+    ]
+    return canonical({"signatures": signatures, "signed": signed})
+
+
+def verify(document, client_key):
+    """Whether document carries a good signature by client_key ({keytype, keyval}), as a Director checks a manifest."""
+    keytype, text = client_key["keytype"].upper(), client_key["keyval"]["public"]
+    signatures = document.get("signatures", [])
+    # with and without non-ASCII characters escaped: both are signed in the field
+    forms = {canonical(document["signed"]), json.dumps(document["signed"], sort_keys=True, separators=(",", ":")).encode()}
+    for signature in signatures:
+        raw = base64.b64decode(signature["sig"], validate=True)
+        for message in forms:
+            try:
+                if keytype == "ED25519":
+                    ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(text)).verify(raw, message)
+                elif keytype == "RSA":
+                    serialization.load_pem_public_key(text.encode()).verify(raw, message, PSS, hashes.SHA256())
+                else:
+                    return False  # real Directors cannot check others either
+                return True
+            except InvalidSignature:
+                continue
+    return False

@@ -36,6 +36,11 @@ def program(folder, name):
     return str(path)
 
 
+def _listens(path):
+    with open("/proc/net/unix", encoding="utf-8") as table:
+        return any(line.split()[3] == "00010000" and line.rstrip().endswith(" " + path) for line in table)
+
+
 class Activator:
     """systemd-socket-activate --accept: one process per connection, as the socket units have it."""
 
@@ -46,10 +51,11 @@ class Activator:
         self.socket = str(folder / name)
         passed = [arg for name, value in environment.items() for arg in ("-E", f"{name}={value}")]
         passed += ["-E", "LSAN_OPTIONS=detect_leaks=0"]  # GLib and its friends keep what they have
-        command = ["systemd-socket-activate", "--accept", "-l", f"{wrap[1]}/{name}" if wrap else self.socket, *passed, *argv]
+        bound = f"{wrap[1]}/{name}" if wrap else self.socket
+        command = ["systemd-socket-activate", "--accept", "-l", bound, *passed, *argv]
         self.process = subprocess.Popen(wrap[0](command) if wrap else command)
         deadline = time.monotonic() + 10
-        while not os.path.exists(self.socket):
+        while not _listens(bound) or not os.path.exists(self.socket):
             assert self.process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
 
@@ -78,6 +84,8 @@ class Client:
         self.connection = Gio.DBusConnection.new_for_address_sync(
             f"unix:path={path}", Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT, None, None)
         self.connection.set_exit_on_close(False)
+        # GDBus sends a first call together with the end of the authentication, where sd-bus takes no descriptors yet
+        self.connection.call_sync(None, object_path, "org.freedesktop.DBus.Peer", "Ping", None, None, Gio.DBusCallFlags.NONE, -1, None)
 
     def call(self, member, arguments, reply, fds=(), timeout=30):
         try:
@@ -392,7 +400,7 @@ class Sysroot:
         commit = self.deployments()[0]
         script = """
             set -e; S=$1; D=$2; V=$3; SHARED=$4; SYSTEMD=$5; shift 5
-            N=$(mktemp -d); mount --bind $D $N; mount --bind $S $N/sysroot; mount --bind $S/boot $N/boot
+            N=$S.root; mkdir -p $N; mount --bind $D $N; mount --bind $S $N/sysroot; mount --bind $S/boot $N/boot
             mount --bind $V $N/var; mkdir -p $V/tmp
             mount -t tmpfs run $N/run; mkdir -p $N/run/shared; touch $N/run/ostree-booted; mkdir -p $S/tmp
             [ -z "$SYSTEMD" ] || mkdir -p $N/run/systemd/system

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import uuid
 
@@ -183,8 +184,8 @@ class Vehicle:
                 g.write(f.read())
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.notify.bind(self.path("notify"))
-        self.notify.setblocking(False)
         self.notifications = []
+        threading.Thread(target=self._read_notifications, args=(self.notify, self.notifications), daemon=True).start()
         path, self.booted_commit = images.deployments(self.sysroot)[deployment]
         with open(self.path("plan.json"), "w", encoding="utf-8") as f:
             json.dump(self._plan(path), f)
@@ -197,19 +198,20 @@ class Vehicle:
             self.wait_ready()
         return self
 
-    def status_lines(self):
-        """What the daemon told its service manager since boot."""
+    @staticmethod
+    def _read_notifications(notify, lines):
+        """As the service manager does: nobody who tells something is made to wait."""
         try:
             while True:
-                self.notifications += self.notify.recv(4096).decode().split("\n")
-        except BlockingIOError:
-            return self.notifications
+                lines += notify.recv(4096).decode().split("\n")
+        except OSError:
+            pass
 
     def wait_ready(self, seconds=60):
         def ready():
             if self.process.poll() is not None:
                 raise AssertionError("the vehicle ended: " + self.log("init")[-2000:])
-            return "READY=1" in self.status_lines()
+            return "READY=1" in self.notifications
         wait_for(ready, lambda: "READY; the daemon says: " + self.log("uptaned")[-2000:], seconds)
         self.notifications.clear()
 
@@ -241,6 +243,7 @@ class Vehicle:
 
     def _ended(self):
         self.process = None
+        self.notify.shutdown(socket.SHUT_RDWR)
         self.notify.close()
 
     def close(self):

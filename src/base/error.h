@@ -77,11 +77,14 @@ const char *error_report_name(ErrorReport report);
 /* "", "rollback", "freeze", ... as written into attacks_detected. */
 const char *error_attack_name(ErrorAttack attack);
 
-/* Sets *e, which must hold no error yet, and returns -1: "return error_set(...)" is the only way to fail. */
-#define error_set(e, c, ...) error_set_at((e), (c), 0, __FILE__, __LINE__, __VA_ARGS__)
-#define error_set_sys(e, c, sys, ...) error_set_at((e), (c), (sys), __FILE__, __LINE__, __VA_ARGS__)
+/*
+ * Sets *e, which must hold no error yet, and returns -1: "return error_set(...)" is the only way to fail. The -1 stands
+ * in the macros so that the compiler sees it too, and does not warn about what is unset only behind a failure.
+ */
+#define error_set(e, c, ...) (error_set_at((e), (c), 0, __FILE__, __LINE__, __VA_ARGS__), -1)
+#define error_set_sys(e, c, sys, ...) (error_set_at((e), (c), (sys), __FILE__, __LINE__, __VA_ARGS__), -1)
 /* Like error_set(), and ends the message with strerror of err (a positive errno). */
-#define error_set_errno(e, c, err, ...) error_set_errno_at((e), (c), (err), __FILE__, __LINE__, __VA_ARGS__)
+#define error_set_errno(e, c, err, ...) (error_set_errno_at((e), (c), (err), __FILE__, __LINE__, __VA_ARGS__), -1)
 
 int error_set_at(Error *e, ErrorCode code, int sys, const char *file, int line, const char *fmt, ...)
         __attribute__((format(printf, 6, 7), nonnull, cold));

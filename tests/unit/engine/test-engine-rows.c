@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stored engine: what comes back, and what is refused. */
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "sample.h"
+
+/* An engine in the middle of everything, so that every member is written. */
+static void busy_engine(Engine *ret)
+{
+        EnginePolicy policy;
+        EngineUpdate other;
+
+        sample_policy(7, &policy);
+        engine_init(ret, &policy);
+        ret->state = ENGINE_INSTALLING;
+        ret->stage = ENGINE_STAGE_REBOOT;
+        ret->waiting = ret->has_update = ret->has_refused = true;
+        sample_update(SAMPLE_A, 1, &ret->update);
+        ret->update.offered_at = 1234567;
+        ret->update.ecus[0].hashes.has_sha512 = true;
+        memset(ret->update.ecus[0].hashes.sha512, 0x77, SHA512_SIZE);
+        strcpy(ret->update.ecus[0].uri, "https://images.example.org/bcm-2.bin");
+        ret->update.ecus[1].state = ENGINE_ECU_FAILED;
+        ret->update.ecus[1].result = REPORT_INSTALL_FAILED;
+        strcpy(ret->update.ecus[1].description, "na\xc3\xafve \"quotes\"");
+        ret->approved[ENGINE_STAGE_INSTALL] = true;
+        ret->postponed_until = 999;
+        ret->attempts = 3;
+        ret->interruptions = 2;
+        ret->failures = 4000000000u;
+        sample_update(SAMPLE_B, 0, &other);
+        memcpy(ret->refused, other.fingerprint, sizeof ret->refused);
+        engine_update_done(&other);
+        ret->last_error = sample_error(ERR_UNREACHABLE);
+        ret->last_error_time = 4711;
+        ret->attack = ATTACK_FREEZE;
+        ret->last_check = 4712;
+}
+
+static int load(const char *text, size_t size, Engine *ret, Error *error)
+{
+        cleanup_free char *copy = xmemdup(text, size); /* exactly so long: a sanitizer sees a byte too far */
+        EnginePolicy policy;
+
+        sample_policy(7, &policy);
+        engine_init(ret, &policy);
+        return engine_load(ret, slice(copy, size), error);
+}
+
+static void must_refuse(const char *text, size_t size)
+{
+        Engine e, fresh;
+        Error error = { 0 };
+        EnginePolicy policy;
+
+        sample_policy(7, &policy);
+        engine_init(&fresh, &policy);
+        if (load(text, size, &e, &error) == 0)
+                fail_msg("was taken: %.*s", (int) size, text);
+        assert_int_equal(error.code, ERR_STORAGE);
+        assert_memory_equal(&e, &fresh, sizeof e); /* nothing half-filled */
+}
+
+static void everything_that_survives_comes_back(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        Engine e, back;
+        Error error = { 0 };
+
+        (void) state;
+        busy_engine(&e);
+        engine_save(&e, &bytes);
+        assert_int_equal(load(buffer_str(&bytes), bytes.size, &back, &error), 0);
+        assert_int_equal(back.update.n_ecus, e.update.n_ecus);
+        assert_memory_equal(back.update.ecus, e.update.ecus, e.update.n_ecus * sizeof *e.update.ecus);
+        assert_string_equal(back.last_error.message, e.last_error.message);
+        assert_int_equal(back.last_error.code, e.last_error.code);
+        free(back.update.ecus);
+        back.update.ecus = e.update.ecus; /* compared above */
+        back.last_error = e.last_error;   /* file and line are of the process that failed */
+        assert_memory_equal(&back, &e, sizeof e);
+        engine_done(&e);
+}
+
+static void a_fresh_engine_comes_back(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        EnginePolicy policy;
+        Engine e, back;
+        Error error = { 0 };
+
+        (void) state;
+        sample_policy(7, &policy);
+        engine_init(&e, &policy);
+        engine_save(&e, &bytes);
+        assert_int_equal(load(buffer_str(&bytes), bytes.size, &back, &error), 0);
+        assert_memory_equal(&back, &e, sizeof e);
+}
+
+static void every_truncation_is_refused(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        Engine e;
+
+        (void) state;
+        busy_engine(&e);
+        engine_save(&e, &bytes);
+        for (size_t n = 0; n < bytes.size; n++)
+                must_refuse(buffer_str(&bytes), n);
+        engine_done(&e);
+}
+
+static void refuse_json(json_t *root)
+{
+        cleanup_free char *text = json_dumps(root, JSON_COMPACT);
+
+        must_refuse(text, strlen(text));
+}
+
+static bool is_optional(const char *key)
+{
+        static const char *const optional[] = { "refused", "error", "errorMessage", "errorTime", "sha256", "sha512" };
+
+        for (size_t i = 0; i < ELEMENTSOF(optional); i++)
+                if (strcmp(key, optional[i]) == 0)
+                        return true;
+        return false;
+}
+
+/* Every member of object in turn: gone, and as every wrong type. root contains object. */
+static void spoil_members(json_t *root, json_t *object)
+{
+        json_t *copy = json_copy(object), *value;
+        const char *key;
+
+        json_object_foreach(copy, key, value) {
+                json_t *const wrong[] = { json_true(), json_array(), json_object(), json_integer(-1), json_real(1.5),
+                                          json_integer(INT64_MAX), json_string("zz"), json_null() };
+
+                for (size_t i = 0; i < ELEMENTSOF(wrong); i++) {
+                        bool fits = (json_is_integer(value) && json_is_integer(wrong[i]) && json_integer_value(wrong[i]) > 0 &&
+                                     (strstr(key, "At") || strstr(key, "Until") || strstr(key, "Time") || strstr(key, "last") ||
+                                      strcmp(key, "length") == 0 || strcmp(key, "releaseCounter") == 0)) ||
+                                    (json_is_string(value) && json_is_string(wrong[i]) && strlen(json_string_value(value)) < 64) ||
+                                    (json_is_string(value) && json_is_string(wrong[i]) && strcmp(key, "uri") == 0) ||
+                                    (json_is_null(wrong[i]) && is_optional(key));
+
+                        json_object_set(object, key, wrong[i]);
+                        if (!fits)
+                                refuse_json(root);
+                        json_decref(wrong[i]);
+                }
+                json_object_del(object, key);
+                if (!is_optional(key) && strcmp(key, "update") != 0)
+                        refuse_json(root);
+                json_object_set(object, key, value);
+        }
+        json_decref(copy);
+}
+
+static void every_wrong_type_and_every_gap_is_refused(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        json_t *root, *update;
+        Engine e;
+
+        (void) state;
+        busy_engine(&e);
+        engine_save(&e, &bytes);
+        root = json_loads(buffer_str(&bytes), 0, NULL);
+        update = json_object_get(root, "update");
+        spoil_members(root, root);
+        spoil_members(root, update);
+        spoil_members(root, json_array_get(json_object_get(update, "ecus"), 0));
+        json_decref(root);
+        engine_done(&e);
+}
+
+static void a_state_about_an_update_needs_one(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        json_t *root;
+        Engine e;
+
+        (void) state;
+        busy_engine(&e);
+        engine_save(&e, &bytes);
+        root = json_loads(buffer_str(&bytes), 0, NULL);
+        json_object_del(root, "update");
+        refuse_json(root);
+        json_decref(root);
+        engine_done(&e);
+}
+
+static void more_ecus_than_a_vehicle_may_have_are_refused(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        json_t *root, *ecus;
+        Engine e;
+
+        (void) state;
+        busy_engine(&e);
+        engine_save(&e, &bytes);
+        root = json_loads(buffer_str(&bytes), 0, NULL);
+        ecus = json_object_get(json_object_get(root, "update"), "ecus");
+        while (json_array_size(ecus) <= ENGINE_ECUS_MAX)
+                json_array_append(ecus, json_array_get(ecus, 0));
+        refuse_json(root);
+        json_array_clear(ecus);
+        refuse_json(root);
+        json_array_append_new(ecus, json_integer(1));
+        refuse_json(root);
+        json_decref(root);
+        engine_done(&e);
+}
+
+static void the_largest_engine_fits_the_limit_of_its_row(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        EnginePolicy policy;
+        Engine e, back;
+        Error error = { 0 };
+
+        (void) state;
+        sample_policy(0, &policy);
+        engine_init(&e, &policy);
+        e.has_update = true;
+        e.update.n_ecus = ENGINE_ECUS_MAX;
+        e.update.ecus = xcalloc(e.update.n_ecus, sizeof *e.update.ecus);
+        for (size_t i = 0; i < e.update.n_ecus; i++) {
+                EngineEcu *ecu = &e.update.ecus[i];
+
+                memset(ecu->serial, '"', sizeof ecu->serial - 1);
+                memset(ecu->hardware_id, '"', sizeof ecu->hardware_id - 1);
+                memset(ecu->image, '"', sizeof ecu->image - 1);
+                memset(ecu->uri, '"', sizeof ecu->uri - 1);
+                memset(ecu->description, '"', sizeof ecu->description - 1);
+                ecu->hashes.has_sha256 = ecu->hashes.has_sha512 = true;
+                ecu->length = ecu->release_counter = INT64_MAX - 1;
+        }
+        engine_update_seal(&e.update);
+        engine_save(&e, &bytes);
+        assert_true(bytes.size <= ENGINE_BYTES_MAX);
+        assert_int_equal(load(buffer_str(&bytes), bytes.size, &back, &error), 0);
+        engine_done(&back);
+        engine_done(&e);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(everything_that_survives_comes_back),
+                cmocka_unit_test(a_fresh_engine_comes_back),
+                cmocka_unit_test(every_truncation_is_refused),
+                cmocka_unit_test(every_wrong_type_and_every_gap_is_refused),
+                cmocka_unit_test(a_state_about_an_update_needs_one),
+                cmocka_unit_test(more_ecus_than_a_vehicle_may_have_are_refused),
+                cmocka_unit_test(the_largest_engine_fits_the_limit_of_its_row),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

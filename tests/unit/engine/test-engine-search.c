@@ -1,0 +1,580 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Breadth-first over everything that can happen to a vehicle with two ECUs and two updates: every event in every state
+ * that can be reached, under each of the eight consent policies, at a clock that jumps between before and behind a
+ * postponement. Beside the engine walks a model of what it must not get wrong: what the user agreed to, what was
+ * verified and downloaded, which job runs, whether a timer is set, and whether what is known has been written down.
+ */
+#include "sample.h"
+
+#include <stdio.h>
+
+#define EARLY INT64_C(1000000)
+#define LATE (EARLY + 10000)
+#define UNTIL (EARLY + 5000)
+#define NODES_MAX (1u << 19)
+
+/* ---- a state, small enough to keep hundreds of thousands ---- */
+
+typedef struct Node {
+        uint8_t state, paused_from, stage, update, ecus[2];
+        uint8_t approved, postponed, waiting, downloaded, attempts, failures, refused;
+        /* the model */
+        uint8_t offer;        /* the update that the last complete check found */
+        uint8_t consent;      /* by stage, for it */
+        uint8_t got;          /* it was downloaded */
+        uint8_t job;          /* effect kind + 1 of the job that runs */
+        uint8_t job_index;
+        uint8_t timer, asked, rebooting;
+        uint8_t dirty;        /* something that should survive has not been written down yet */
+} Node;
+
+typedef struct Search {
+        EnginePolicy policy;
+        Node *nodes;
+        size_t n, done;
+        uint32_t *written; /* states that were written down: a restart may begin here */
+        uint8_t *is_written;
+        size_t n_written, restarted;
+        uint32_t *table; /* index + 1 into nodes */
+        uint32_t (*edges)[2];
+        size_t n_edges, edges_size;
+        EngineUpdate samples[_SAMPLE_MAX]; /* made once: there are millions of steps */
+} Search;
+
+static uint32_t hash(const Node *node)
+{
+        const uint8_t *p = (const uint8_t *) node;
+        uint32_t h = 2166136261u;
+
+        for (size_t i = 0; i < sizeof *node; i++)
+                h = (h ^ p[i]) * 16777619u;
+        return h;
+}
+
+static uint32_t find_or_add(Search *s, const Node *node)
+{
+        uint32_t slot = hash(node) & (2 * NODES_MAX - 1);
+
+        while (s->table[slot]) {
+                if (memcmp(&s->nodes[s->table[slot] - 1], node, sizeof *node) == 0)
+                        return s->table[slot] - 1;
+                slot = (slot + 1) & (2 * NODES_MAX - 1);
+        }
+        assert_true(s->n < NODES_MAX);
+        s->nodes[s->n] = *node;
+        s->table[slot] = (uint32_t) ++s->n;
+        return s->table[slot] - 1;
+}
+
+static void set_written(Search *s, uint32_t node)
+{
+        if (!s->is_written[node])
+                s->written[s->n_written++] = node;
+        s->is_written[node] = 1;
+}
+
+static void add_edge(Search *s, uint32_t from, uint32_t to)
+{
+        if (s->n_edges == s->edges_size)
+                s->edges = xrealloc(s->edges, s->edges_size = 2 * s->edges_size + 4096, sizeof *s->edges);
+        s->edges[s->n_edges][0] = from;
+        s->edges[s->n_edges++][1] = to;
+}
+
+static uint8_t which_sample(const Search *s, const uint8_t *fingerprint)
+{
+        for (uint8_t i = SAMPLE_A; i < _SAMPLE_MAX; i++)
+                if (memcmp(s->samples[i].fingerprint, fingerprint, SHA256_SIZE) == 0)
+                        return i;
+        fail_msg("an update nobody offered");
+        return SAMPLE_NONE;
+}
+
+static void copy_sample(const Search *s, uint8_t which, EngineUpdate *ret)
+{
+        *ret = s->samples[which];
+        ret->ecus = xmemdup(ret->ecus, ret->n_ecus * sizeof *ret->ecus);
+}
+
+static void pack(const Search *s, const Engine *e, Node *node)
+{
+        node->state = (uint8_t) e->state;
+        node->paused_from = e->state == ENGINE_PAUSED && e->paused_from != ENGINE_UNPROVISIONED;
+        node->stage = e->waiting ? (uint8_t) e->stage : 0;
+        node->update = e->has_update ? which_sample(s, e->update.fingerprint) : 0;
+        node->ecus[0] = node->ecus[1] = 0;
+        for (size_t i = 0; i < e->update.n_ecus; i++)
+                node->ecus[i] = (uint8_t) e->update.ecus[i].state;
+        node->approved = 0;
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
+                node->approved |= (uint8_t) (e->approved[i] << i);
+        node->postponed = e->postponed_until != 0;
+        node->waiting = e->waiting;
+        node->downloaded = e->downloaded;
+        node->attempts = e->attempts > 0; /* none, or all but the last: those between are alike */
+        node->failures = e->failures > 0;
+        node->refused = e->has_refused ? which_sample(s, e->refused) : 0;
+}
+
+static void unpack(const Search *s, const Node *node, Engine *ret)
+{
+        engine_init(ret, &s->policy);
+        ret->state = (EngineState) node->state;
+        ret->paused_from = node->paused_from ? ENGINE_IDLE : ENGINE_UNPROVISIONED;
+        ret->stage = (EngineStage) node->stage;
+        ret->has_update = node->update;
+        if (node->update)
+                copy_sample(s, node->update, &ret->update);
+        for (size_t i = 0; i < ret->update.n_ecus; i++) {
+                ret->update.ecus[i].state = (EngineEcuState) node->ecus[i];
+                if (node->ecus[i] == ENGINE_ECU_FAILED)
+                        ret->update.ecus[i].result = REPORT_INSTALL_FAILED;
+        }
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
+                ret->approved[i] = node->approved >> i & 1;
+        ret->postponed_until = node->postponed ? UNTIL : 0;
+        ret->waiting = node->waiting;
+        ret->downloaded = node->downloaded;
+        ret->attempts = node->attempts ? ENGINE_ATTEMPTS_MAX - 1 : 0;
+        ret->failures = node->failures;
+        ret->has_refused = node->refused;
+        if (node->refused)
+                memcpy(ret->refused, s->samples[node->refused].fingerprint, sizeof ret->refused);
+}
+
+/* What of a node has to be written down before something is done that rests on it. */
+static bool same_to_store(const Node *a, const Node *b)
+{
+        return a->state == b->state && a->update == b->update && memcmp(a->ecus, b->ecus, sizeof a->ecus) == 0 &&
+               a->approved == b->approved && a->postponed == b->postponed && a->attempts == b->attempts && a->refused == b->refused;
+}
+
+/* ---- what must hold ---- */
+
+static bool is_job(EngineEffectKind kind)
+{
+        return kind == ENGINE_DO_REGISTER || kind == ENGINE_DO_CHECK || kind == ENGINE_DO_DOWNLOAD || kind == ENGINE_DO_INSTALL ||
+               kind == ENGINE_DO_FINALIZE || kind == ENGINE_DO_REPORT;
+}
+
+static bool consented(const Search *s, const Node *node, EngineStage stage)
+{
+        return !s->policy.ask[stage] || (node->consent >> stage & 1);
+}
+
+/* node is the engine after the step, with the model as it was before its effects. */
+static void check_effect(const Search *s, const Engine *e, const Node *node, const EngineEffect *effect)
+{
+        if (effect->kind == ENGINE_DO_DOWNLOAD || effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_REBOOT) {
+                assert_int_equal(node->offer, node->update);
+                assert_true(e->has_update);
+                assert_int_not_equal(node->update, node->refused);
+        }
+        if (effect->kind == ENGINE_DO_DOWNLOAD)
+                assert_true(consented(s, node, ENGINE_STAGE_DOWNLOAD));
+        if (effect->kind == ENGINE_DO_INSTALL) {
+                assert_true(node->got);
+                assert_true(consented(s, node, ENGINE_STAGE_INSTALL));
+                assert_true(effect->index < e->update.n_ecus);
+                for (size_t i = 0; i < e->update.n_ecus; i++)
+                        assert_int_equal(e->update.ecus[i].state == ENGINE_ECU_INSTALLING, i == effect->index);
+        }
+        if (effect->kind == ENGINE_DO_REBOOT) {
+                assert_int_equal(e->state, ENGINE_REBOOT_REQUIRED);
+                assert_true(consented(s, node, ENGINE_STAGE_REBOOT));
+        }
+        if (effect->kind == ENGINE_DO_OFFER)
+                assert_int_not_equal(node->update, node->refused);
+        if (effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_REBOOT || effect->kind == ENGINE_DO_FINALIZE ||
+            effect->kind == ENGINE_DO_REPORT || effect->kind == ENGINE_DO_FINISHED)
+                assert_false(node->dirty);
+}
+
+/* Somebody always has the next move: a job, a timer, the user, or the system that was asked to reboot. */
+static void check_way_out(const Node *n)
+{
+        static const int jobs[_ENGINE_STATE_MAX] = {
+                [ENGINE_CHECKING] = ENGINE_DO_CHECK + 1,     [ENGINE_DOWNLOADING] = ENGINE_DO_DOWNLOAD + 1,
+                [ENGINE_INSTALLING] = ENGINE_DO_INSTALL + 1, [ENGINE_FINALIZING] = ENGINE_DO_FINALIZE + 1,
+                [ENGINE_REPORTING] = ENGINE_DO_REPORT + 1,
+        };
+
+        if (n->state == ENGINE_UNPROVISIONED)
+                assert_true(n->timer || n->job == ENGINE_DO_REGISTER + 1);
+        else
+                assert_int_equal(n->job, jobs[n->state]);
+        if (n->state == ENGINE_IDLE || n->state == ENGINE_READY || n->state == ENGINE_AWAITING_CONSENT)
+                assert_true(n->timer);
+        if (n->state == ENGINE_REBOOT_REQUIRED)
+                assert_true(n->timer || n->asked || n->rebooting);
+        if (n->state == ENGINE_PAUSED)
+                assert_false(n->timer);
+}
+
+static void check_failures(const Search *s, const Engine *e, const Node *before, const Node *after, const EngineEffects *effects, EngineEventKind kind)
+{
+        const EngineEffect *finished = effect_find(effects, ENGINE_DO_FINISHED);
+        bool failed = false;
+
+        for (size_t i = 0; i < e->update.n_ecus; i++)
+                failed |= after->ecus[i] == ENGINE_ECU_FAILED;
+        if (failed) { /* for good: it will be written down, reported and never tried again */
+                assert_true(e->state == ENGINE_FINALIZING || e->state == ENGINE_REPORTING);
+                assert_int_equal(after->refused, after->update);
+        }
+        if (before->update && before->update != after->update && kind != ENGINE_CANCEL) {
+                assert_non_null(finished);
+                assert_int_equal(which_sample(s, e->finished.fingerprint), before->update);
+                for (size_t i = 0; i < e->finished.n_ecus; i++)
+                        if (e->finished.ecus[i].state != ENGINE_ECU_INSTALLED)
+                                assert_int_not_equal(finished->result, REPORT_OK);
+        } else
+                assert_null(finished);
+}
+
+/* The engine as a restart finds it is the one that was written, but for what is not meant to survive. */
+static void check_round_trip(const Search *s, const Node *node)
+{
+        cleanup_buffer Buffer once = { 0 }, twice = { 0 };
+        Error error = { 0 };
+        Node back = *node;
+        Engine e, loaded;
+
+        unpack(s, node, &e);
+        engine_save(&e, &once);
+        engine_init(&loaded, &s->policy);
+        assert_int_equal(engine_load(&loaded, buffer_slice(&once), &error), 0);
+        engine_save(&loaded, &twice);
+        assert_true(slice_equal(buffer_slice(&once), buffer_slice(&twice)));
+        pack(s, &loaded, &back);
+        back.downloaded = node->downloaded;
+        assert_memory_equal(&back, node, sizeof back);
+        engine_done(&loaded);
+        engine_done(&e);
+}
+
+/* ---- what happens ---- */
+
+static void follow_effects(const Search *s, const Engine *e, const EngineEffects *effects, Node *node)
+{
+        for (size_t i = 0; i < effects->n; i++) {
+                const EngineEffect *effect = &effects->list[i];
+
+                check_effect(s, e, node, effect);
+                if (effect->kind == ENGINE_DO_PERSIST) {
+                        assert_int_equal(i, 0);
+                        node->dirty = 0;
+                } else if (effect->kind == ENGINE_DO_STOP)
+                        node->job = 0;
+                else if (effect->kind == ENGINE_DO_TIMER)
+                        node->timer = effect->seconds >= 0;
+                else if (effect->kind == ENGINE_DO_REBOOT)
+                        node->rebooting = 1;
+                else if (effect->kind == ENGINE_DO_OFFER)
+                        node->asked = effect->stage == ENGINE_STAGE_REBOOT;
+                else if (is_job(effect->kind)) {
+                        node->job = (uint8_t) (effect->kind + 1);
+                        node->job_index = effect->kind == ENGINE_DO_INSTALL ? (uint8_t) effect->index : 0;
+                }
+        }
+}
+
+/* The model's own view of an event, before the engine sees it. */
+static void follow_event(const Search *s, const Engine *e, const EngineEvent *event, int64_t now, Node *node)
+{
+        uint8_t found = event->update ? which_sample(s, event->update->fingerprint) : SAMPLE_NONE;
+        Error error = { 0 };
+
+        if (event->kind == ENGINE_CHECKED && e->state == ENGINE_CHECKING && found != node->offer) {
+                node->offer = found;
+                node->consent = node->got = node->asked = 0;
+        }
+        if (event->kind == ENGINE_DOWNLOADED && e->state == ENGINE_DOWNLOADING)
+                node->got = 1;
+        if (event->kind < ENGINE_CHECK || engine_check(e, event, now, &error) < 0)
+                return;
+        if (event->kind == ENGINE_APPROVE)
+                node->consent |= (uint8_t) (1 << event->stage);
+        if (event->kind == ENGINE_REBOOT)
+                node->consent |= 1 << ENGINE_STAGE_REBOOT;
+        if (event->kind == ENGINE_CANCEL)
+                node->offer = node->consent = node->got = 0;
+}
+
+/* Whether the world can produce this event here at all; what it cannot is thrown at the engine too, and must bounce off. */
+static bool is_possible(const Node *node, const EngineEvent *event)
+{
+        switch (event->kind) {
+        case ENGINE_REGISTERED:
+        case ENGINE_REGISTER_FAILED:
+                return node->job == ENGINE_DO_REGISTER + 1;
+        case ENGINE_CHECKED:
+        case ENGINE_CHECK_FAILED:
+                return node->job == ENGINE_DO_CHECK + 1;
+        case ENGINE_DOWNLOADED:
+        case ENGINE_DOWNLOAD_FAILED:
+                return node->job == ENGINE_DO_DOWNLOAD + 1;
+        case ENGINE_ECU_DONE:
+        case ENGINE_ECU_REFUSED:
+                return node->job == ENGINE_DO_INSTALL + 1 && node->job_index == event->index;
+        case ENGINE_FINALIZED:
+                return node->job == ENGINE_DO_FINALIZE + 1;
+        case ENGINE_REPORTED:
+        case ENGINE_REPORT_FAILED:
+                return node->job == ENGINE_DO_REPORT + 1;
+        case ENGINE_REBOOT_FAILED:
+                return node->rebooting;
+        case ENGINE_TIMER:
+                return node->timer;
+        case ENGINE_STARTED:
+        case ENGINE_CHECK:
+        case ENGINE_APPROVE:
+        case ENGINE_DECLINE:
+        case ENGINE_POSTPONE:
+        case ENGINE_CANCEL:
+        case ENGINE_PAUSE:
+        case ENGINE_RESUME:
+        case ENGINE_REBOOT:
+        case _ENGINE_EVENT_MAX:
+                break;
+        }
+        return true;
+}
+
+static void end_job(const EngineEvent *event, Node *node)
+{
+        if (event->kind == ENGINE_TIMER)
+                node->timer = 0;
+        else if (event->kind == ENGINE_REBOOT_FAILED)
+                node->rebooting = 0;
+        else if (event->kind < ENGINE_CHECK)
+                node->job = 0;
+}
+
+static void step(Search *s, uint32_t from, Engine *e, EngineEvent *event, int64_t now)
+{
+        Node before = s->nodes[from], after = before;
+        bool possible = is_possible(&before, event);
+        EngineEffects effects = { 0 };
+        uint32_t to;
+
+        if (!possible && (event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED || before.state == ENGINE_UNPROVISIONED))
+                return; /* the engine does not count these; the daemon has at most one of each */
+        if (possible) {
+                follow_event(s, e, event, now, &after);
+                end_job(event, &after);
+        }
+        engine_step(e, event, now, &effects);
+        pack(s, e, &after);
+        if (!possible) {
+                assert_int_equal(effects.n, 0);
+                assert_memory_equal(&after, &before, sizeof after);
+                return;
+        }
+        after.dirty |= !same_to_store(&before, &after);
+        follow_effects(s, e, &effects, &after);
+        check_failures(s, e, &before, &after, &effects, event->kind);
+        if (effect_find(&effects, ENGINE_DO_FINISHED) && after.offer == before.update)
+                after.offer = after.consent = after.got = after.asked = 0;
+        if (after.state != ENGINE_REBOOT_REQUIRED)
+                after.rebooting = 0;
+        check_way_out(&after);
+        to = find_or_add(s, &after);
+        add_edge(s, from, to);
+        if (effect_find(&effects, ENGINE_DO_PERSIST) || effect_find(&effects, ENGINE_DO_REBOOT))
+                set_written(s, to); /* and before a reboot it had been */
+}
+
+static const ErrorCode check_errors[] = { ERR_NETWORK, ERR_ROLLBACK };
+static const ErrorCode download_errors[] = { ERR_NETWORK, ERR_IMAGE_MISMATCH, ERR_CONFIG };
+static const ErrorCode install_errors[] = { ERR_UNREACHABLE, ERR_SECONDARY, ERR_INSTALL };
+
+typedef struct Happening {
+        EngineEvent event;
+        Sample found; /* with ENGINE_CHECKED */
+        size_t installed;
+        int64_t now;
+} Happening;
+
+static size_t put(Happening *list, size_t n, EngineEvent event)
+{
+        for (int late = 0; late < 2; late++)
+                list[n++] = (Happening) { .event = event, .now = late ? LATE : EARLY };
+        return n;
+}
+
+/* Everything that can happen, ENGINE_STARTED apart. */
+static size_t happenings(Happening *list)
+{
+        static const EngineEventKind plain[] = { ENGINE_REGISTERED, ENGINE_TIMER, ENGINE_DOWNLOADED, ENGINE_FINALIZED, ENGINE_REPORTED,
+                                                 ENGINE_CHECK, ENGINE_CANCEL, ENGINE_PAUSE, ENGINE_RESUME, ENGINE_REBOOT };
+        static const struct { Sample found; size_t installed; } found[] = { { SAMPLE_NONE, 0 }, { SAMPLE_A, 0 }, { SAMPLE_A, 1 },
+                                                                             { SAMPLE_A, 2 }, { SAMPLE_B, 0 }, { SAMPLE_B, 1 } };
+        size_t n = 0, m;
+
+        for (size_t i = 0; i < ELEMENTSOF(plain); i++)
+                n = put(list, n, (EngineEvent) { .kind = plain[i] });
+        for (size_t i = 0; i < ELEMENTSOF(found); i++) {
+                m = n;
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_CHECKED, .manifest_sent = true });
+                for (; m < n; m++) {
+                        list[m].found = found[i].found;
+                        list[m].installed = found[i].installed;
+                }
+        }
+        n = put(list, n, (EngineEvent) { .kind = ENGINE_CHECKED, .error = sample_error(ERR_REJECTED) });
+        n = put(list, n, (EngineEvent) { .kind = ENGINE_REGISTER_FAILED, .error = sample_error(ERR_NETWORK) });
+        n = put(list, n, (EngineEvent) { .kind = ENGINE_REPORT_FAILED, .error = sample_error(ERR_NETWORK) });
+        n = put(list, n, (EngineEvent) { .kind = ENGINE_REBOOT_FAILED, .error = sample_error(ERR_SYSTEM) });
+        for (size_t i = 0; i < ELEMENTSOF(check_errors); i++)
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_CHECK_FAILED, .error = sample_error(check_errors[i]) });
+        for (size_t i = 0; i < ELEMENTSOF(download_errors); i++)
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_DOWNLOAD_FAILED, .error = sample_error(download_errors[i]) });
+        for (size_t ecu = 0; ecu < 3; ecu++) {
+                for (int reboot = 0; reboot < 2; reboot++)
+                        n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_DONE, .index = ecu, .need_reboot = reboot });
+                for (size_t i = 0; i < ELEMENTSOF(install_errors); i++)
+                        n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_REFUSED, .index = ecu, .error = sample_error(install_errors[i]) });
+        }
+        for (unsigned which = 0; which < _SAMPLE_MAX; which++) {
+                const char *id = sample_id((Sample) which);
+
+                for (unsigned stage = 0; stage < _ENGINE_STAGE_MAX; stage++)
+                        n = put(list, n, (EngineEvent) { .kind = ENGINE_APPROVE, .id = id, .stage = (EngineStage) stage });
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_DECLINE, .id = id, .text = "not today" });
+                list[n++] = (Happening) { .event = { .kind = ENGINE_POSTPONE, .id = id, .until = UNTIL }, .now = EARLY };
+        }
+        return n;
+}
+
+static void try_happening(Search *s, uint32_t from, const Happening *what)
+{
+        EngineEvent event = what->event;
+        EngineUpdate update = { 0 };
+        Engine e;
+
+        /* What cannot happen here, or not differently, need not be tried in every one of so many states. */
+        if (from % 32 && (!is_possible(&s->nodes[from], &event) || (what->now == LATE && !s->nodes[from].postponed)))
+                return;
+        unpack(s, &s->nodes[from], &e);
+        event.entropy = 0x9e3779b9u * from;
+        if (what->found) {
+                copy_sample(s, (uint8_t) what->found, &update);
+                for (size_t i = 0; i < what->installed; i++)
+                        update.ecus[i].state = ENGINE_ECU_INSTALLED;
+                event.update = &update;
+        }
+        step(s, from, &e, &event, what->now);
+        engine_update_done(&update);
+        engine_done(&e);
+}
+
+/* A restart: what was written comes back, everything else of engine and model is gone. */
+static void try_restart(Search *s, uint32_t from, bool provisioned, bool rebooted, const char *booted)
+{
+        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = provisioned, .rebooted = rebooted, .booted = booted };
+        Node node = s->nodes[from];
+        uint32_t to;
+        Engine e;
+
+        node.job = node.timer = node.asked = node.rebooting = node.downloaded = node.job_index = 0;
+        if (node.state != ENGINE_INSTALLING && node.state != ENGINE_REBOOT_REQUIRED)
+                node.got = 0;
+        to = find_or_add(s, &node);
+        add_edge(s, from, to);
+        unpack(s, &node, &e);
+        step(s, to, &e, &event, EARLY);
+        engine_done(&e);
+}
+
+static void restart(Search *s, uint32_t from)
+{
+        Sample update = (Sample) s->nodes[from].update;
+
+        check_round_trip(s, &s->nodes[from]);
+        try_restart(s, from, true, false, "");
+        try_restart(s, from, true, true, sample_commit(update));
+        try_restart(s, from, true, true, sample_commit(SAMPLE_NONE));
+        try_restart(s, from, false, true, sample_commit(SAMPLE_NONE));
+}
+
+static void expand(Search *s, uint32_t from, const Happening *list, size_t n)
+{
+        Node node = s->nodes[from];
+
+        /* Before ENGINE_STARTED nothing else happens. */
+        for (size_t i = 0; i < n && (node.job || node.timer || node.asked || node.rebooting || node.state == ENGINE_PAUSED); i++)
+                try_happening(s, from, &list[i]);
+}
+
+/* Every state that was reached leads, in some way, back to idleness. */
+static void check_all_lead_home(const Search *s)
+{
+        cleanup_free uint8_t *home = xcalloc(s->n, 1);
+        bool more = true;
+
+        for (size_t i = 0; i < s->n; i++)
+                home[i] = s->nodes[i].state == ENGINE_IDLE && !s->nodes[i].update && s->nodes[i].timer;
+        while (more) {
+                more = false;
+                for (size_t i = s->n_edges; i-- > 0;)
+                        if (home[s->edges[i][1]] && !home[s->edges[i][0]])
+                                home[s->edges[i][0]] = more = true;
+        }
+        for (size_t i = 0; i < s->n; i++)
+                assert_true(home[i]);
+}
+
+static void search(unsigned asks)
+{
+        Search s = { .nodes = xcalloc(NODES_MAX, sizeof(Node)), .table = xcalloc(2 * (size_t) NODES_MAX, sizeof(uint32_t)) };
+        bool seen[_ENGINE_STATE_MAX] = { false };
+        Happening *list = xcalloc(256, sizeof *list);
+        size_t n = happenings(list);
+        Node first = { 0 };
+
+        assert_true(n <= 256);
+        s.written = xcalloc(NODES_MAX, sizeof *s.written);
+        s.is_written = xcalloc(NODES_MAX, 1);
+        sample_policy(asks, &s.policy);
+        for (unsigned i = SAMPLE_A; i < _SAMPLE_MAX; i++)
+                sample_update((Sample) i, 0, &s.samples[i]);
+        set_written(&s, find_or_add(&s, &first));
+        while (s.done < s.n || s.restarted < s.n_written)
+                if (s.restarted < s.n_written)
+                        restart(&s, s.written[s.restarted++]);
+                else {
+                        seen[s.nodes[s.done].state] = true;
+                        expand(&s, (uint32_t) s.done++, list, n);
+                }
+        for (unsigned i = 0; i < _ENGINE_STATE_MAX; i++)
+                assert_int_equal(seen[i], i != ENGINE_AWAITING_CONSENT || (asks & 3));
+        print_message("# asks %u: %zu states, %zu transitions\n", asks, s.n, s.n_edges);
+        check_all_lead_home(&s);
+        for (unsigned i = SAMPLE_A; i < _SAMPLE_MAX; i++)
+                engine_update_done(&s.samples[i]);
+        free(s.nodes);
+        free(s.table);
+        free(s.written);
+        free(s.is_written);
+        free(s.edges);
+        free(list);
+}
+
+static void nothing_is_done_without_consent_verification_and_writing(void **state)
+{
+        search(*(unsigned *) *state);
+}
+
+int main(void)
+{
+        static unsigned asks[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
+        static const char *const names[8] = { "all_auto", "ask_download", "ask_install", "ask_download_install", "ask_reboot",
+                                              "ask_download_reboot", "ask_install_reboot", "ask_all" };
+        struct CMUnitTest tests[8];
+
+        for (unsigned i = 0; i < 8; i++)
+                tests[i] = (struct CMUnitTest) { names[i], nothing_is_done_without_consent_verification_and_writing, NULL, NULL, &asks[i] };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

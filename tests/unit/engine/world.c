@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "world.h"
+
+#include <stdio.h>
+
+#define JOB_SECONDS 10
+#define STATES_MAX 100000
+
+void world_init(World *w, unsigned asks)
+{
+        *w = (World) { .clock = WORLD_START, .timer = -1, .entropy = 1 };
+        sample_policy(asks, &w->policy);
+        engine_init(&w->engine, &w->policy);
+}
+
+void world_done(World *w)
+{
+        engine_done(&w->engine);
+        buffer_done(&w->stored);
+}
+
+/* False if power goes away here. */
+static bool power(World *w)
+{
+        w->points++;
+        if (w->points == w->cut || (w->cut_again && w->points == w->cut + w->cut_again))
+                w->dark = true;
+        return !w->dark;
+}
+
+static void write_down(World *w, bool finished)
+{
+        buffer_done(&w->stored);
+        engine_save(&w->engine, &w->stored);
+        w->writes++;
+        w->history += finished;
+}
+
+static void do_effect(World *w, const EngineEffect *effect, bool finished)
+{
+        switch (effect->kind) {
+        case ENGINE_DO_PERSIST:
+                write_down(w, finished);
+                break;
+        case ENGINE_DO_STOP:
+                w->has_job = false;
+                break;
+        case ENGINE_DO_REGISTER:
+        case ENGINE_DO_CHECK:
+        case ENGINE_DO_DOWNLOAD:
+        case ENGINE_DO_INSTALL:
+        case ENGINE_DO_FINALIZE:
+        case ENGINE_DO_REPORT:
+                assert_false(w->has_job);
+                w->has_job = true;
+                w->job = *effect;
+                break;
+        case ENGINE_DO_OFFER:
+                w->offers[effect->stage]++;
+                break;
+        case ENGINE_DO_REBOOT:
+                w->reboot_asked = true;
+                break;
+        case ENGINE_DO_TIMER:
+                w->timer = effect->seconds < 0 ? -1 : w->uptime + effect->seconds;
+                break;
+        case ENGINE_DO_FINISHED:
+                w->finished++;
+                w->result = effect->result;
+                (void) snprintf(w->finished_id, sizeof w->finished_id, "%s", w->engine.finished.id);
+                (void) snprintf(w->why, sizeof w->why, "%s", effect->text);
+                break;
+        }
+}
+
+void world_post(World *w, EngineEvent event)
+{
+        EngineEffects effects = { 0 };
+
+        event.entropy = w->entropy = w->entropy * 1664525u + 1013904223u;
+        engine_step(&w->engine, &event, w->clock, &effects);
+        for (size_t i = 0; i < effects.n && power(w); i++)
+                do_effect(w, &effects.list[i], effect_find(&effects, ENGINE_DO_FINISHED));
+}
+
+bool world_verb(World *w, EngineEvent event)
+{
+        Error error = { 0 };
+
+        if (engine_check(&w->engine, &event, w->clock, &error) < 0)
+                return false;
+        world_post(w, event);
+        return true;
+}
+
+void world_crash(World *w)
+{
+        engine_done(&w->engine);
+        engine_init(&w->engine, &w->policy);
+        w->has_job = w->reboot_asked = w->dark = false;
+        w->timer = -1;
+}
+
+void world_start(World *w, bool rebooted)
+{
+        Error error = { 0 };
+
+        if (rebooted && w->staged) {
+                if (!w->falls_back)
+                        w->booted = w->staged;
+                w->staged = SAMPLE_NONE;
+        }
+        if (w->stored.size)
+                assert_int_equal(engine_load(&w->engine, buffer_slice(&w->stored), &error), 0);
+        world_post(w, (EngineEvent) { .kind = ENGINE_STARTED, .provisioned = w->provisioned, .rebooted = rebooted,
+                                      .booted = sample_commit(w->booted) });
+}
+
+/* ---- jobs ---- */
+
+static bool runs(const World *w, const EngineEcu *ecu)
+{
+        return ecu->primary ? memcmp(ecu->hashes.sha256, w->booted == SAMPLE_B ? "\xb3" : w->booted == SAMPLE_A ? "\xa2" : "\x01", 1) == 0
+                            : w->secondary_runs_a;
+}
+
+static bool fails(World *w, ErrorCode code, EngineEvent *event, EngineEventKind kind)
+{
+        if (code == ERR_NONE)
+                return false;
+        if (w->fails && --w->fails == 0)
+                w->check_fails = w->download_fails = w->secondary_fails = w->primary_fails = w->report_fails = ERR_NONE;
+        event->kind = kind;
+        event->error = sample_error(code);
+        return true;
+}
+
+static void end_check(World *w)
+{
+        EngineEvent event = { .kind = ENGINE_CHECKED, .manifest_sent = true };
+        EngineUpdate update = { 0 };
+
+        w->checks++;
+        if (w->last_check && w->uptime - w->last_check > w->longest_pause)
+                w->longest_pause = w->uptime - w->last_check;
+        w->last_check = w->uptime;
+        if (!fails(w, w->check_fails, &event, ENGINE_CHECK_FAILED) && w->assigned) {
+                sample_update(w->assigned, 0, &update);
+                for (size_t i = 0; i < update.n_ecus; i++)
+                        if (runs(w, &update.ecus[i]))
+                                update.ecus[i].state = ENGINE_ECU_INSTALLED;
+                event.update = &update;
+        }
+        world_post(w, event);
+        engine_update_done(&update);
+}
+
+static void end_install(World *w, size_t index)
+{
+        const EngineEcu *ecu = &w->engine.update.ecus[index];
+        EngineEvent event = { .kind = ENGINE_ECU_DONE, .index = index };
+
+        w->installs++;
+        if (!fails(w, ecu->primary ? w->primary_fails : w->secondary_fails, &event, ENGINE_ECU_REFUSED)) {
+                if (!ecu->primary)
+                        w->secondary_runs_a = true;
+                else if (!runs(w, ecu)) {
+                        w->staged = sample_of(w->engine.update.fingerprint);
+                        event.need_reboot = true;
+                }
+        }
+        if (power(w)) /* it was done, but nobody heard of it */
+                world_post(w, event);
+}
+
+static void end_job(World *w)
+{
+        EngineEvent event = { 0 };
+
+        w->has_job = false;
+        switch (w->job.kind) {
+        case ENGINE_DO_REGISTER:
+                w->provisioned = true;
+                event.kind = ENGINE_REGISTERED;
+                break;
+        case ENGINE_DO_CHECK:
+                end_check(w);
+                return;
+        case ENGINE_DO_INSTALL:
+                end_install(w, w->job.index);
+                return;
+        case ENGINE_DO_DOWNLOAD:
+                w->downloads++;
+                event.kind = ENGINE_DOWNLOADED;
+                (void) fails(w, w->download_fails, &event, ENGINE_DOWNLOAD_FAILED);
+                break;
+        case ENGINE_DO_FINALIZE:
+                event.kind = ENGINE_FINALIZED;
+                break;
+        case ENGINE_DO_REPORT:
+                w->reports++;
+                event.kind = ENGINE_REPORTED;
+                (void) fails(w, w->report_fails, &event, ENGINE_REPORT_FAILED);
+                break;
+        case ENGINE_DO_PERSIST:
+        case ENGINE_DO_STOP:
+        case ENGINE_DO_OFFER:
+        case ENGINE_DO_REBOOT:
+        case ENGINE_DO_TIMER:
+        case ENGINE_DO_FINISHED:
+                fail();
+        }
+        world_post(w, event);
+}
+
+/* ---- time ---- */
+
+static bool user_acts(World *w)
+{
+        const Engine *e = &w->engine;
+        EngineEvent event = { .kind = ENGINE_APPROVE, .id = e->update.id, .stage = e->stage };
+
+        if (!w->user)
+                return false;
+        if (e->state == ENGINE_REBOOT_REQUIRED && !w->reboot_asked && w->timer < 0)
+                return world_verb(w, (EngineEvent) { .kind = ENGINE_REBOOT });
+        if (e->state != ENGINE_AWAITING_CONSENT)
+                return false;
+        if (w->declines && e->stage == ENGINE_STAGE_INSTALL)
+                event = (EngineEvent) { .kind = ENGINE_DECLINE, .id = e->update.id, .text = "no" };
+        return world_verb(w, event);
+}
+
+static void pass(World *w, int64_t seconds)
+{
+        w->uptime += seconds;
+        w->clock += seconds;
+}
+
+/* The next thing that happens within rest seconds; false if nothing does. */
+static bool advance(World *w, int64_t rest)
+{
+        if (w->dark || w->reboot_asked) {
+                bool rebooted = w->dark ? w->staged != SAMPLE_NONE : true;
+
+                w->reboots += w->reboot_asked && !w->dark;
+                world_crash(w);
+                pass(w, JOB_SECONDS);
+                world_start(w, rebooted);
+        } else if (w->has_job) {
+                pass(w, JOB_SECONDS);
+                if (power(w))
+                        end_job(w);
+        } else if (user_acts(w)) {
+                pass(w, 1);
+        } else if (w->timer >= 0 && w->timer <= w->uptime + rest) {
+                pass(w, w->timer > w->uptime ? w->timer - w->uptime : 0);
+                w->timer = -1;
+                world_post(w, (EngineEvent) { .kind = ENGINE_TIMER });
+        } else
+                return false;
+        return true;
+}
+
+void world_run(World *w, int64_t seconds)
+{
+        int64_t end = w->uptime + seconds;
+
+        for (unsigned i = 0; w->uptime < end && advance(w, end - w->uptime); i++)
+                assert_true(i < STATES_MAX);
+        if (w->uptime < end)
+                pass(w, end - w->uptime);
+}
+
+void world_run_until(World *w, EngineState state)
+{
+        for (unsigned i = 0; w->engine.state != state || w->dark; i++) {
+                assert_true(i < 1000);
+                assert_true(advance(w, INT64_MAX / 4));
+        }
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef TEST_ENGINE_WORLD_H
+#define TEST_ENGINE_WORLD_H
+
+/*
+ * Everything around the engine, in a few lines: a back-end that assigns something, a vehicle of two ECUs that install
+ * and boot, a user, a clock that may jump, and power that may go away at any point. Time passes only here.
+ */
+#include "sample.h"
+
+#define WORLD_START INT64_C(1800000000)
+
+typedef struct World {
+        Engine engine;
+        EnginePolicy policy;
+        Buffer stored; /* what survives */
+        int64_t clock, uptime;
+        int64_t timer; /* uptime at which it rings; -1: not set */
+        bool has_job, reboot_asked;
+        EngineEffect job;
+        uint32_t entropy;
+        /* the back-end and the vehicle */
+        Sample assigned;
+        bool provisioned;
+        bool secondary_runs_a; /* survives */
+        Sample booted, staged; /* survives */
+        bool falls_back;       /* the new software does not come up */
+        ErrorCode check_fails, download_fails, secondary_fails, primary_fails, report_fails;
+        unsigned fails; /* so often, then no more; 0: always */
+        /* the user, where one is asked */
+        bool user;     /* agrees to everything */
+        bool declines; /* the installation */
+        /* power goes away at the cut-th point where it could matter, and again so many points later */
+        unsigned points, cut, cut_again;
+        bool dark;
+        /* what was seen */
+        unsigned checks, downloads, installs, reboots, offers[_ENGINE_STAGE_MAX], writes, finished, reports;
+        int64_t last_check; /* uptime */
+        int64_t longest_pause;
+        unsigned history; /* rows written together with the engine */
+        ErrorReport result;
+        char finished_id[ENGINE_ID_MAX + 1], why[256];
+} World;
+
+void world_init(World *world, unsigned asks);
+void world_done(World *world);
+/* Starts the daemon: the first time, or again after world_crash(). */
+void world_start(World *world, bool rebooted);
+void world_crash(World *world);
+void world_post(World *world, EngineEvent event);
+/* Returns whether the engine let the verb pass. */
+bool world_verb(World *world, EngineEvent event);
+/* Lets time pass until nothing happens for so many seconds, or so many have passed. */
+void world_run(World *world, int64_t seconds);
+/* Only until the engine is in this state. */
+void world_run_until(World *world, EngineState state);
+
+#endif

@@ -6,9 +6,13 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "install/ostree.h"
 #include "peer/peer.h"
+
+#define GIVE_UP_SECONDS 2
 
 /* The sysroot is opened with the first call, so that what is wrong with it reaches the caller. */
 typedef struct Server {
@@ -32,19 +36,41 @@ static int on_get_status(sd_bus_message *call, void *userdata, sd_bus_error *ret
         return sd_bus_reply_method_return(call, "s", booted);
 }
 
+typedef struct Watched {
+        sd_bus_message *call;
+        time_t gone; /* since when, by CLOCK_MONOTONIC */
+} Watched;
+
+/*
+ * libostree ends the transfers it has begun before it gives up, and a server that stalls would keep it for long. Then
+ * this process just ends: what was got so far is found again by the next pull, as after a power cut.
+ */
 static bool is_cancelled(void *userdata)
 {
-        return peer_gone(userdata);
+        Watched *watched = userdata;
+        struct timespec now = { 0 };
+
+        if (!peer_gone(watched->call))
+                return false;
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        if (watched->gone == 0)
+                watched->gone = now.tv_sec;
+        if (now.tv_sec - watched->gone >= GIVE_UP_SECONDS)
+                _exit(error_info(ERR_CANCELLED)->exit_code);
+        return true;
 }
 
 static void show_progress(void *userdata, uint64_t done, uint64_t total)
 {
-        peer_progress(userdata, done, total);
+        Watched *watched = userdata;
+
+        peer_progress(watched->call, done, total);
 }
 
 static int on_pull(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
-        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = call };
+        Watched watched = { .call = call };
+        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
         const char *url, *commit;
         Error error = { 0 };

@@ -52,7 +52,8 @@ static void check_done(Check *c, EngineUpdate *update)
         Error error = { 0 };
 
         if (manager_raise_floor(c->m, &error) < 0) {
-                engine_update_done(update);
+                if (update)
+                        engine_update_done(update);
                 free(update);
                 check_failed(c, &error);
                 return;
@@ -116,7 +117,7 @@ static void on_director(void *userdata, Error *error)
                 check_failed(c, error);
         /* Uptane 5.4.4.2 (6): nothing new for this vehicle ends the check */
         else if (plan.n_pending == 0)
-                check_done(c, NULL);
+                check_done(c, plan.n_assignments ? make_update(&plan, c->director) : NULL);
         else {
                 manager_set_step(c->m, "verifying the Image repository", 0, 0);
                 if (verify_online(c->m, c->fetch, TRUST_IMAGE, on_image, c, &c->image, error) < 0)

@@ -78,10 +78,10 @@ static void on_report(void *userdata, sd_bus_message *reply, Error *error)
         Manager *m = asked->reports->m;
         Slice report;
 
-        if (reply && helper_read_bytes(reply, MANIFEST_BYTES_MAX, &report, error) == 0)
-                (void) reports_take(m, ecu, report, error);
-        else
+        if (!reply || helper_read_bytes(reply, MANIFEST_BYTES_MAX, &report, error) < 0)
                 (void) error_prefix(error, "%s", ecu->label);
+        else if (reports_take(m, ecu, report, error) < 0)
+                buffer_done(&ecu->report);
         mark(ecu, error->code == ERR_NONE, error);
         if (error->code != ERR_NONE)
                 manager_note(m, error);

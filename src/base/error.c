@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -65,22 +66,38 @@ const char *error_attack_name(ErrorAttack attack)
         return attack_names[attack];
 }
 
-/* Drops an incomplete UTF-8 sequence at the end that truncation may have left, and masks control characters. */
+/* Bytes of the UTF-8 character at p; 0 if there is none, or if the text ends inside it (*ret_cut). */
+static size_t character(const unsigned char *p, bool *ret_cut)
+{
+        size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+
+        for (size_t i = 1; i < n; i++)
+                if ((p[i] & 0xc0) != 0x80) {
+                        *ret_cut = p[i] == '\0';
+                        return 0;
+                }
+        /* overlong forms, surrogates and what lies behind the last plane */
+        if ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+                return 0;
+        return n;
+}
+
+/* Messages go to D-Bus and into JSON: masks control characters and what is no UTF-8, and drops a cut character at the end. */
 static void sanitize(char *text)
 {
-        size_t n = strlen(text), tail = 0;
+        unsigned char *p = (unsigned char *) text;
 
-        for (char *p = text; *p; p++)
-                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+        while (*p) {
+                bool cut = false;
+                size_t n = character(p, &cut);
+
+                if (cut) {
+                        *p = '\0';
+                        return;
+                }
+                if (n == 0 || *p < 0x20 || *p == 0x7f)
                         *p = '?';
-        while (tail < 3 && tail < n && ((unsigned char) text[n - 1 - tail] & 0xc0) == 0x80)
-                tail++;
-        if (tail < n) {
-                unsigned char lead = (unsigned char) text[n - 1 - tail];
-                size_t want = lead >= 0xf0 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc0 ? 1 : 0;
-
-                if (want > tail)
-                        text[n - 1 - tail] = '\0';
+                p += n ? n : 1;
         }
 }
 
@@ -135,6 +152,12 @@ int error_prefix(Error *e, const char *fmt, ...)
         (void) snprintf(e->message, sizeof e->message, "%.200s: %.300s", head, tail);
         sanitize(e->message);
         return -1;
+}
+
+void error_copy_message(const Error *e, char *ret, size_t size)
+{
+        (void) snprintf(ret, size, "%.*s", (int) size - 1, e->message);
+        sanitize(ret);
 }
 
 void error_clear(Error *e)

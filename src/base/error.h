@@ -89,6 +89,8 @@ int error_set_errno_at(Error *e, ErrorCode code, int err, const char *file, int 
         __attribute__((format(printf, 6, 7), nonnull, cold));
 /* Puts "context: " in front of the message and returns -1. */
 int error_prefix(Error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3), nonnull, cold));
+/* The message into size bytes (at most sizeof e->message), cut between two characters where it does not fit. */
+void error_copy_message(const Error *e, char *ret, size_t size) __attribute__((nonnull));
 /* Forgets the error, for the few places that handle one and go on. */
 void error_clear(Error *e) __attribute__((nonnull));
 

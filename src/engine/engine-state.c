@@ -85,6 +85,7 @@ void engine_save(const Engine *engine, Buffer *ret)
                 set(o, engine_stage_name((EngineStage) i), json_integer(engine->approved[i]));
         set(o, "postponedUntil", json_integer(engine->postponed_until));
         set(o, "attempts", json_integer(engine->attempts));
+        set(o, "interruptions", json_integer(engine->interruptions));
         set(o, "failures", json_integer(engine->failures));
         if (engine->has_refused)
                 set(o, "refused", hex_json(engine->refused, SHA256_SIZE));
@@ -153,6 +154,8 @@ static int load_ecu(const json_t *o, EngineEcu *ret, Error *error)
             get_int(o, "state", _ENGINE_ECU_STATE_MAX - 1, &state, error) < 0 ||
             get_int(o, "result", _REPORT_MAX - 1, &result, error) < 0)
                 return -1;
+        if (!ret->hashes.has_sha256 && !ret->hashes.has_sha512)
+                return error_set(error, ERR_STORAGE, "an image of %s has no hash", ret->serial);
         ret->release_counter = counter - 1;
         ret->primary = primary;
         ret->ostree = ostree;
@@ -172,6 +175,8 @@ static int load_update(const json_t *o, EngineUpdate *ret, Error *error)
             get_int(o, "offeredAt", INT64_MAX, &ret->offered_at, error) < 0 ||
             json_get_array(o, "engine", "ecus", ENGINE_ECUS_MAX, &ecus, error) < 0)
                 return -1;
+        if (!has || json_array_size(ecus) == 0)
+                return error_set(error, ERR_STORAGE, "an update without a fingerprint or without ECUs");
         ret->n_ecus = json_array_size(ecus);
         ret->ecus = xcalloc(ret->n_ecus, sizeof *ret->ecus);
         for (size_t i = 0; i < ret->n_ecus; i++)
@@ -196,7 +201,7 @@ static int load_error(const json_t *o, Engine *engine, Error *error)
 
 static int load_scalars(const json_t *o, Engine *engine, Error *error)
 {
-        int64_t format, state, paused_from, stage, waiting, attempts, failures, attack, approved[_ENGINE_STAGE_MAX];
+        int64_t format, state, paused_from, stage, waiting, attempts, interruptions, failures, attack, approved[_ENGINE_STAGE_MAX];
 
         if (get_int(o, "format", FORMAT, &format, error) < 0 ||
             get_int(o, "state", _ENGINE_STATE_MAX - 1, &state, error) < 0 ||
@@ -205,6 +210,7 @@ static int load_scalars(const json_t *o, Engine *engine, Error *error)
             get_int(o, "waiting", 1, &waiting, error) < 0 ||
             get_int(o, "postponedUntil", INT64_MAX, &engine->postponed_until, error) < 0 ||
             get_int(o, "attempts", ENGINE_ATTEMPTS_MAX, &attempts, error) < 0 ||
+            get_int(o, "interruptions", ENGINE_INTERRUPTIONS_MAX, &interruptions, error) < 0 ||
             get_int(o, "failures", UINT32_MAX, &failures, error) < 0 ||
             get_int(o, "attack", _ATTACK_MAX - 1, &attack, error) < 0 ||
             get_int(o, "lastCheck", INT64_MAX, &engine->last_check, error) < 0 ||
@@ -220,9 +226,17 @@ static int load_scalars(const json_t *o, Engine *engine, Error *error)
         engine->stage = (EngineStage) stage;
         engine->waiting = waiting;
         engine->attempts = (int) attempts;
+        engine->interruptions = (int) interruptions;
         engine->failures = (unsigned) failures;
         engine->attack = (ErrorAttack) attack;
         return 0;
+}
+
+/* Whether this state is about an update. */
+static bool has_subject(EngineState state)
+{
+        return state == ENGINE_AWAITING_CONSENT || state == ENGINE_DOWNLOADING || state == ENGINE_READY || state == ENGINE_INSTALLING ||
+               state == ENGINE_REBOOT_REQUIRED || state == ENGINE_FINALIZING || state == ENGINE_REPORTING;
 }
 
 static int load(Engine *engine, Slice bytes, Error *error)
@@ -236,6 +250,8 @@ static int load(Engine *engine, Slice bytes, Error *error)
         if (engine->has_update && (json_get_object(o, "engine", "update", 64, &update, error) < 0 ||
                                    load_update(update, &engine->update, error) < 0))
                 return -1;
+        if (!engine->has_update && (has_subject(engine->state) || engine->waiting))
+                return error_set(error, ERR_STORAGE, "%s, but there is no update", engine_state_name(engine->state));
         return 0;
 }
 

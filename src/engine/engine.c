@@ -13,96 +13,6 @@
 #define BACKOFF_FIRST 30 /* seconds; doubles with every failure in a row, up to BACKOFF_INTERVALS poll intervals */
 #define BACKOFF_INTERVALS 4
 
-static const char *const state_names[] = {
-        [ENGINE_UNPROVISIONED] = "unprovisioned",
-        [ENGINE_IDLE] = "idle",
-        [ENGINE_CHECKING] = "checking",
-        [ENGINE_AWAITING_CONSENT] = "awaiting-consent",
-        [ENGINE_DOWNLOADING] = "downloading",
-        [ENGINE_READY] = "ready",
-        [ENGINE_INSTALLING] = "installing",
-        [ENGINE_REBOOT_REQUIRED] = "reboot-required",
-        [ENGINE_FINALIZING] = "finalizing",
-        [ENGINE_REPORTING] = "reporting",
-        [ENGINE_PAUSED] = "paused",
-};
-static_assert(ELEMENTSOF(state_names) == _ENGINE_STATE_MAX, "a state without a name");
-
-static const char *const stage_names[] = {
-        [ENGINE_STAGE_DOWNLOAD] = "download",
-        [ENGINE_STAGE_INSTALL] = "install",
-        [ENGINE_STAGE_REBOOT] = "reboot",
-};
-static_assert(ELEMENTSOF(stage_names) == _ENGINE_STAGE_MAX, "a stage without a name");
-
-static const char *const ecu_state_names[] = {
-        [ENGINE_ECU_PENDING] = "pending",
-        [ENGINE_ECU_INSTALLING] = "installing",
-        [ENGINE_ECU_NEED_REBOOT] = "reboot-required",
-        [ENGINE_ECU_INSTALLED] = "installed",
-        [ENGINE_ECU_FAILED] = "failed",
-};
-static_assert(ELEMENTSOF(ecu_state_names) == _ENGINE_ECU_STATE_MAX, "an ECU state without a name");
-
-const char *engine_state_name(EngineState state)
-{
-        assert(state < _ENGINE_STATE_MAX);
-        return state_names[state];
-}
-
-const char *engine_stage_name(EngineStage stage)
-{
-        assert(stage < _ENGINE_STAGE_MAX);
-        return stage_names[stage];
-}
-
-const char *engine_ecu_state_name(EngineEcuState state)
-{
-        assert(state < _ENGINE_ECU_STATE_MAX);
-        return ecu_state_names[state];
-}
-
-int engine_stage_from_name(const char *name, EngineStage *ret, Error *error)
-{
-        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
-                if (strcmp(stage_names[i], name) == 0) {
-                        *ret = (EngineStage) i;
-                        return 0;
-                }
-        return error_set(error, ERR_INVALID_ARGUMENT, "'%.40s' is no stage; it is download, install or reboot", name);
-}
-
-void engine_update_done(EngineUpdate *update)
-{
-        free(update->ecus);
-        *update = (EngineUpdate) { 0 };
-}
-
-static void put_field(Buffer *b, const void *data, size_t size)
-{
-        uint64_t n = size;
-
-        buffer_put(b, &n, sizeof n); /* lengths in front: no two lists of fields look alike */
-        buffer_put(b, data, size);
-}
-
-void engine_update_seal(EngineUpdate *update)
-{
-        cleanup_buffer Buffer b = { 0 };
-
-        put_field(&b, update->correlation_id, strlen(update->correlation_id));
-        for (size_t i = 0; i < update->n_ecus; i++) {
-                const EngineEcu *ecu = &update->ecus[i];
-
-                put_field(&b, ecu->serial, strlen(ecu->serial));
-                put_field(&b, ecu->image, strlen(ecu->image));
-                put_field(&b, ecu->hashes.sha256, ecu->hashes.has_sha256 ? SHA256_SIZE : 0);
-                put_field(&b, ecu->hashes.sha512, ecu->hashes.has_sha512 ? SHA512_SIZE : 0);
-                put_field(&b, &ecu->length, sizeof ecu->length);
-        }
-        digest_sha256(buffer_slice(&b), update->fingerprint);
-}
-
 void engine_init(Engine *engine, const EnginePolicy *policy)
 {
         *engine = (Engine) { .policy = *policy, .state = ENGINE_UNPROVISIONED };
@@ -177,6 +87,21 @@ static void arm_after(Engine *engine, const EngineEvent *event, int64_t now, Eng
                 arm_interval(engine, event, now, effects);
 }
 
+/* A time further away than anyone may ask for was set by a clock that has since been put right. */
+static bool is_postponed(const Engine *engine, int64_t now)
+{
+        return engine->postponed_until > now && engine->postponed_until - now <= ENGINE_POSTPONE_MAX;
+}
+
+/* Until then, exactly; but looks around at every regular poll, for the Director may withdraw the offer meanwhile. */
+static void arm_postponed(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        int64_t rest = engine->postponed_until - now, pause = rest < engine->policy.interval ? rest : engine->policy.interval;
+
+        engine->next_check = now + pause;
+        emit(effects, ENGINE_DO_TIMER)->seconds = pause;
+}
+
 static void disarm(Engine *engine, EngineEffects *effects)
 {
         engine->next_check = 0;
@@ -212,13 +137,51 @@ static void drop_update(Engine *engine)
         engine->downloaded = false;
         engine->postponed_until = 0;
         engine->attempts = 0;
+        engine->interruptions = 0;
         memset(engine->approved, 0, sizeof engine->approved);
         memset(engine->offered, 0, sizeof engine->offered);
 }
 
-static void take_update(Engine *engine, EngineUpdate *update, int64_t now)
+/* The update is over: moves it to where ENGINE_DO_FINISHED finds it. */
+static EngineEffect *retire_update(Engine *engine, EngineEffects *effects)
 {
+        engine_update_done(&engine->finished);
+        engine->finished = engine->update;
+        engine->update = (EngineUpdate) { 0 };
         drop_update(engine);
+        persist(effects);
+        return emit(effects, ENGINE_DO_FINISHED);
+}
+
+/* The Director does not want it any more: the consent given for it is void, and whoever was asked for it is told. */
+static void void_update(Engine *engine, EngineEffects *effects)
+{
+        EngineEffect *e;
+
+        if (!engine->has_update)
+                return;
+        e = retire_update(engine, effects);
+        e->result = error_info(ERR_WITHDRAWN)->report;
+        (void) snprintf(e->text, sizeof e->text, "the Director withdrew or replaced it");
+}
+
+/* The same update was verified again: what the ECUs say they run now is newer than what was remembered. */
+static void refresh_update(Engine *engine, EngineUpdate *update)
+{
+        EngineEcu *old = engine->update.ecus;
+
+        assert(update->n_ecus == engine->update.n_ecus); /* the fingerprint covers every ECU */
+        for (size_t i = 0; i < update->n_ecus; i++)
+                if (update->ecus[i].state == ENGINE_ECU_PENDING && old[i].state == ENGINE_ECU_NEED_REBOOT)
+                        update->ecus[i].state = ENGINE_ECU_NEED_REBOOT;
+        engine->update.ecus = TAKE_PTR(update->ecus);
+        update->n_ecus = 0;
+        free(old);
+}
+
+static void take_update(Engine *engine, EngineUpdate *update, int64_t now, EngineEffects *effects)
+{
+        void_update(engine, effects);
         engine->update = *update;
         *update = (EngineUpdate) { 0 };
         engine->update.offered_at = now;
@@ -254,15 +217,14 @@ static void await_consent(Engine *engine, EngineStage stage, const EngineEvent *
         arm_interval(engine, event, now, effects); /* the Director may withdraw the offer meanwhile */
 }
 
-static void request_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+static void request_reboot(Engine *engine, int64_t now, EngineEffects *effects)
 {
-        if (engine->postponed_until > now)
-                arm(engine, engine->postponed_until - now, 0, now, effects);
+        if (is_postponed(engine, now))
+                arm_postponed(engine, now, effects);
         else if (needs_consent(engine, ENGINE_STAGE_REBOOT))
                 offer(engine, ENGINE_STAGE_REBOOT, effects);
         else
                 emit(effects, ENGINE_DO_REBOOT);
-        (void) event;
 }
 
 static void finalize(Engine *engine, EngineEffects *effects)
@@ -273,7 +235,7 @@ static void finalize(Engine *engine, EngineEffects *effects)
 }
 
 /* The next ECU, or what follows when all have their image. */
-static void install_next(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+static void install_next(Engine *engine, int64_t now, EngineEffects *effects)
 {
         bool need_reboot = false;
 
@@ -295,7 +257,7 @@ static void install_next(Engine *engine, const EngineEvent *event, int64_t now, 
         }
         enter(engine, ENGINE_REBOOT_REQUIRED);
         persist(effects);
-        request_reboot(engine, event, now, effects);
+        request_reboot(engine, now, effects);
 }
 
 /* What the update waits for next. */
@@ -303,10 +265,10 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
 {
         EngineStage stage = engine->downloaded ? ENGINE_STAGE_INSTALL : ENGINE_STAGE_DOWNLOAD;
 
-        if (engine->postponed_until > now) {
+        if (is_postponed(engine, now)) {
                 enter(engine, engine->waiting ? ENGINE_AWAITING_CONSENT : ENGINE_READY);
                 persist(effects);
-                arm(engine, engine->postponed_until - now, 0, now, effects);
+                arm_postponed(engine, now, effects);
         } else if (needs_consent(engine, stage)) {
                 await_consent(engine, stage, event, now, effects);
         } else if (!engine->downloaded) {
@@ -316,7 +278,7 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
                 emit(effects, ENGINE_DO_DOWNLOAD);
         } else {
                 engine->waiting = false;
-                install_next(engine, event, now, effects);
+                install_next(engine, now, effects);
         }
 }
 
@@ -330,7 +292,7 @@ static void give_up(Engine *engine, const Error *error, EngineEffects *effects)
                         continue;
                 ecu->state = ENGINE_ECU_FAILED;
                 ecu->result = error_info(error->code)->report;
-                (void) snprintf(ecu->description, sizeof ecu->description, "%.255s", error->message);
+                error_copy_message(error, ecu->description, sizeof ecu->description);
         }
         engine->has_refused = true;
         memcpy(engine->refused, engine->update.fingerprint, sizeof engine->refused);
@@ -366,19 +328,14 @@ static void update_failed(Engine *engine, const EngineEvent *event, int64_t now,
 
 static void finish(Engine *engine, EngineEffects *effects)
 {
-        EngineEffect *e = emit(effects, ENGINE_DO_FINISHED);
+        EngineEffect *e = retire_update(engine, effects);
 
-        engine_update_done(&engine->finished);
-        engine->finished = engine->update;
-        engine->update = (EngineUpdate) { 0 };
-        drop_update(engine);
         for (size_t i = 0; i < engine->finished.n_ecus && e->result == REPORT_OK; i++)
                 if (engine->finished.ecus[i].state == ENGINE_ECU_FAILED) {
                         e->result = engine->finished.ecus[i].result;
                         (void) snprintf(e->text, sizeof e->text, "%s", engine->finished.ecus[i].description);
                 }
         enter(engine, ENGINE_IDLE);
-        persist(effects);
 }
 
 /* ---- events ---- */
@@ -403,17 +360,43 @@ static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, 
                         give_up(engine, &error, effects);
                         return;
                 } else {
-                        request_reboot(engine, event, now, effects);
+                        request_reboot(engine, now, effects);
                         return;
                 }
         }
         finalize(engine, effects);
 }
 
+/* What was interrupted is done again: every installer finds out by itself how far it had come. But not for ever. */
+static void resume_install(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        Error error = { 0 };
+
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING)
+                        engine->update.ecus[i].state = ENGINE_ECU_PENDING;
+        if (++engine->interruptions < ENGINE_INTERRUPTIONS_MAX) {
+                install_next(engine, now, effects);
+                return;
+        }
+        (void) error_set(&error, ERR_INSTALL, "the installation was interrupted %d times", engine->interruptions);
+        note_error(engine, &error, now);
+        give_up(engine, &error, effects);
+}
+
+/* The store does not know of a registration (any more): everything else can only follow from a new one. */
+static void unprovision(Engine *engine, EngineEffects *effects)
+{
+        void_update(engine, effects);
+        engine->paused_from = ENGINE_UNPROVISIONED;
+        if (engine->state != ENGINE_PAUSED)
+                enter(engine, ENGINE_UNPROVISIONED);
+}
+
 static void on_started(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         if (!event->provisioned)
-                enter(engine, ENGINE_UNPROVISIONED);
+                unprovision(engine, effects);
         switch (engine->state) {
         case ENGINE_UNPROVISIONED:
                 if (event->provisioned)
@@ -429,10 +412,7 @@ static void on_started(Engine *engine, const EngineEvent *event, int64_t now, En
                 start_check(engine, effects);
                 break;
         case ENGINE_INSTALLING:
-                for (size_t i = 0; i < engine->update.n_ecus; i++)
-                        if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING)
-                                engine->update.ecus[i].state = ENGINE_ECU_PENDING;
-                install_next(engine, event, now, effects);
+                resume_install(engine, now, effects);
                 break;
         case ENGINE_REBOOT_REQUIRED:
                 after_reboot(engine, event, now, effects);
@@ -455,39 +435,59 @@ static void on_timer(Engine *engine, const EngineEvent *event, int64_t now, Engi
         if (engine->state == ENGINE_UNPROVISIONED)
                 emit(effects, ENGINE_DO_REGISTER);
         else if (engine->state == ENGINE_REBOOT_REQUIRED)
-                request_reboot(engine, event, now, effects);
+                request_reboot(engine, now, effects);
         else if (engine->state == ENGINE_IDLE || engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY)
                 start_check(engine, effects);
+}
+
+static bool same_update(const EngineUpdate *update, const uint8_t *fingerprint)
+{
+        return update->n_ecus && memcmp(update->fingerprint, fingerprint, SHA256_SIZE) == 0;
+}
+
+/* What a check says about the world apart from the update. Writes only what changed: a poll that finds nothing is silent. */
+static void note_check(Engine *engine, const EngineEvent *event, bool refused, int64_t now, EngineEffects *effects)
+{
+        bool sent = event->manifest_sent && engine->attack != ATTACK_NONE, failed = event->error.code != ERR_NONE;
+        bool cleared = engine->last_error.code != ERR_NONE && !refused; /* why it is refused stays visible */
+
+        engine->last_check = now;
+        if (sent || failed || cleared || engine->failures)
+                persist(effects);
+        engine->failures = 0;
+        if (sent)
+                engine->attack = ATTACK_NONE;
+        if (failed)
+                note_error(engine, &event->error, now);
+        else if (cleared)
+                error_clear(&engine->last_error);
 }
 
 static void on_checked(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         EngineUpdate none = { 0 }, *update = event->update ? event->update : &none;
-        bool had_trouble = engine->last_error.code != ERR_NONE || engine->attack != ATTACK_NONE;
-        bool refused = engine->has_refused && update->n_ecus &&
-                       memcmp(engine->refused, update->fingerprint, sizeof engine->refused) == 0;
+        bool refused = engine->has_refused && same_update(update, engine->refused);
+        bool known = engine->has_update && same_update(update, engine->update.fingerprint);
 
         if (engine->state != ENGINE_CHECKING)
                 return;
-        engine->last_check = now;
-        engine->failures = 0;
-        if (event->manifest_sent)
-                engine->attack = ATTACK_NONE;
-        if (event->error.code != ERR_NONE)
-                note_error(engine, &event->error, now);
-        else if (!refused)
-                error_clear(&engine->last_error);
-        if (refused || count_pending(update) == 0) {
-                if (engine->has_update || had_trouble || event->error.code != ERR_NONE)
-                        persist(effects);
-                drop_update(engine); /* withdrawn: the consent given for it is void */
+        note_check(engine, event, refused, now, effects);
+        if (known)
+                refresh_update(engine, update);
+        else if (!refused && count_pending(update) > 0)
+                take_update(engine, update, now, effects);
+        else {
+                void_update(engine, effects);
                 enter(engine, ENGINE_IDLE);
                 arm_interval(engine, event, now, effects);
                 return;
         }
-        if (!engine->has_update || memcmp(engine->update.fingerprint, update->fingerprint, SHA256_SIZE) != 0)
-                take_update(engine, update, now);
-        offer(engine, ENGINE_STAGE_DOWNLOAD, effects);
+        if (count_pending(&engine->update) == 0) {
+                finalize(engine, effects); /* it got there after all, behind a failure that was reported too early */
+                return;
+        }
+        if (!engine->downloaded && !is_postponed(engine, now))
+                offer(engine, ENGINE_STAGE_DOWNLOAD, effects);
         proceed(engine, event, now, effects);
 }
 
@@ -528,7 +528,7 @@ static void on_ecu_done(Engine *engine, const EngineEvent *event, int64_t now, E
         if (ecu->state != ENGINE_ECU_INSTALLING)
                 return;
         ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
-        install_next(engine, event, now, effects);
+        install_next(engine, now, effects);
 }
 
 static void on_ecu_refused(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -559,6 +559,7 @@ static void on_reboot_failed(Engine *engine, const EngineEvent *event, int64_t n
                 return;
         note_error(engine, &event->error, now);
         engine->failures++;
+        persist(effects);
         arm_backoff(engine, event, now, effects);
 }
 
@@ -570,10 +571,10 @@ static void on_approve(Engine *engine, const EngineEvent *event, int64_t now, En
         engine->postponed_until = 0;
         persist(effects);
         if (engine->state == ENGINE_REBOOT_REQUIRED)
-                request_reboot(engine, event, now, effects);
+                request_reboot(engine, now, effects);
         else if ((engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY) && engine->downloaded)
                 proceed(engine, event, now, effects);
-        else if (engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_IDLE)
+        else if (engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY || engine->state == ENGINE_IDLE)
                 start_check(engine, effects); /* the offer may be old: look whether it still stands */
 }
 
@@ -591,10 +592,11 @@ static void on_decline(Engine *engine, const EngineEvent *event, int64_t now, En
 static void on_postpone(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         engine->postponed_until = event->until;
+        memset(engine->offered, 0, sizeof engine->offered); /* the user is asked again then */
         persist(effects);
         if (engine->state == ENGINE_DOWNLOADING || engine->state == ENGINE_CHECKING)
                 return; /* takes effect when that is done */
-        arm(engine, event->until - now, 0, now, effects);
+        arm_postponed(engine, now, effects);
 }
 
 static void on_cancel(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -643,77 +645,6 @@ static void on_reboot(Engine *engine, EngineEffects *effects)
         engine->postponed_until = 0;
         persist(effects);
         emit(effects, ENGINE_DO_REBOOT);
-}
-
-static bool busy_installing(EngineState state)
-{
-        return state == ENGINE_INSTALLING || state == ENGINE_REBOOT_REQUIRED || state == ENGINE_FINALIZING ||
-               state == ENGINE_REPORTING;
-}
-
-static int check_update(const Engine *engine, const EngineEvent *event, Error *error)
-{
-        if (!engine->has_update || !event->id || strcmp(engine->update.id, event->id) != 0)
-                return error_set(error, ERR_NO_SUCH_UPDATE, "no update '%.100s' is waiting", event->id ? event->id : "");
-        return 0;
-}
-
-int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Error *error)
-{
-        EngineState s = engine->state;
-        bool ok = true;
-
-        switch (event->kind) {
-        case ENGINE_CHECK:
-                ok = s != ENGINE_PAUSED && s != ENGINE_DOWNLOADING && !busy_installing(s);
-                break;
-        case ENGINE_APPROVE:
-                if (check_update(engine, event, error) < 0)
-                        return -1;
-                ok = s != ENGINE_PAUSED && s != ENGINE_FINALIZING && s != ENGINE_REPORTING && event->stage < _ENGINE_STAGE_MAX;
-                break;
-        case ENGINE_DECLINE:
-                if (check_update(engine, event, error) < 0)
-                        return -1;
-                ok = s != ENGINE_PAUSED && !busy_installing(s);
-                break;
-        case ENGINE_POSTPONE:
-                if (check_update(engine, event, error) < 0)
-                        return -1;
-                if (event->until <= now || event->until > now + INT64_C(366) * 86400)
-                        return error_set(error, ERR_INVALID_ARGUMENT, "an update can be postponed to a time within the next year");
-                ok = s != ENGINE_PAUSED && s != ENGINE_INSTALLING && s != ENGINE_FINALIZING && s != ENGINE_REPORTING;
-                break;
-        case ENGINE_CANCEL:
-                ok = s == ENGINE_CHECKING || s == ENGINE_DOWNLOADING || s == ENGINE_READY || s == ENGINE_AWAITING_CONSENT;
-                break;
-        case ENGINE_PAUSE:
-                ok = s != ENGINE_PAUSED && !busy_installing(s);
-                break;
-        case ENGINE_RESUME:
-                ok = s == ENGINE_PAUSED;
-                break;
-        case ENGINE_REBOOT:
-                ok = s == ENGINE_REBOOT_REQUIRED;
-                break;
-        case ENGINE_STARTED:
-        case ENGINE_REGISTERED:
-        case ENGINE_REGISTER_FAILED:
-        case ENGINE_TIMER:
-        case ENGINE_CHECKED:
-        case ENGINE_CHECK_FAILED:
-        case ENGINE_DOWNLOADED:
-        case ENGINE_DOWNLOAD_FAILED:
-        case ENGINE_ECU_DONE:
-        case ENGINE_ECU_REFUSED:
-        case ENGINE_FINALIZED:
-        case ENGINE_REPORTED:
-        case ENGINE_REPORT_FAILED:
-        case ENGINE_REBOOT_FAILED:
-        case _ENGINE_EVENT_MAX:
-                break;
-        }
-        return ok ? 0 : error_set(error, ERR_WRONG_STATE, "not possible while %s", engine_state_name(s));
 }
 
 static void on_verb(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *ret)

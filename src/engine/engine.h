@@ -55,6 +55,9 @@ typedef enum EngineEcuState {
 #define ENGINE_ID_MAX 256
 #define ENGINE_ECUS_MAX TARGET_ECUS_MAX
 #define ENGINE_ATTEMPTS_MAX 5
+#define ENGINE_INTERRUPTIONS_MAX 20 /* of one installation, by a crash or a power cut */
+
+#define ENGINE_POSTPONE_MAX (INT64_C(366) * 86400)
 
 /* One image for one ECU, as verified. All strings are owned. */
 typedef struct EngineEcu {
@@ -105,6 +108,7 @@ typedef struct Engine {
         bool downloaded;                  /* not persisted: the next download finds everything there and says so */
         bool offered[_ENGINE_STAGE_MAX];  /* not persisted: the user is told again after a restart */
         int attempts;                     /* of this update that failed and may be repeated */
+        int interruptions;                /* of its installation */
         unsigned failures;                /* in a row, for back-off */
         bool has_refused;                 /* an update that failed for good or was declined: never tried again by itself */
         uint8_t refused[SHA256_SIZE];     /* its fingerprint */
@@ -121,7 +125,7 @@ typedef enum EngineEventKind {
         ENGINE_REGISTERED,
         ENGINE_REGISTER_FAILED, /* .error */
         ENGINE_TIMER,
-        ENGINE_CHECKED,         /* .update (n_ecus 0: nothing pending) taken over; .manifest_sent; .error if the manifest was refused */
+        ENGINE_CHECKED,         /* .update (all that is assigned, NULL: nothing) taken over; .manifest_sent; .error if the manifest was refused */
         ENGINE_CHECK_FAILED,    /* .error */
         ENGINE_DOWNLOADED,
         ENGINE_DOWNLOAD_FAILED, /* .error */

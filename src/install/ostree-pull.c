@@ -21,8 +21,19 @@ typedef struct Pull {
         GCancellable *cancellable;
         OstreeAsyncProgress *progress;
         guint timer;
+        uint64_t shown; /* bytes */
         char *folder, *file; /* of the remote */
 } Pull;
+
+static void remove_remote(Pull *p)
+{
+        if (p->file)
+                (void) g_unlink(p->file);
+        if (p->folder)
+                (void) g_rmdir(p->folder);
+        g_clear_pointer(&p->file, g_free);
+        g_clear_pointer(&p->folder, g_free);
+}
 
 static void pull_done(Pull *p)
 {
@@ -32,12 +43,7 @@ static void pull_done(Pull *p)
                 ostree_async_progress_finish(p->progress);
         g_clear_object(&p->progress);
         g_clear_object(&p->cancellable);
-        if (p->file)
-                (void) g_unlink(p->file);
-        if (p->folder)
-                (void) g_rmdir(p->folder);
-        g_free(p->file);
-        g_free(p->folder);
+        remove_remote(p);
 }
 
 /* ---- the remote ---- */
@@ -80,7 +86,7 @@ static int write_remote(const InstallOstree *o, Pull *p, const char *url, bool a
         g_autoptr(GKeyFile) remote = g_key_file_new();
         const char *base = g_getenv("RUNTIME_DIRECTORY");
         GError *g = NULL;
-        bool https;
+        bool https = false;
 
         if (check_url(o, url, &https, error) < 0)
                 return -1;
@@ -113,6 +119,16 @@ static int open_repo(const InstallOstree *o, const Pull *p, OstreeRepo **ret, Er
 
 /* ---- pulling ---- */
 
+/* Only what is new: who waits takes every word of progress for a sign of life. */
+static void show_progress(Pull *p)
+{
+        uint64_t bytes = ostree_async_progress_get_uint64(p->progress, "bytes-transferred");
+
+        if (bytes > p->shown)
+                p->watch->progress(p->watch->userdata, bytes, 0);
+        p->shown = MAX(p->shown, bytes);
+}
+
 static gboolean on_timer(gpointer userdata)
 {
         Pull *p = userdata;
@@ -120,7 +136,7 @@ static gboolean on_timer(gpointer userdata)
         if (p->watch->cancelled(p->watch->userdata))
                 g_cancellable_cancel(p->cancellable);
         else
-                p->watch->progress(p->watch->userdata, ostree_async_progress_get_uint64(p->progress, "bytes-transferred"), 0);
+                show_progress(p);
         return G_SOURCE_CONTINUE;
 }
 
@@ -138,13 +154,12 @@ static GVariant *pull_options(const char *commit)
         return g_variant_ref_sink(g_variant_builder_end(&b));
 }
 
-/* Libostree's own words for what libcurl said: "While fetching URL: [60] ..." */
+/* libostree's own words for what libcurl said: "While fetching URL: [60] ..." */
 static ErrorCode code_of_curl(const char *message)
 {
-        const char *at = strstr(message, "While fetching ");
+        const char *at = strstr(message, ": [");
         unsigned n = 0;
 
-        at = at ? strstr(at, ": [") : NULL;
         if (!at || sscanf(at, ": [%u]", &n) != 1)
                 return ERR_NETWORK;
         switch (n) {
@@ -166,15 +181,13 @@ static ErrorCode code_of(const GError *g)
 {
         if (g_error_matches(g, G_IO_ERROR, G_IO_ERROR_CANCELLED))
                 return ERR_CANCELLED;
-        if (g_error_matches(g, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
-                return ERR_NOT_FOUND;
-        if (g_error_matches(g, G_IO_ERROR, G_IO_ERROR_TIMED_OUT))
-                return ERR_TIMEOUT;
-        if (strstr(g->message, "Server returned HTTP") || strstr(g->message, "Server returned status"))
-                return ERR_HTTP;
+        if (strstr(g->message, "Server returned"))
+                return g_error_matches(g, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ? ERR_NOT_FOUND : ERR_HTTP;
+        if (strstr(g->message, "While fetching"))
+                return code_of_curl(g->message);
         if (strstr(g->message, "Corrupted ") || strstr(g->message, "checksum expected"))
                 return ERR_IMAGE_MISMATCH;
-        return code_of_curl(g->message);
+        return ERR_SYSTEM;
 }
 
 /* That it is there, whole, and what its name says. 1: yes, 0: no. */
@@ -203,6 +216,7 @@ static int fetch(Pull *p, OstreeRepo *repo, const char *commit, Error *error)
         p->timer = g_timeout_add(WATCH_MSEC, on_timer, p);
         if (!ostree_repo_pull_with_options(repo, REMOTE, options, p->progress, p->cancellable, &g))
                 return install_set_error(error, code_of(g), g, "pulling");
+        show_progress(p);
         r = is_complete(repo, commit, error);
         if (r == 0)
                 return error_set(error, ERR_INSTALL, "the pull succeeded and left the commit incomplete");
@@ -225,6 +239,7 @@ static int pull(InstallOstree *o, Pull *p, const char *url, const char *commit, 
 
         if (write_remote(o, p, url, authenticate, error) < 0 || open_repo(o, p, &repo, error) < 0)
                 return -1;
+        remove_remote(p); /* it has been read */
         r = is_complete(repo, commit, error);
         if (r == 0)
                 r = fetch(p, repo, commit, error);

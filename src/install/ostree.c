@@ -34,11 +34,9 @@ static bool is_no_space(const GError *g)
 
 int install_set_error(Error *error, ErrorCode code, GError *g, const char *what)
 {
-        g_autoptr(GError) owned = g;
-
-        if (is_no_space(g))
-                code = ERR_NO_SPACE;
-        return error_set(error, code, "%s: %s", what, g->message);
+        (void) error_set(error, is_no_space(g) ? ERR_NO_SPACE : code, "%s: %s", what, g->message);
+        g_error_free(g);
+        return -1;
 }
 
 /*

@@ -44,7 +44,7 @@ int install_ostree_status(InstallOstree *o, char ret[INSTALL_COMMIT_SIZE], Error
 /*
  * Gets exactly this commit, complete, and keeps it from being pruned until it is deployed or another one is pulled.
  * ERR_INVALID_ARGUMENT, ERR_NETWORK, ERR_TIMEOUT, ERR_TLS, ERR_KEY, ERR_HTTP, ERR_NOT_FOUND, ERR_NO_SPACE, ERR_CANCELLED,
- * ERR_IMAGE_MISMATCH (an object is not what its name says), ERR_INSTALL.
+ * ERR_IMAGE_MISMATCH (an object is not what its name says), ERR_SYSTEM, ERR_INSTALL (no repository).
  */
 int install_ostree_pull(InstallOstree *o, const char *url, const char *commit, bool authenticate, const InstallWatch *watch, Error *error)
         __attribute__((nonnull, warn_unused_result));

@@ -7,42 +7,21 @@
 #include "secondary/ip.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <stdio.h>
 #include <sys/socket.h>
 
 #include "crypto/key.h"
 #include "io/file.h"
+#include "secondary/address.h"
 #include "secondary/stream.h"
 
 #define PROTOCOL_VERSION 2
-#define HOST_MAX 256
 #define DESCRIPTION_MAX 300
 #define KEEPALIVE_SECONDS 15
 
 /* ---- connecting ---- */
-
-static int split_address(const char *address, char host[static HOST_MAX], const char **ret_port, Error *error)
-{
-        const char *colon = strrchr(address, ':'), *start = address;
-        size_t size = colon ? (size_t) (colon - address) : 0;
-
-        if (size >= 2 && start[0] == '[' && start[size - 1] == ']') {
-                start++;
-                size -= 2;
-        } else if (memchr(start, ':', size))
-                size = 0; /* an IPv6 address without brackets: where does it end? */
-        if (size == 0 || size >= HOST_MAX || strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-            strlen(colon + 1) > 5 || atoi(colon + 1) < 1 || atoi(colon + 1) > UINT16_MAX)
-                return error_set(error, ERR_INVALID_ARGUMENT, "'%.100s' is not an address of the form host:port", address);
-        memcpy(host, start, size);
-        host[size] = '\0';
-        *ret_port = colon + 1;
-        return 0;
-}
 
 /* A Secondary that lost its power says nothing more: the kernel notices, even where silence is allowed for long. */
 static void set_options(int fd)
@@ -84,26 +63,14 @@ static int connect_one(const SecondaryIp *s, const struct addrinfo *to, int64_t 
         return TAKE_FD(fd);
 }
 
-static void addrinfo_cleanup(struct addrinfo **list)
-{
-        if (*list)
-                freeaddrinfo(*list);
-}
-
 static int connect_to(const SecondaryIp *s, Error *error)
 {
-        __attribute__((cleanup(addrinfo_cleanup))) struct addrinfo *list = NULL;
-        const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
         int64_t deadline = secondary_stream_now() + s->connect_ms;
-        char host[HOST_MAX];
-        const char *port;
-        int r, fd = -1;
+        cleanup_addrinfo struct addrinfo *list = NULL;
+        int fd = -1;
 
-        if (split_address(s->address, host, &port, error) < 0)
+        if (secondary_address_resolve(s->address, false, &list, error) < 0)
                 return -1;
-        r = getaddrinfo(host, port, &hints, &list);
-        if (r != 0)
-                return error_set(error, ERR_UNREACHABLE, "looking up '%s': %s", host, gai_strerror(r));
         for (const struct addrinfo *to = list; to && fd < 0; to = to->ai_next) {
                 error_clear(error);
                 fd = connect_one(s, to, deadline, error);

@@ -1,182 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Roles, Root chains and publications of one repository (Uptane 5.2), for the Director and the Image repository alike."""
+"""One TUF repository that signs what it serves: keys and thresholds per role, rotation, expiry, versions."""
 import copy
 import datetime
 import hashlib
 
-from . import canonical
-from .keys import SigningKey, sign_document
+from .keys import Key, canonical, envelope
 
-ROLES = ('root', 'timestamp', 'snapshot', 'targets')
-LIFETIME = {'root': 365, 'targets': 90, 'snapshot': 30, 'timestamp': 7}
+ROLES = ("root", "timestamp", "snapshot", "targets")
 
 
-def timestamp_text(moment):
-    return moment.strftime('%Y-%m-%dT%H:%M:%SZ')
+def after(**delta):
+    return (datetime.datetime.utcnow() + datetime.timedelta(**delta)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def in_days(days):
-    """A moment `days` from now (negative: in the past), as metadata writes it."""
-    return timestamp_text(datetime.datetime.utcnow() + datetime.timedelta(days=days))
+def file_meta(data, version):
+    digests = {"sha256": hashlib.sha256(data).hexdigest(), "sha512": hashlib.sha512(data).hexdigest()}
+    return {"version": version, "length": len(data), "hashes": digests}
 
 
-def describe(data, version, full=True):
-    """How a file is described in Timestamp and Snapshot."""
-    meta = {'version': version}
-    if full:
-        meta.update(length=len(data), hashes={'sha256': hashlib.sha256(data).hexdigest(), 'sha512': hashlib.sha512(data).hexdigest()})
-    return meta
+class Repository:
+    """files maps a name below the repository's URL to bytes; publish() makes them anew."""
 
-
-class Tweak:
-    """Departures from a right publication, each a dictionary from role to value.
-
-    expires: text; signers: list of keys that sign instead; version: number; edit: called with the document before it is
-    signed; after: called with the signed bytes, returns other bytes (what refers to the file describes those).
-    """
-
-    def __init__(self, expires=None, signers=None, version=None, edit=None, after=None):
-        self.expires, self.signers, self.version = expires or {}, signers or {}, version or {}
-        self.edit, self.after = edit or {}, after or {}
-
-
-class RootChain:
-    """The keys of a repository's roles and every Root published so far."""
-
-    def __init__(self, kinds='ed25519', keys_per_role=1, threshold=1, roles=ROLES):
-        self.role_names = roles
-        self.keys = {role: [SigningKey(kinds) for _ in range(keys_per_role)] for role in roles}
-        self.threshold = {role: threshold for role in roles}
-        self.versions = {}
-        self.extra = {}
-        self.publish()
-
-    @property
-    def version(self):
-        return max(self.versions, default=0)
-
-    @property
-    def latest(self):
-        return self.versions[self.version]
-
-    def _document(self, version, expires):
-        keys = {key.keyid: key.public for role in self.role_names for key in self.keys[role]}
-        roles = {role: {'keyids': [key.keyid for key in self.keys[role]], 'threshold': self.threshold[role]}
-                 for role in self.role_names}
-        return {'_type': 'Root', 'consistent_snapshot': False, 'version': version, 'expires': expires, 'keys': keys,
-                'roles': roles, **self.extra}
-
-    def publish(self, old_keys=(), tweak=None):
-        """A new Root version, signed by the present Root keys and by old_keys (those of the version before)."""
-        tweak = tweak or Tweak()
-        version = tweak.version.get('root', self.version + 1)
-        document = self._document(version, tweak.expires.get('root', in_days(LIFETIME['root'])))
-        if 'root' in tweak.edit:
-            tweak.edit['root'](document)
-        signers = {key.keyid: key for key in [*old_keys, *self.keys['root']]}.values()
-        data = sign_document(document, tweak.signers.get('root', signers))
-        if 'root' in tweak.after:
-            data = tweak.after['root'](data)
-        self.versions[self.version + 1] = data
-        return data
-
-    def rotate(self, role, keys=None, threshold=None, tweak=None):
-        """Gives a role new keys (default: one new key of the same kind) with a new Root."""
-        old = list(self.keys['root'])
-        self.keys[role] = keys or [SigningKey(self.keys[role][0].kind)]
-        self.threshold[role] = threshold or min(self.threshold[role], len(self.keys[role]))
-        return self.publish(old if role == 'root' else (), tweak)
-
-
-class Publication:
-    """Timestamp, Snapshot and Targets as one client sees them, with everything published earlier."""
-
-    def __init__(self, chain):
-        self.chain = chain
+    def __init__(self, key_types=None, keys_per_role=1, thresholds=None):
+        types = key_types or {}
+        self.keys = {role: [Key(types.get(role, "ed25519")) for _ in range(keys_per_role)] for role in ROLES}
+        self.thresholds = dict({role: 1 for role in ROLES}, **(thresholds or {}))
+        self.versions = {role: 0 for role in ROLES}
+        self.expires = {role: after(days=365) for role in ROLES}
         self.targets = {}
-        self.custom = None
-        self.delegations = None
-        self.version = {role: 0 for role in ROLES}
+        self.custom = None  # of Targets itself
+        self.extra = {}  # more members of Targets, e.g. delegations
         self.files = {}
-        self.history = []
+        self.sign_root()
         self.publish()
 
-    def _make(self, role, body, tweak):
-        version = tweak.version.get(role, self.version[role] + 1)
-        self.version[role] = version
-        document = {'_type': role.capitalize(), 'version': version,
-                    'expires': tweak.expires.get(role, in_days(LIFETIME[role])), **body}
-        if role in tweak.edit:
-            tweak.edit[role](document)
-        data = sign_document(document, tweak.signers.get(role, self.chain.keys[role]))
-        if role in tweak.after:
-            data = tweak.after[role](data)
-        self.files[f'{role}.json'] = data
-        return data
+    # Root
 
-    def _targets_body(self):
-        body = {'targets': copy.deepcopy(self.targets)}
-        if self.custom:
-            body['custom'] = self.custom
-        if self.delegations:
-            body['delegations'] = self.delegations
-        return body
+    def sign_root(self, also=()):
+        """A new version of Root, signed by its keys and by also (those of the version before)."""
+        self.versions["root"] += 1
+        known = {key.id: key.public() for role in ROLES for key in self.keys[role]}
+        signed = {
+            "_type": "Root", "consistent_snapshot": False, "version": self.versions["root"], "expires": self.expires["root"],
+            "keys": known,
+            "roles": {r: {"keyids": [k.id for k in self.keys[r]], "threshold": self.thresholds[r]} for r in ROLES},
+        }
+        signers = list(self.keys["root"]) + [key for key in also if key not in self.keys["root"]]
+        self.files["%d.root.json" % self.versions["root"]] = envelope(signed, signers)
+        self.files["root.json"] = self.files["%d.root.json" % self.versions["root"]]
 
-    def publish(self, tweak=None, only=None):
-        """New Targets, Snapshot and Timestamp that fit each other. only='timestamp': just a fresh Timestamp."""
-        tweak = tweak or Tweak()
-        self.files = dict(self.files)
-        if only is None:
-            targets = self._make('targets', self._targets_body(), tweak)
-            if 'snapshot' in self.chain.role_names:
-                meta = {'root.json': describe(self.chain.latest, self.chain.version, full=False),
-                        'targets.json': describe(targets, self.version['targets'])}
-                self._make('snapshot', {'meta': meta}, tweak)
-        if 'timestamp' in self.chain.role_names:
-            meta = {'snapshot.json': describe(self.files['snapshot.json'], self.version['snapshot'])}
-            self._make('timestamp', {'meta': meta}, tweak)
-        self.history.append(self.files)
+    def rotate(self, *roles, type="ed25519"):
+        """New keys for these roles, in a new Root; then everything is published again."""
+        old_root = list(self.keys["root"])
+        for role in roles:
+            self.keys[role] = [Key(type) for _ in self.keys[role]]
+        self.sign_root(also=old_root)
+        self.publish()
 
-    def get(self, name):
-        """The bytes of NAME.json or N.root.json; None if there is no such file."""
-        number, _, rest = name.partition('.')
-        if rest == 'root.json' and number.isdigit():
-            return self.chain.versions.get(int(number))
-        if name == 'root.json':
-            return self.chain.latest
-        return self.files.get(name)
+    # the others
 
-    def find_version(self, name, version):
-        """The newest bytes ever published as NAME.json with this version; None if there never were such."""
-        for files in reversed(self.history):
-            if name in files and canonical.decode(files[name])['signed']['version'] == version:
-                return files[name]
-        return None
+    def document(self, role):
+        common = {"version": self.versions[role], "expires": self.expires[role]}
+        if role == "targets":
+            signed = dict(common, _type="Targets", targets=copy.deepcopy(self.targets), **self.extra)
+            if self.custom is not None:
+                signed["custom"] = self.custom
+            return signed
+        if role == "snapshot":
+            meta = {"targets.json": file_meta(self.files["targets.json"], self.versions["targets"])}
+            return dict(common, _type="Snapshot", meta=meta)
+        return dict(common, _type="Timestamp", meta={"snapshot.json": file_meta(self.files["snapshot.json"], self.versions["snapshot"])})
+
+    def sign(self, role, keys=None):
+        self.files[role + ".json"] = envelope(self.document(role), self.keys[role] if keys is None else keys)
+
+    def publish(self, bump=("targets", "snapshot", "timestamp")):
+        for role in ("targets", "snapshot", "timestamp"):
+            if role in bump:
+                self.versions[role] += 1
+            self.sign(role)
+
+    def edit(self, role, change, keys=None, follow=True):
+        """Signs role again after change(signed), without a new version; with follow, what lists it is signed again too."""
+        signed = self.document(role)
+        change(signed)
+        self.files[role + ".json"] = envelope(signed, self.keys[role] if keys is None else keys)
+        if follow and role == "targets":
+            self.sign("snapshot")
+        if follow and role in ("targets", "snapshot"):
+            self.sign("timestamp")
+
+    def save(self):
+        """What is served and known now, for a later replay()."""
+        return dict(self.files), dict(self.versions)
+
+    def replay(self, saved, *roles):
+        """Serves an earlier version of these roles again."""
+        for role in roles:
+            self.files[role + ".json"] = saved[0][role + ".json"]
+
+    def target(self, name, data=None, length=None, digests=None, **custom):
+        """Adds a target without publishing. custom without None values."""
+        digests = digests or {"sha256": hashlib.sha256(data).hexdigest(), "sha512": hashlib.sha512(data).hexdigest()}
+        self.targets[name] = {
+            "length": len(data) if length is None else length, "hashes": digests,
+            "custom": {key: value for key, value in custom.items() if value is not None},
+        }
 
 
-class ImageRepository:
-    """What images exist, said by those who made them; the same for every vehicle."""
-
-    def __init__(self, **chain_options):
-        self.chain = RootChain(**chain_options)
-        self.publication = Publication(self.chain)
-        self.images = {}
-
-    def add_image(self, name, hardware_ids, data=None, commit=None, version=None, uri=None, release_counter=None, publish=True):
-        """Adds a file (`data`) or an OSTree commit (its hash). Returns the target's entry."""
-        if commit:
-            entry = {'length': 0, 'hashes': {'sha256': commit}}
-        else:
-            entry = {'length': len(data), 'hashes': {'sha256': hashlib.sha256(data).hexdigest(), 'sha512': hashlib.sha512(data).hexdigest()}}
-            self.images[name] = data
-        entry['custom'] = {'name': name, 'version': version or '1', 'hardwareIds': list(hardware_ids),
-                           'targetFormat': 'OSTREE' if commit else 'BINARY', 'uri': uri}
-        if release_counter is not None:
-            entry['custom']['releaseCounter'] = release_counter
-        self.publication.targets[name] = entry
-        if publish:
-            self.publication.publish()
-        return entry
-
-    def publish(self, tweak=None, only=None):
-        self.publication.publish(tweak, only)
+__all__ = ["Repository", "after", "canonical", "file_meta"]

@@ -39,18 +39,25 @@ def program(folder, name):
 class Activator:
     """systemd-socket-activate --accept: one process per connection, as the socket units have it."""
 
-    def __init__(self, folder, argv, **environment):
-        self.socket = str(folder / (pathlib.Path(argv[0]).name + ".socket"))
+    def __init__(self, folder, argv, wrap=None, **environment):
+        """wrap: a function that puts a command into other namespaces, and where folder is found there."""
+        self.wrapped = wrap is not None
+        name = pathlib.Path(argv[0]).name + ".socket"
+        self.socket = str(folder / name)
         passed = [arg for name, value in environment.items() for arg in ("-E", f"{name}={value}")]
         passed += ["-E", "LSAN_OPTIONS=detect_leaks=0"]  # GLib and its friends keep what they have
-        self.process = subprocess.Popen(["systemd-socket-activate", "--accept", "-l", self.socket, *passed, *argv])
+        command = ["systemd-socket-activate", "--accept", "-l", f"{wrap[1]}/{name}" if wrap else self.socket, *passed, *argv]
+        self.process = subprocess.Popen(wrap[0](command) if wrap else command)
         deadline = time.monotonic() + 10
         while not os.path.exists(self.socket):
             assert self.process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
 
     def stop(self):
-        self.process.terminate()
+        if self.wrapped:
+            self.process.kill()  # unshare takes no other word, and takes its child along
+        else:
+            self.process.terminate()
         self.process.wait()
 
 
@@ -58,6 +65,7 @@ class RemoteError(Exception):
     """An error reply; name is without "org.uptane.Error."."""
 
     def __init__(self, name, message):
+        message = message.removeprefix(f"GDBus.Error:{name}: ")
         super().__init__(f"{name}: {message}")
         self.name, self.message = name.removeprefix("org.uptane.Error."), message
 
@@ -81,7 +89,6 @@ class Client:
             name = Gio.DBusError.get_remote_error(error)
             if name is None:
                 raise
-            Gio.DBusError.strip_remote_error(error)
             raise RemoteError(name, error.message) from None
 
     def close(self):
@@ -125,7 +132,6 @@ class FetchClient(Client):
             name = Gio.DBusError.get_remote_error(error)
             if name is None:
                 raise
-            Gio.DBusError.strip_remote_error(error)
             raise RemoteError(name, error.message) from None
         finally:
             del fds
@@ -312,6 +318,8 @@ def make_tree(folder, version, kernel="6.1.0-test"):
     """The least that OSTree deploys."""
     for sub in (f"usr/lib/modules/{kernel}", "usr/etc", "usr/bin", "boot", "sysroot", "var", "proc", "sys", "dev", "run", "tmp"):
         (folder / sub).mkdir(parents=True)
+    for sub in ("bin", "sbin", "lib", "lib64"):
+        (folder / sub).symlink_to("usr/" + sub)
     (folder / "ostree").symlink_to("sysroot/ostree")
     (folder / f"usr/lib/modules/{kernel}/vmlinuz").write_text("kernel")
     (folder / f"usr/lib/modules/{kernel}/initramfs.img").write_text("initrd")
@@ -375,6 +383,25 @@ class Sysroot:
 
     def boot_entries(self):
         return [f.read_text() for f in sorted((self.path / "boot/loader/entries").glob("*.conf"), reverse=True)]
+
+    def booted_command(self, shared, argv, systemd=False):
+        """Runs argv as if the first deployment were booted: in namespaces where it is the root, with this machine's /usr.
+
+        libostree calls itself booted where /run/ostree-booted is and / is a deployment. The folder shared is /run/shared.
+        """
+        commit = self.deployments()[0]
+        script = """
+            set -e; S=$1; D=$2; V=$3; SHARED=$4; SYSTEMD=$5; shift 5
+            N=$(mktemp -d); mount --bind $D $N; mount --bind $S $N/sysroot; mount --bind $S/boot $N/boot
+            mount --bind $V $N/var; mkdir -p $V/tmp
+            mount -t tmpfs run $N/run; mkdir -p $N/run/shared; touch $N/run/ostree-booted; mkdir -p $S/tmp
+            [ -z "$SYSTEMD" ] || mkdir -p $N/run/systemd/system
+            mount --bind $SHARED $N/run/shared; mount -t tmpfs tmp $N/tmp
+            mount --rbind /usr $N/usr; mount -t proc proc $N/proc; mount --rbind /dev $N/dev
+            exec chroot $N "$@" """
+        deployment = f"{self.path}/ostree/deploy/{self.os_name}/deploy/{commit}.0"
+        return ["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private", "bash", "-c", script, "_", str(self.path),
+                deployment, f"{self.path}/ostree/deploy/{self.os_name}/var", str(shared), "yes" if systemd else "", *argv]
 
     def remove(self):
         deployments = [str(p) for p in self.path.glob("ostree/deploy/*/deploy/*.[0-9]*") if p.is_dir()]

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Messages in, messages out; which is which is one switch. */
+#include <stdio.h>
+
+#include "secondary/secondary.h"
+
+#define PROTOCOL_VERSION 2
+#define ATTACK "attacks-detected"
+#define REPORT_COUNTER "report-counter"
+#define REPORT_TIME "report-time"
+
+#define RSA2048_PEM_MAX 500 /* a 2048-bit key has 450 characters in PEM, one of 3072 bits 624, one of 4096 bits 799 */
+
+static DerKeyType key_type(const Signer *signer)
+{
+        if (signer_key_type(signer) == KEY_ED25519)
+                return DER_KEY_ED25519;
+        return strlen(signer_public_text(signer)) < RSA2048_PEM_MAX ? DER_KEY_RSA2048 : DER_KEY_RSA4096;
+}
+
+static void get_info(const Secondary *s, DerMessage *ret)
+{
+        ret->kind = DER_GET_INFO_RESP;
+        ret->serial = s->serial;
+        ret->hardware_id = s->config.hardware_id;
+        ret->number = key_type(s->signer);
+        ret->data = slice_str(signer_public_text(s->signer));
+}
+
+/* Uptane 5.4.2.1.2: every report has a number of its own, stored before it is seen by anybody. */
+static int count_report(Secondary *s, VersionReport *report, Error *error)
+{
+        if (store_number_get(s->store, REPORT_COUNTER, &report->report_counter, error) < 0 ||
+            store_number_get(s->store, REPORT_TIME, &report->previous_time, error) < 0 || secondary_time(s, &report->time, error) < 0)
+                return -1;
+        report->report_counter++;
+        if (store_begin(s->store, error) < 0)
+                return -1;
+        if (store_number_put(s->store, REPORT_COUNTER, report->report_counter, error) < 0 ||
+            store_number_put(s->store, REPORT_TIME, report->time, error) < 0 || store_commit(s->store, error) < 0) {
+                store_rollback(s->store);
+                return -1;
+        }
+        return 0;
+}
+
+static int get_manifest(Secondary *s, Buffer *ret, Error *error)
+{
+        cleanup_buffer Buffer attack = { 0 };
+        VersionReport report = { .serial = s->serial };
+
+        if (*s->installed.image) {
+                report.image = s->installed.image;
+                report.length = s->installed.length;
+                report.hashes = s->installed.hashes;
+        }
+        if (store_value_get(s->store, ATTACK, &attack, error) < 0 || count_report(s, &report, error) < 0)
+                return -1;
+        report.attacks_detected = buffer_str(&attack);
+        return version_report_sign(&report, s->signer, ret, error);
+}
+
+/* ---- results ---- */
+
+static DerResult result_of(const Error *error)
+{
+        switch (error_info(error->code)->report) {
+        case REPORT_VERIFICATION_FAILED:
+                return DER_VALIDATION_FAILED;
+        case REPORT_DOWNLOAD_FAILED:
+                return DER_DOWNLOAD_FAILED;
+        case REPORT_INSTALL_FAILED:
+                return DER_INSTALL_FAILED;
+        case REPORT_OPERATION_CANCELLED:
+                return DER_OPERATION_CANCELLED;
+        case REPORT_INTERNAL_ERROR:
+                return DER_INTERNAL_ERROR;
+        case REPORT_OK:
+        case REPORT_GENERAL_ERROR:
+        case _REPORT_MAX:
+        default:
+                return DER_GENERAL_ERROR;
+        }
+}
+
+/* The attack stays in the reports until metadata was accepted. A store that fails now must not hide the refusal itself. */
+static void note_attack(Secondary *s, const char *attack)
+{
+        Error error = { 0 };
+
+        if (store_value_put(s->store, ATTACK, attack, &error) < 0)
+                fprintf(stderr, "storing what was detected: %s\n", error.message);
+}
+
+/* A refusal is told to both sides: in the answer and in the log. description is borrowed from error. */
+static void put_result(Secondary *s, DerKind kind, int r, const Error *error, DerMessage *ret)
+{
+        ret->kind = kind;
+        ret->result = r < 0 ? result_of(error) : r > 0 ? DER_ALREADY_PROCESSED : DER_OK;
+        if (r >= 0)
+                return;
+        ret->description = slice_str(error->message);
+        fprintf(stderr, "refused: %s\n", error->message);
+        if (error_info(error->code)->attack != ATTACK_NONE)
+                note_attack(s, error_attack_name(error_info(error->code)->attack));
+}
+
+static int put_metadata(Secondary *s, const DerMessage *request, Error *error)
+{
+        if (secondary_put_metadata(s, request, error) < 0)
+                return -1;
+        note_attack(s, "");
+        return 0;
+}
+
+/* ---- messages ---- */
+
+/* data and words lend their memory to ret. -1: there is no answer to this. */
+static int answer_to(Secondary *s, const DerMessage *request, DerMessage *ret, Buffer *data, Error *words, Error *error)
+{
+        TrustKind repo = request->number == DER_REPO_IMAGE ? TRUST_IMAGE : TRUST_DIRECTOR;
+
+        switch (request->kind) {
+        case DER_GET_INFO_REQ:
+                get_info(s, ret);
+                return 0;
+        case DER_VERSION_REQ:
+                *ret = (DerMessage) { .kind = DER_VERSION_RESP, .number = PROTOCOL_VERSION };
+                return 0;
+        case DER_MANIFEST_REQ:
+                if (get_manifest(s, data, error) < 0)
+                        return -1;
+                *ret = (DerMessage) { .kind = DER_MANIFEST_RESP, .data = buffer_slice(data) };
+                return 0;
+        case DER_ROOT_VERSION_REQ:
+                ret->kind = DER_ROOT_VERSION_RESP;
+                return secondary_root_version(s, repo, &ret->number, error);
+        case DER_PUT_ROOT_REQ:
+                put_result(s, DER_PUT_ROOT_RESP, secondary_put_root(s, repo, request->data, words), words, ret);
+                return 0;
+        case DER_PUT_META_REQ2:
+                put_result(s, DER_PUT_META_RESP2, put_metadata(s, request, words), words, ret);
+                return 0;
+        case DER_UPLOAD_DATA_REQ:
+                put_result(s, DER_UPLOAD_DATA_RESP, secondary_put_data(s, request->data, words), words, ret);
+                return 0;
+        case DER_INSTALL_REQ:
+                put_result(s, DER_INSTALL_RESP2, secondary_install(s, request->data, words), words, ret);
+                return 0;
+        case DER_DOWNLOAD_OSTREE_REQ:
+                (void) error_set(words, ERR_NOT_SUPPORTED, "this ECU installs files, not OSTree commits");
+                put_result(s, DER_DOWNLOAD_OSTREE_RESP, -1, words, ret);
+                return 0;
+        case DER_GET_INFO_RESP:
+        case DER_MANIFEST_RESP:
+        case DER_UPLOAD_DATA_RESP:
+        case DER_DOWNLOAD_OSTREE_RESP:
+        case DER_PUT_META_RESP2:
+        case DER_INSTALL_RESP2:
+        case DER_VERSION_RESP:
+        case DER_ROOT_VERSION_RESP:
+        case DER_PUT_ROOT_RESP:
+        default:
+                return error_set(error, ERR_MALFORMED, "message [%d] is an answer, not a question", request->kind);
+        }
+}
+
+int secondary_answer(Secondary *secondary, Slice message, Buffer *ret, Error *error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        cleanup_buffer Buffer data = { 0 };
+        DerMessage request, answer = { 0 };
+        Error words = { 0 };
+
+        if (der_decode(message, arena, &request, error) < 0 || answer_to(secondary, &request, &answer, &data, &words, error) < 0)
+                return -1;
+        der_encode(&answer, ret);
+        return 0;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* libinih goes on behind an error and tells the line of the first; so the first message is kept. */
+#include "secondary/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "metadata/role.h"
+
+#define IMAGE_MAX_DEFAULT (INT64_C(64) * 1024 * 1024)
+
+typedef struct Reader {
+        SecondaryConfig config;
+        unsigned seen; /* a bit for each key */
+        Error error;
+} Reader;
+
+typedef int (*Parse)(const char *value, void *ret, Error *error);
+
+static int parse_text(const char *value, void *ret, Error *error)
+{
+        char **text = ret;
+
+        if (!*value)
+                return error_set(error, ERR_CONFIG, "must not be empty");
+        free(*text);
+        *text = xstrdup(value);
+        return 0;
+}
+
+static int parse_path(const char *value, void *ret, Error *error)
+{
+        if (value[0] != '/')
+                return error_set(error, ERR_CONFIG, "'%s' is not an absolute path", value);
+        return parse_text(value, ret, error);
+}
+
+static int parse_serial(const char *value, void *ret, Error *error)
+{
+        if (strlen(value) > ECU_SERIAL_MAX)
+                return error_set(error, ERR_CONFIG, "'%s' is longer than %d bytes", value, ECU_SERIAL_MAX);
+        return parse_text(value, ret, error);
+}
+
+static int parse_hardware_id(const char *value, void *ret, Error *error)
+{
+        if (strlen(value) > HARDWARE_ID_MAX)
+                return error_set(error, ERR_CONFIG, "'%s' is longer than %d bytes", value, HARDWARE_ID_MAX);
+        return parse_text(value, ret, error);
+}
+
+static int parse_key_type(const char *value, void *ret, Error *error)
+{
+        if (strcmp(value, "ed25519") == 0)
+                *(KeyType *) ret = KEY_ED25519;
+        else if (strcmp(value, "rsa") == 0)
+                *(KeyType *) ret = KEY_RSA;
+        else
+                return error_set(error, ERR_CONFIG, "'%s' is neither 'ed25519' nor 'rsa'", value);
+        return 0;
+}
+
+static int parse_size(const char *value, void *ret, Error *error)
+{
+        char *end;
+        long long size;
+
+        errno = 0;
+        size = strtoll(value, &end, 10);
+        if (errno || end == value || *end || size < 1)
+                return error_set(error, ERR_CONFIG, "'%s' is not a number of bytes", value);
+        *(int64_t *) ret = size;
+        return 0;
+}
+
+static int parse_bool(const char *value, void *ret, Error *error)
+{
+        if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+                return error_set(error, ERR_CONFIG, "'%s' is neither 'yes' nor 'no'", value);
+        *(bool *) ret = value[0] == 'y';
+        return 0;
+}
+
+/* Nothing less than full verification is done here; the key is there so that a file can say so. */
+static int parse_verification(const char *value, void *ret, Error *error)
+{
+        (void) ret;
+        if (strcmp(value, "full") != 0)
+                return error_set(error, ERR_CONFIG, "'%s' is not supported, only 'full' is", value);
+        return 0;
+}
+
+static const struct {
+        const char *name;
+        Parse parse;
+        size_t offset;
+        bool required;
+} keys[] = {
+        { "serial", parse_serial, offsetof(SecondaryConfig, serial), false },
+        { "hardware-id", parse_hardware_id, offsetof(SecondaryConfig, hardware_id), true },
+        { "listen", parse_text, offsetof(SecondaryConfig, listen), false },
+        { "key-type", parse_key_type, offsetof(SecondaryConfig, key_type), false },
+        { "state-directory", parse_path, offsetof(SecondaryConfig, state_directory), false },
+        { "root-directory", parse_path, offsetof(SecondaryConfig, root_directory), false },
+        { "install", parse_path, offsetof(SecondaryConfig, install), true },
+        { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
+        { "verification", parse_verification, 0, false },
+        { "require-director-timestamp", parse_bool, offsetof(SecondaryConfig, require_director_timestamp), false },
+};
+
+static int take(Reader *reader, const char *section, const char *name, const char *value, Error *error)
+{
+        if (strcmp(section, "secondary") != 0)
+                return error_set(error, ERR_CONFIG, "[%s]: there is no such section", section);
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                if (strcmp(keys[i].name, name) != 0)
+                        continue;
+                if (reader->seen & (1u << i))
+                        return error_set(error, ERR_CONFIG, "%s: given twice", name);
+                reader->seen |= 1u << i;
+                if (keys[i].parse(value, (char *) &reader->config + keys[i].offset, error) < 0)
+                        return error_prefix(error, "%s", name);
+                return 0;
+        }
+        return error_set(error, ERR_CONFIG, "%s: there is no such key", name);
+}
+
+static int on_line(void *userdata, const char *section, const char *name, const char *value)
+{
+        Reader *reader = userdata;
+
+        if (reader->error.code != ERR_NONE)
+                return 0;
+        return take(reader, section, name ? name : "", value ? value : "", &reader->error) == 0;
+}
+
+static int check(const Reader *reader, int line, Error *error)
+{
+        if (line < 0)
+                return error_set(error, ERR_CONFIG, "cannot be read");
+        if (line > 0 && reader->error.code == ERR_NONE)
+                return error_set(error, ERR_CONFIG, "line %d: not of the form key = value", line);
+        if (line > 0)
+                return error_set(error, ERR_CONFIG, "line %d: %s", line, reader->error.message);
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (keys[i].required && !(reader->seen & (1u << i)))
+                        return error_set(error, ERR_CONFIG, "%s is missing", keys[i].name);
+        return 0;
+}
+
+int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
+{
+        Reader reader = {
+                .config = {
+                        .serial = xstrdup(""),
+                        .listen = xstrdup("0.0.0.0:9050"),
+                        .key_type = KEY_ED25519,
+                        .state_directory = xstrdup("/var/lib/uptane-secondary"),
+                        .root_directory = xstrdup("/usr/lib/uptane"),
+                        .image_max = IMAGE_MAX_DEFAULT,
+                },
+        };
+        int line = ini_parse(path, on_line, &reader);
+
+        if (check(&reader, line, error) < 0) {
+                secondary_config_done(&reader.config);
+                return error_prefix(error, "%s", path);
+        }
+        *ret = reader.config;
+        return 0;
+}
+
+void secondary_config_done(SecondaryConfig *config)
+{
+        free(config->serial);
+        free(config->hardware_id);
+        free(config->listen);
+        free(config->state_directory);
+        free(config->root_directory);
+        free(config->install);
+        *config = (SecondaryConfig) { 0 };
+}

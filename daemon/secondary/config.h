@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef SECONDARY_CONFIG_H
+#define SECONDARY_CONFIG_H
+
+/*
+ * The configuration of uptane-secondary: one INI file with one section, [secondary]. An unknown section or key, a key
+ * given twice, or a value that does not fit is an error that names file, line and key.
+ */
+#include <stdbool.h>
+
+#include "crypto/key.h"
+
+typedef struct SecondaryConfig {
+        char *serial;          /* serial: "" for the id of its key */
+        char *hardware_id;     /* hardware-id */
+        char *listen;          /* listen = host:port; port 0: any, see state-directory/address */
+        KeyType key_type;      /* key-type = ed25519 | rsa: of a key made at first start */
+        char *state_directory; /* state-directory */
+        char *root_directory;  /* root-directory: director.root.json and image.root.json, trusted at first start */
+        char *install;         /* install: the file that is the firmware */
+        int64_t image_max;     /* image-max: bytes */
+        bool require_director_timestamp; /* require-director-timestamp = yes | no */
+} SecondaryConfig;
+
+/* ERR_CONFIG. */
+int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+void secondary_config_done(SecondaryConfig *config) __attribute__((nonnull));
+#define cleanup_secondary_config __attribute__((cleanup(secondary_config_done)))
+
+#endif

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Full verification. The core asks for the files in its own order and is answered from the message; what it wants
+ * stored is collected, and stored in one transaction when both repositories and the assignment have been verified.
+ */
+#include <stdio.h>
+
+#include "secondary/secondary.h"
+
+#define CHANGES_MAX 16
+
+typedef struct Change {
+        TrustKind kind;
+        bool forget;
+        Role role;
+        int64_t version;
+        Slice bytes; /* in the arena */
+} Change;
+
+typedef struct Changes {
+        Arena *arena;
+        Change list[CHANGES_MAX];
+        size_t n;
+} Changes;
+
+static void changes_done(Changes *changes)
+{
+        arena_free(changes->arena);
+}
+#define cleanup_changes __attribute__((cleanup(changes_done)))
+
+static int changes_add(Changes *changes, TrustKind kind, const TrustStep *step, Error *error)
+{
+        if (changes->n == CHANGES_MAX)
+                return error_set(error, ERR_MALFORMED, "%s: more files than a repository has", trust_kind_name(kind));
+        changes->list[changes->n++] = (Change) {
+                .kind = kind,
+                .forget = step->kind == TRUST_FORGET,
+                .role = step->role,
+                .version = step->version,
+                .bytes = arena_dup(changes->arena, step->kind == TRUST_FORGET ? SLICE_NONE : step->bytes),
+        };
+        return 0;
+}
+
+static int changes_put(Secondary *s, const Changes *changes, Error *error)
+{
+        for (size_t i = 0; i < changes->n; i++) {
+                const Change *c = &changes->list[i];
+                int r = c->forget ? store_metadata_forget(s->store, c->kind, error)
+                                  : store_metadata_put(s->store, c->kind, c->role, c->version, c->bytes, error);
+
+                if (r < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+/* verified_at: when all of it was found fresh; 0 where that was not asked. */
+static int changes_store(Secondary *s, const Changes *changes, int64_t verified_at, Error *error)
+{
+        if (store_begin(s->store, error) < 0)
+                return -1;
+        if (changes_put(s, changes, error) < 0 ||
+            (verified_at > 0 && store_number_put(s->store, SECONDARY_TIME_FLOOR, verified_at, error) < 0) ||
+            store_commit(s->store, error) < 0) {
+                store_rollback(s->store);
+                return -1;
+        }
+        return 0;
+}
+
+/* ---- one repository ---- */
+
+static int restore(Secondary *s, TrustRepo *repo, TrustKind kind, Role role, Error *error)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        int r = store_metadata_get(s->store, kind, role, &bytes, error);
+
+        if (r == 0 && role == ROLE_ROOT)
+                return error_set(error, ERR_NO_ROOT, "%s: no trusted Root", trust_kind_name(kind));
+        if (r > 0)
+                r = trust_repo_restore(repo, role, buffer_slice(&bytes), error);
+        return r < 0 ? -1 : 0;
+}
+
+/* The one file of this role, or NULL. */
+static const DerFile *find_file(const DerFile *files, size_t n, Role role)
+{
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(files[i].role, role_name(role)) == 0)
+                        return &files[i];
+        return NULL;
+}
+
+/* A role twice, or one that is none, would leave open which of them was verified. */
+static int check_roles(const DerFile *files, size_t n, TrustKind kind, Error *error)
+{
+        bool seen[_ROLE_MAX] = { false };
+
+        for (size_t i = 0; i < n; i++) {
+                unsigned role = 0;
+
+                while (role < _ROLE_MAX && strcmp(files[i].role, role_name((Role) role)) != 0)
+                        role++;
+                if (role == _ROLE_MAX || seen[role])
+                        return error_set(error, ERR_MALFORMED, "%s: file '%s' is %s", trust_kind_name(kind), files[i].role,
+                                         role == _ROLE_MAX ? "of no role" : "there twice");
+                seen[role] = true;
+                if (files[i].json.size > role_bytes_max((Role) role))
+                        return error_set(error, ERR_TOO_LARGE, "%s: %s has %zu bytes, more than %zu", trust_kind_name(kind),
+                                         files[i].role, files[i].json.size, role_bytes_max((Role) role));
+        }
+        return 0;
+}
+
+/* The message has the latest Root only: the trusted one, or the one behind it. */
+static int feed_root(TrustRepo *repo, TrustKind kind, const DerFile *root, Error *error)
+{
+        const Metadata *trusted = trust_repo_metadata(repo, ROLE_ROOT);
+
+        if (!root)
+                return error_set(error, ERR_NOT_FOUND, "%s: the message has no Root", trust_kind_name(kind));
+        if (slice_equal(trusted->envelope->bytes, root->json))
+                return trust_repo_feed_absent(repo, error);
+        return trust_repo_feed(repo, root->json, error);
+}
+
+static int feed(TrustRepo *repo, TrustKind kind, Role role, const DerFile *files, size_t n, Error *error)
+{
+        const DerFile *file = find_file(files, n, role);
+
+        if (role == ROLE_ROOT)
+                return feed_root(repo, kind, file, error);
+        if (!file)
+                return error_set(error, ERR_NOT_FOUND, "%s: the message has no %s", trust_kind_name(kind), role_name(role));
+        return trust_repo_feed(repo, file->json, error);
+}
+
+/* Uptane 5.4.4.2: Root, Timestamp, Snapshot, Targets of one repository, from what the message holds. */
+static int verify(Secondary *s, const TrustOptions *options, const DerFile *files, size_t n, Changes *changes, TrustRepo **ret, Error *error)
+{
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(options);
+        TrustStep step;
+
+        if (check_roles(files, n, options->kind, error) < 0)
+                return -1;
+        for (unsigned role = 0; role < _ROLE_MAX; role++)
+                if (restore(s, repo, options->kind, (Role) role, error) < 0)
+                        return -1;
+        for (;;) {
+                if (trust_repo_next(repo, &step, error) < 0)
+                        return -1;
+                if (step.kind == TRUST_DONE)
+                        break;
+                if (step.kind == TRUST_FETCH ? feed(repo, options->kind, step.role, files, n, error) < 0
+                                             : changes_add(changes, options->kind, &step, error) < 0)
+                        return -1;
+        }
+        *ret = TAKE_PTR(repo);
+        return 0;
+}
+
+/* ---- the assignment ---- */
+
+static int take_assignment(const Secondary *s, const Plan *plan, Wanted *ret, Error *error)
+{
+        const Assignment *a = plan->assignments;
+        Wanted wanted = { .any = plan->n_assignments > 0 };
+
+        if (!wanted.any) {
+                *ret = wanted;
+                return 0;
+        }
+        if (a->ostree)
+                return error_set(error, ERR_UNSUPPORTED, "%s: '%s' is an OSTree commit, and this ECU installs files", s->serial, a->director->name);
+        if (a->director->length > s->config.image_max)
+                return error_set(error, ERR_NO_SPACE, "%s: '%s' has %lld bytes, more than the %lld there is room for", s->serial,
+                                 a->director->name, (long long) a->director->length, (long long) s->config.image_max);
+        (void) snprintf(wanted.name, sizeof wanted.name, "%s", a->director->name);
+        wanted.installed = a->installed;
+        wanted.length = a->director->length;
+        wanted.hashes = a->director->hashes;
+        wanted.release_counter = a->director->release_counter > a->image->release_counter ? a->director->release_counter
+                                                                                           : a->image->release_counter;
+        *ret = wanted;
+        return 0;
+}
+
+/* Uptane 5.4.4.2 (10): both repositories agree on the image for this ECU */
+static int check_assignment(const Secondary *s, const TrustRepo *director, const TrustRepo *image, Wanted *ret, Error *error)
+{
+        const Ecu self = {
+                .serial = s->serial,
+                .hardware_id = s->config.hardware_id,
+                .release_counter = s->installed.release_counter,
+                .image = *s->installed.image ? s->installed.image : NULL,
+                .hashes = s->installed.hashes,
+                .length = s->installed.length,
+        };
+        cleanup_plan Plan plan = { 0 };
+
+        if (uptane_check(trust_repo_targets(director), trust_repo_targets(image), &self, 1, false, &plan, error) < 0)
+                return -1;
+        return take_assignment(s, &plan, ret, error);
+}
+
+/*
+ * A Director without Timestamp and Snapshot is accepted unless configured otherwise. One that had them once is held to
+ * them: leaving them out of a message must not open the way to older Targets. 1: it may go without.
+ */
+static int without_timestamp(Secondary *s, const DerMessage *files, Error *error)
+{
+        cleanup_buffer Buffer stored = { 0 };
+        int r = store_metadata_get(s->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, &stored, error);
+
+        if (r < 0)
+                return -1;
+        return r == 0 && !s->config.require_director_timestamp &&
+               !find_file(files->director_files, files->n_director_files, ROLE_TIMESTAMP);
+}
+
+static int verify_all(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
+{
+        TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now };
+        const TrustOptions for_image = { .kind = TRUST_IMAGE, .now = now };
+        CLEANUP(trust_repo_free) TrustRepo *director = NULL, *image = NULL;
+        int r = without_timestamp(s, files, error);
+
+        if (r < 0)
+                return -1;
+        for_director.without_timestamp = r;
+        if (verify(s, &for_director, files->director_files, files->n_director_files, changes, &director, error) < 0 ||
+            verify(s, &for_image, files->image_files, files->n_image_files, changes, &image, error) < 0)
+                return -1;
+        return check_assignment(s, director, image, ret, error);
+}
+
+int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error *error)
+{
+        cleanup_changes Changes changes = { .arena = arena_new() };
+        Wanted wanted;
+        int64_t now;
+
+        secondary_drop_upload(secondary);
+        secondary->wanted = (Wanted) { 0 };
+        if (secondary_time(secondary, &now, error) < 0 || verify_all(secondary, files, now, &changes, &wanted, error) < 0 ||
+            changes_store(secondary, &changes, now, error) < 0)
+                return -1;
+        secondary->wanted = wanted;
+        return 0;
+}
+
+/* ---- Roots ---- */
+
+int secondary_root_version(Secondary *secondary, TrustKind kind, int64_t *ret, Error *error)
+{
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = kind });
+
+        if (restore(secondary, repo, kind, ROLE_ROOT, error) < 0)
+                return -1;
+        *ret = trust_repo_metadata(repo, ROLE_ROOT)->version;
+        return 0;
+}
+
+/* Uptane 5.4.4.3 (4): keys of Timestamp or Snapshot were rotated, so their versions may begin anew */
+static bool keys_rotated(const Root *old, const Root *new)
+{
+        static const Role roles[] = { ROLE_TIMESTAMP, ROLE_SNAPSHOT };
+
+        for (size_t i = 0; i < ELEMENTSOF(roles); i++) {
+                Role role = roles[i];
+
+                if (old->has[role] != new->has[role] || (old->has[role] && !keyset_equal(&old->keys[role], &new->keys[role])))
+                        return true;
+        }
+        return false;
+}
+
+/* The core stores a Root as soon as the one before it vouches for it; that it is fresh matters when it is used. */
+static int step_root(Secondary *s, TrustRepo *repo, TrustKind kind, Slice root, Changes *changes, Error *error)
+{
+        TrustStep step;
+
+        if (trust_repo_next(repo, &step, error) < 0)
+                return -1;
+        if (step.kind != TRUST_FETCH || step.role != ROLE_ROOT)
+                return error_set(error, ERR_WRONG_STATE, "%s: no Root is asked for", trust_kind_name(kind));
+        if (trust_repo_feed(repo, root, error) < 0 || trust_repo_next(repo, &step, error) < 0)
+                return -1;
+        if (step.kind != TRUST_STORE || step.role != ROLE_ROOT)
+                return error_set(error, ERR_WRONG_STATE, "%s: the Root is not to be stored", trust_kind_name(kind));
+        return changes_add(changes, kind, &step, error);
+}
+
+int secondary_put_root(Secondary *secondary, TrustKind kind, Slice root, Error *error)
+{
+        cleanup_changes Changes changes = { .arena = arena_new() };
+        CLEANUP(trust_repo_free) TrustRepo *repo = NULL;
+        CLEANUP(metadata_free) Metadata *old = NULL;
+        cleanup_buffer Buffer stored = { 0 };
+        int64_t now;
+
+        if (secondary_time(secondary, &now, error) < 0)
+                return -1;
+        repo = trust_repo_new(&(TrustOptions) { .kind = kind, .now = now, .without_timestamp = kind == TRUST_DIRECTOR });
+        if (restore(secondary, repo, kind, ROLE_ROOT, error) < 0 ||
+            store_metadata_get(secondary->store, kind, ROLE_ROOT, &stored, error) < 0)
+                return -1;
+        if (slice_equal(buffer_slice(&stored), root))
+                return 0;
+        if (metadata_parse(ROLE_ROOT, buffer_slice(&stored), &old, error) < 0 ||
+            step_root(secondary, repo, kind, root, &changes, error) < 0)
+                return -1;
+        if (keys_rotated(&old->root, &trust_repo_metadata(repo, ROLE_ROOT)->root) &&
+            changes_add(&changes, kind, &(TrustStep) { .kind = TRUST_FORGET }, error) < 0)
+                return -1;
+        return changes_store(secondary, &changes, 0, error);
+}

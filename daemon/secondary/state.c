@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What outlives a restart: the key in a file only root reads, everything else in secondary.db. The firmware file itself
+ * decides what is installed: at the start it is hashed, and the record that fits it is the true one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "io/file.h"
+#include "secondary/secondary.h"
+
+#define PIECE_SIZE ((size_t) 64 * 1024)
+#define KEY_FILE_MAX ((size_t) 64 * 1024)
+#define ECU_INSTALLED "installed"
+#define ECU_ANNOUNCED "announced"
+
+int secondary_time(Secondary *secondary, int64_t *ret, Error *error)
+{
+        int64_t now = (int64_t) time(NULL), seen;
+
+        if (store_number_get(secondary->store, SECONDARY_TIME_FLOOR, &seen, error) < 0)
+                return -1;
+        *ret = now > seen ? now : seen;
+        return 0;
+}
+
+/* ---- the key ---- */
+
+static int open_key(Secondary *s, Error *error)
+{
+        cleanup_free char *path = xasprintf("%s/key.pem", s->config.state_directory);
+        cleanup_buffer Buffer pem = { 0 };
+        int r = file_read(path, KEY_FILE_MAX, &pem, error);
+
+        if (r == 0) {
+                r = signer_generate_pem(s->config.key_type, &pem, error);
+                if (r == 0)
+                        r = file_write(path, buffer_slice(&pem), 0600, error);
+        }
+        if (r >= 0)
+                r = signer_new_pem(buffer_slice(&pem), &s->signer, error);
+        if (pem.data)
+                explicit_bzero(pem.data, pem.capacity);
+        return r < 0 ? error_prefix(error, "%s", path) : 0;
+}
+
+/* ---- the Roots ---- */
+
+/* The shipped Root is trusted because of where it lies; it must still be a sound Root, signed by itself. */
+static int take_shipped_root(Secondary *s, TrustKind kind, Error *error)
+{
+        const TrustOptions options = { .kind = kind, .now = (int64_t) time(NULL), .without_timestamp = kind == TRUST_DIRECTOR };
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&options);
+        cleanup_free char *path = xasprintf("%s/%s.root.json", s->config.root_directory, trust_kind_name(kind));
+        cleanup_buffer Buffer stored = { 0 }, root = { 0 };
+        int r = store_metadata_get(s->store, kind, ROLE_ROOT, &stored, error);
+
+        if (r != 0)
+                return r < 0 ? -1 : 0;
+        r = file_read(path, ROLE_ROOT_BYTES_MAX, &root, error);
+        if (r == 0)
+                return error_set(error, ERR_NO_ROOT, "there is no %s", path);
+        if (r < 0 || trust_repo_restore(repo, ROLE_ROOT, buffer_slice(&root), error) < 0)
+                return error_prefix(error, "%s", path);
+        return store_metadata_put(s->store, kind, ROLE_ROOT, trust_repo_metadata(repo, ROLE_ROOT)->version, buffer_slice(&root), error);
+}
+
+/* ---- what is installed ---- */
+
+/* 1 and its length and hashes; 0 if there is no such file or it is larger than any image. */
+static int hash_firmware(const Secondary *s, int64_t *ret_length, Hashes *ret, Error *error)
+{
+        CLEANUP(hasher_free) Hasher *hasher = hasher_new();
+        cleanup_close int fd = open(s->config.install, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        cleanup_free uint8_t *piece = xcalloc(PIECE_SIZE, 1);
+        int64_t length = 0;
+        ssize_t n;
+
+        if (fd < 0 && errno == ENOENT)
+                return 0;
+        if (fd < 0)
+                return error_set_errno(error, ERR_STORAGE, errno, "opening %s", s->config.install);
+        while ((n = read(fd, piece, PIECE_SIZE)) != 0) {
+                if (n < 0 && errno != EINTR)
+                        return error_set_errno(error, ERR_STORAGE, errno, "reading %s", s->config.install);
+                if (n < 0)
+                        continue;
+                length += n;
+                if (length > s->config.image_max)
+                        return 0;
+                hasher_update(hasher, slice(piece, (size_t) n));
+        }
+        hasher_finish(hasher, ret);
+        *ret_length = length;
+        return 1;
+}
+
+/* The record under label if it says what the file is: 1. */
+static int load_if_fitting(Secondary *s, const char *label, int64_t length, const Hashes *hashes, Error *error)
+{
+        StoredEcu ecu;
+        int r = store_ecu_get(s->store, label, s->arena, &ecu, error);
+
+        if (r <= 0 || ecu.length != length || !hashes_match(&ecu.hashes, hashes))
+                return r < 0 ? -1 : 0;
+        s->installed = ecu;
+        return 1;
+}
+
+static StoredEcu as_ecu(const Secondary *s, const char *label, const Wanted *image)
+{
+        return (StoredEcu) {
+                .label = label,
+                .serial = s->serial,
+                .hardware_id = s->config.hardware_id,
+                .key_type = signer_key_type(s->signer),
+                .key_text = signer_public_text(s->signer),
+                .image = image->name,
+                .hashes = image->hashes,
+                .length = image->length,
+                .release_counter = image->release_counter,
+        };
+}
+
+int secondary_announce(Secondary *secondary, const Wanted *image, Error *error)
+{
+        StoredEcu ecu = as_ecu(secondary, ECU_ANNOUNCED, image);
+
+        return store_ecu_put(secondary->store, &ecu, error);
+}
+
+/* Uptane 5.4.4.2 (10): the baseline of the release counter never falls, whatever is installed. */
+int secondary_set_installed(Secondary *secondary, const Wanted *image, Error *error)
+{
+        StoredEcu ecu = as_ecu(secondary, ECU_INSTALLED, image);
+
+        if (ecu.release_counter < secondary->installed.release_counter)
+                ecu.release_counter = secondary->installed.release_counter;
+        if (store_ecu_put(secondary->store, &ecu, error) < 0)
+                return -1;
+        ecu.image = arena_strdup(secondary->arena, ecu.image);
+        secondary->installed = ecu;
+        return 0;
+}
+
+/* A file that fits no record was not installed by this program: it is unknown, the release counter stays. */
+static int find_installed(Secondary *s, Error *error)
+{
+        StoredEcu old = { .release_counter = -1 };
+        int64_t length = 0;
+        Hashes hashes = { 0 };
+        int r = store_ecu_get(s->store, ECU_INSTALLED, s->arena, &old, error);
+
+        if (r < 0)
+                return -1;
+        s->installed = (StoredEcu) { .label = ECU_INSTALLED, .image = "", .length = -1, .release_counter = old.release_counter };
+        r = hash_firmware(s, &length, &hashes, error);
+        if (r <= 0)
+                return r;
+        r = load_if_fitting(s, ECU_INSTALLED, length, &hashes, error);
+        if (r == 0)
+                r = load_if_fitting(s, ECU_ANNOUNCED, length, &hashes, error);
+        if (r > 0 && s->installed.release_counter < old.release_counter)
+                s->installed.release_counter = old.release_counter;
+        return r < 0 ? -1 : 0;
+}
+
+/* ---- all of it ---- */
+
+static int open_state(Secondary *s, Error *error)
+{
+        if (mkdir(s->config.state_directory, 0700) < 0 && errno != EEXIST)
+                return error_set_errno(error, ERR_STORAGE, errno, "making %s", s->config.state_directory);
+        if (open_key(s, error) < 0 || store_open(s->config.state_directory, "secondary.db", &s->store, error) < 0)
+                return -1;
+        s->serial = *s->config.serial ? s->config.serial : signer_key_id(s->signer);
+        for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++)
+                if (take_shipped_root(s, (TrustKind) kind, error) < 0)
+                        return -1;
+        return find_installed(s, error);
+}
+
+int secondary_new(SecondaryConfig *config, Secondary **ret, Error *error)
+{
+        CLEANUP(secondary_free) Secondary *s = xcalloc(1, sizeof *s);
+
+        s->config = *config;
+        *config = (SecondaryConfig) { 0 };
+        s->arena = arena_new();
+        s->part_path = xasprintf("%s.part", s->config.install);
+        s->part_fd = -1;
+        if (open_state(s, error) < 0)
+                return -1;
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+Secondary *secondary_free(Secondary *secondary)
+{
+        if (!secondary)
+                return NULL;
+        secondary_drop_upload(secondary);
+        store_free(secondary->store);
+        signer_free(secondary->signer);
+        arena_free(secondary->arena);
+        secondary_config_done(&secondary->config);
+        free(secondary->part_path);
+        free(secondary);
+        return NULL;
+}

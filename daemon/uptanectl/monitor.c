@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One line per change, as it comes: what changed, of whom, to what. Survives a restart of the daemon. */
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+#include "uptanectl/ctl.h"
+
+typedef struct Monitor {
+        Ctl *ctl;
+        sd_event *event;
+} Monitor;
+
+static void stamp(const char *who)
+{
+        time_t now = time(NULL);
+        char text[16] = "";
+        struct tm tm;
+
+        if (localtime_r(&now, &tm))
+                (void) strftime(text, sizeof text, "%H:%M:%S", &tm);
+        printf("%s  %-12s  ", text, who);
+}
+
+static const char *who(const char *path)
+{
+        const char *slash = strrchr(path, '/');
+
+        return strcmp(path, CTL_PATH) == 0 ? "vehicle" : slash ? slash + 1 : path;
+}
+
+static int print_property(Monitor *m, sd_bus_message *message, const char *name)
+{
+        cleanup_buffer Buffer value = { 0 };
+        int r = json_write_value(message, &value);
+
+        if (r < 0)
+                return r;
+        stamp(who(sd_bus_message_get_path(message)));
+        printf("%s %s\n", name, buffer_str(&value));
+        if (m->ctl->until && strcmp(name, "State") == 0 && value.size > 2 && strcmp(sd_bus_message_get_path(message), CTL_PATH) == 0 &&
+            strlen(m->ctl->until) == value.size - 2 && strncmp(buffer_str(&value) + 1, m->ctl->until, value.size - 2) == 0)
+                (void) sd_event_exit(m->event, 0);
+        return 0;
+}
+
+static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *ret)
+{
+        Monitor *m = userdata;
+        const char *interface, *name;
+        int r = sd_bus_message_read(message, "s", &interface);
+
+        (void) ret;
+        if (r < 0 || strncmp(interface, CTL_NAME, strlen(CTL_NAME)) != 0)
+                return 0;
+        r = sd_bus_message_enter_container(message, 'a', "{sv}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(message, "s", &name);
+                if (r >= 0)
+                        r = print_property(m, message, name);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(message);
+        }
+        (void) fflush(stdout);
+        return 0;
+}
+
+static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *ret)
+{
+        cleanup_buffer Buffer text = { 0 };
+        char type;
+
+        (void) userdata;
+        (void) ret;
+        while (sd_bus_message_peek_type(message, &type, NULL) > 0) {
+                buffer_put_str(&text, " ");
+                if (json_write_value(message, &text) < 0)
+                        return 0;
+        }
+        stamp("vehicle");
+        printf("%s%s\n", sd_bus_message_get_member(message), buffer_str(&text));
+        (void) fflush(stdout);
+        return 0;
+}
+
+static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *ret)
+{
+        const char *name, *old, *new;
+
+        (void) userdata;
+        (void) ret;
+        if (sd_bus_message_read(message, "sss", &name, &old, &new) >= 0) {
+                stamp("vehicle");
+                puts(*new ? "uptaned has started" : "uptaned has ended");
+                (void) fflush(stdout);
+        }
+        return 0;
+}
+
+static int on_lost(sd_bus_message *message, void *userdata, sd_bus_error *ret)
+{
+        Monitor *m = userdata;
+
+        (void) message;
+        (void) ret;
+        return sd_event_exit(m->event, 1);
+}
+
+static int watch(Monitor *m)
+{
+        sd_bus *bus = m->ctl->bus;
+        int r = sd_bus_add_match(bus, NULL,
+                                 "type='signal',sender='" CTL_NAME "',interface='org.freedesktop.DBus.Properties',"
+                                 "member='PropertiesChanged',path_namespace='" CTL_PATH "'",
+                                 on_properties, m);
+
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, CTL_NAME, CTL_PATH, CTL_NAME, NULL, on_signal, m);
+        if (r >= 0)
+                r = sd_bus_add_match(bus, NULL,
+                                     "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='" CTL_NAME "'", on_owner, m);
+        if (r >= 0)
+                r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
+                                        "Disconnected", on_lost, m);
+        return r < 0 ? r : sd_bus_attach_event(bus, m->event, 0);
+}
+
+int monitor(Ctl *ctl, Error *error)
+{
+        __attribute__((cleanup(sd_event_unrefp))) sd_event *event = NULL;
+        Monitor m = { .ctl = ctl };
+        int r = sd_event_default(&event);
+
+        m.event = event;
+        if (r >= 0)
+                r = watch(&m);
+        if (r < 0)
+                return ctl_error(NULL, r, error);
+        if (show_status(ctl, error) < 0)
+                return -1;
+        puts("");
+        (void) fflush(stdout);
+        r = sd_event_loop(event);
+        return r == 0 ? 0 : error_set(error, ERR_SYSTEM, "the system bus is gone");
+}

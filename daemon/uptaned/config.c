@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One table says which keys there are, of what type, and where they go. libinih splits the lines; everything it is
+ * lenient about is decided here. Drop-ins are read after the main file and win.
+ */
+#include "uptaned/config.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <ini.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define VENDOR_DIR "/usr/lib/uptane"
+#define LOCAL_DIR "/etc/uptane"
+#define FILE_NAME "uptaned.conf"
+#define DROPINS_MAX 256
+#define SECONDS_MAX (30 * 86400)
+#define KEYS_MAX 64
+
+typedef enum Type { TYPE_TEXT, TYPE_URL, TYPE_PATH, TYPE_BOOL, TYPE_CONSENT, TYPE_KEY_TYPE, TYPE_SECONDS, TYPE_INTERVAL, TYPE_PERCENT } Type;
+
+static const struct {
+        const char *section, *key;
+        Type type;
+        size_t offset;
+        const char *fallback;
+} keys[] = {
+#define ROW(section, key, type, member, fallback) { section, key, type, offsetof(Config, member), fallback }
+        ROW("server", "url", TYPE_URL, server_url, NULL),
+        ROW("server", "director-url", TYPE_URL, director_url, NULL),
+        ROW("server", "repository-url", TYPE_URL, repository_url, NULL),
+        ROW("server", "ostree-url", TYPE_URL, ostree_url, NULL),
+        ROW("server", "require-director-timestamp", TYPE_BOOL, require_director_timestamp, "yes"),
+        ROW("primary", "serial", TYPE_TEXT, serial, ""),
+        ROW("primary", "hardware-id", TYPE_TEXT, hardware_id, NULL),
+        ROW("primary", "vin", TYPE_TEXT, vin, ""),
+        ROW("primary", "device-id", TYPE_TEXT, device_id, ""),
+        ROW("primary", "key-type", TYPE_KEY_TYPE, key_type, "ed25519"),
+        ROW("update", "poll-interval", TYPE_INTERVAL, policy.interval, "300"),
+        ROW("update", "jitter", TYPE_PERCENT, policy.jitter, "10"),
+        ROW("update", "consent-download", TYPE_CONSENT, policy.ask[ENGINE_STAGE_DOWNLOAD], "auto"),
+        ROW("update", "consent-install", TYPE_CONSENT, policy.ask[ENGINE_STAGE_INSTALL], "auto"),
+        ROW("update", "consent-reboot", TYPE_CONSENT, policy.ask[ENGINE_STAGE_REBOOT], "auto"),
+        ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
+        ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
+        ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
+        ROW("timeouts", "secondary", TYPE_SECONDS, secondary_timeout, "20"),
+        ROW("paths", "state-directory", TYPE_PATH, state_directory, "/var/lib/uptane"),
+        ROW("paths", "root-directory", TYPE_PATH, root_directory, VENDOR_DIR),
+        ROW("paths", "fetch-socket", TYPE_PATH, fetch_socket, "/run/uptane/fetch.sock"),
+        ROW("paths", "ostree-socket", TYPE_PATH, ostree_socket, "/run/uptane/ostree.sock"),
+        ROW("paths", "secondary-ip-socket", TYPE_PATH, secondary_ip_socket, "/run/uptane/secondary-ip.sock"),
+#undef ROW
+};
+static_assert(ELEMENTSOF(keys) <= KEYS_MAX, "more keys than the reader can tell apart");
+
+typedef struct Reader {
+        Config *config;
+        const char *path;
+        FILE *file;
+        unsigned line;           /* being read */
+        bool line_ended;         /* the piece read last was the end of its line */
+        unsigned seen[KEYS_MAX]; /* line in this file; 0: not yet */
+        Error *error;
+} Reader;
+
+static void replace(char **p, const char *value)
+{
+        free(*p);
+        *p = xstrdup(value);
+}
+
+static int set_url(char **p, const char *value, Error *error)
+{
+        size_t n = strlen(value);
+
+        if ((strncmp(value, "https://", 8) != 0 && strncmp(value, "http://", 7) != 0) || strpbrk(value, " \t?#"))
+                return error_set(error, ERR_CONFIG, "'%.100s' is no https:// address", value);
+        while (n > 0 && value[n - 1] == '/')
+                n--;
+        free(*p);
+        *p = xstrndup(value, n);
+        return 0;
+}
+
+static int set_bool(bool *p, const char *value, const char *yes, const char *no, Error *error)
+{
+        if (strcmp(value, yes) != 0 && strcmp(value, no) != 0)
+                return error_set(error, ERR_CONFIG, "'%.40s' is neither %s nor %s", value, yes, no);
+        *p = strcmp(value, yes) == 0;
+        return 0;
+}
+
+static int parse_number(const char *value, long long min, long long max, long long *ret, Error *error)
+{
+        char *end;
+
+        errno = 0;
+        *ret = strtoll(value, &end, 10);
+        if (!isdigit((unsigned char) *value) || *end || errno || *ret < min || *ret > max)
+                return error_set(error, ERR_CONFIG, "'%.40s' is no number from %lld to %lld", value, min, max);
+        return 0;
+}
+
+static int set_key_type(KeyType *p, const char *value, Error *error)
+{
+        if (strcmp(value, "ed25519") == 0)
+                *p = KEY_ED25519;
+        else if (strcmp(value, "rsa") == 0)
+                *p = KEY_RSA;
+        else
+                return error_set(error, ERR_CONFIG, "'%.40s' is neither ed25519 nor rsa", value); /* what back-ends can check */
+        return 0;
+}
+
+static int set_value(Type type, void *p, const char *value, Error *error)
+{
+        long long n;
+
+        switch (type) {
+        case TYPE_TEXT:
+                if (strlen(value) > HARDWARE_ID_MAX)
+                        return error_set(error, ERR_CONFIG, "longer than %d bytes", HARDWARE_ID_MAX);
+                replace(p, value);
+                return 0;
+        case TYPE_PATH:
+                if (*value != '/')
+                        return error_set(error, ERR_CONFIG, "'%.100s' is no absolute path", value);
+                replace(p, value);
+                return 0;
+        case TYPE_URL:
+                return set_url(p, value, error);
+        case TYPE_BOOL:
+                return set_bool(p, value, "yes", "no", error);
+        case TYPE_CONSENT:
+                return set_bool(p, value, "ask", "auto", error);
+        case TYPE_KEY_TYPE:
+                return set_key_type(p, value, error);
+        case TYPE_SECONDS:
+                if (parse_number(value, 1, SECONDS_MAX, &n, error) < 0)
+                        return -1;
+                *(unsigned *) p = (unsigned) n;
+                return 0;
+        case TYPE_INTERVAL:
+                if (parse_number(value, 1, SECONDS_MAX, &n, error) < 0)
+                        return -1;
+                *(int64_t *) p = n;
+                return 0;
+        case TYPE_PERCENT:
+                if (parse_number(value, 0, 50, &n, error) < 0)
+                        return -1;
+                *(int *) p = (int) n;
+                return 0;
+        }
+        abort();
+}
+
+/* ---- [secondary LABEL] ---- */
+
+static bool is_label(const char *text)
+{
+        size_t n = strlen(text);
+
+        for (size_t i = 0; i < n; i++)
+                if (!isalnum((unsigned char) text[i]) && text[i] != '_')
+                        return false;
+        return n > 0 && n <= 32 && strcmp(text, "primary") != 0;
+}
+
+static ConfigSecondary *find_secondary(Config *c, const char *label)
+{
+        for (size_t i = 0; i < c->n_secondaries; i++)
+                if (strcmp(c->secondaries[i].label, label) == 0)
+                        return &c->secondaries[i];
+        if (c->n_secondaries == CONFIG_SECONDARIES_MAX)
+                return NULL;
+        c->secondaries = xrealloc(c->secondaries, c->n_secondaries + 1, sizeof *c->secondaries);
+        c->secondaries[c->n_secondaries] = (ConfigSecondary) { xstrdup(label), xstrdup("ip"), xstrdup("") };
+        return &c->secondaries[c->n_secondaries++];
+}
+
+static int set_secondary(Config *c, const char *label, const char *key, const char *value, Error *error)
+{
+        ConfigSecondary *s;
+
+        if (!is_label(label))
+                return error_set(error, ERR_CONFIG, "'%.40s' is no label: 1 to 32 letters, digits and '_', and not 'primary'", label);
+        s = find_secondary(c, label);
+        if (!s)
+                return error_set(error, ERR_CONFIG, "more than %d Secondaries", CONFIG_SECONDARIES_MAX);
+        if (strcmp(key, "driver") == 0) {
+                if (strcmp(value, "ip") != 0)
+                        return error_set(error, ERR_CONFIG, "driver '%.40s' is not known; there is: ip", value);
+                replace(&s->driver, value);
+        } else if (strcmp(key, "address") == 0) {
+                const char *colon = strrchr(value, ':');
+                long long port;
+
+                if (!colon || colon == value || parse_number(colon + 1, 1, 65535, &port, &(Error) { 0 }) < 0)
+                        return error_set(error, ERR_CONFIG, "'%.100s' is no host:port", value);
+                replace(&s->address, value);
+        } else
+                return error_set(error, ERR_CONFIG, "unknown key");
+        return 0;
+}
+
+/* ---- files ---- */
+
+static int set_key(Reader *r, const char *section, const char *key, const char *value, Error *error)
+{
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                if (strcmp(keys[i].section, section) != 0 || strcmp(keys[i].key, key) != 0)
+                        continue;
+                if (r->seen[i])
+                        return error_set(error, ERR_CONFIG, "given before, in line %u", r->seen[i]);
+                r->seen[i] = r->line;
+                return set_value(keys[i].type, (char *) r->config + keys[i].offset, value, error);
+        }
+        return error_set(error, ERR_CONFIG, "unknown key, see uptaned.conf(5)");
+}
+
+/* Counts lines on the way: the library, as distributions build it, does not tell. */
+static char *read_line(char *text, int size, void *stream)
+{
+        Reader *r = stream;
+
+        if (!fgets(text, size, r->file))
+                return NULL;
+        r->line += r->line_ended;
+        r->line_ended = strchr(text, '\n') != NULL;
+        return text;
+}
+
+static int on_line(void *user, const char *section, const char *key, const char *value)
+{
+        Reader *r = user;
+        int n;
+
+        if (r->error->code != ERR_NONE)
+                return 0;
+        if (strncmp(section, "secondary ", 10) == 0)
+                n = set_secondary(r->config, section + 10, key, value, r->error);
+        else
+                n = set_key(r, section, key, value, r->error);
+        if (n < 0)
+                (void) error_prefix(r->error, "%s, line %u, [%s] %s", r->path, r->line, section, key);
+        return n < 0 ? 0 : 1;
+}
+
+/* 1: read, 0: not there. */
+static int read_file(const char *path, Config *config, Error *error)
+{
+        Reader reader = { .config = config, .path = path, .file = fopen(path, "re"), .line_ended = true, .error = error };
+        int line;
+
+        if (!reader.file && errno == ENOENT)
+                return 0;
+        if (!reader.file)
+                return error_set_errno(error, ERR_CONFIG, errno, "%s", path);
+        line = ini_parse_stream(read_line, &reader, on_line, &reader);
+        (void) fclose(reader.file);
+        if (error->code != ERR_NONE)
+                return -1;
+        return line ? error_set(error, ERR_CONFIG, "%s, line %d: neither a [section] nor a key = value", path, line) : 1;
+}
+
+typedef struct Dropins {
+        char *names[DROPINS_MAX];
+        size_t n;
+} Dropins;
+
+static void dropins_done(Dropins *d)
+{
+        for (size_t i = 0; i < d->n; i++)
+                free(d->names[i]);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+        return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+static int list_dropins(const char *folder, Dropins *d, Error *error)
+{
+        DIR *dir = opendir(folder);
+
+        if (!dir)
+                return errno == ENOENT ? 0 : error_set_errno(error, ERR_CONFIG, errno, "%s", folder);
+        for (struct dirent *e; (e = readdir(dir)) && d->n < DROPINS_MAX;) {
+                size_t n = strlen(e->d_name);
+                bool there = false;
+
+                for (size_t i = 0; i < d->n; i++)
+                        there |= strcmp(d->names[i], e->d_name) == 0;
+                if (!there && n > 5 && e->d_name[0] != '.' && strcmp(e->d_name + n - 5, ".conf") == 0)
+                        d->names[d->n++] = xstrdup(e->d_name);
+        }
+        (void) closedir(dir);
+        return 0;
+}
+
+/* Of two namesakes, the one in the later folder counts. */
+static int read_dropins(const char *const *folders, size_t n_folders, Config *config, Error *error)
+{
+        __attribute__((cleanup(dropins_done))) Dropins d = { 0 };
+
+        for (size_t i = 0; i < n_folders; i++)
+                if (list_dropins(folders[i], &d, error) < 0)
+                        return -1;
+        qsort(d.names, d.n, sizeof *d.names, compare_names);
+        for (size_t i = 0; i < d.n; i++) {
+                int r = 0;
+
+                for (size_t f = n_folders; r == 0 && f > 0; f--) {
+                        cleanup_free char *path = xasprintf("%s/%s", folders[f - 1], d.names[i]);
+
+                        r = read_file(path, config, error);
+                }
+                if (r < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static int read_all(const char *path, Config *config, Error *error)
+{
+        cleanup_free char *folder = path ? xasprintf("%s.d", path) : NULL;
+        int r;
+
+        if (path) {
+                r = read_file(path, config, error);
+                if (r == 0)
+                        return error_set(error, ERR_CONFIG, "%s is missing", path);
+                return r < 0 ? -1 : read_dropins((const char *const[]) { folder }, 1, config, error);
+        }
+        if (read_file(VENDOR_DIR "/" FILE_NAME, config, error) < 0 || read_file(LOCAL_DIR "/" FILE_NAME, config, error) < 0)
+                return -1;
+        return read_dropins((const char *const[]) { VENDOR_DIR "/" FILE_NAME ".d", LOCAL_DIR "/" FILE_NAME ".d" }, 2, config, error);
+}
+
+/* ---- the whole ---- */
+
+static void set_defaults(Config *c)
+{
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
+                Error error = { 0 };
+
+                if (keys[i].fallback && set_value(keys[i].type, (char *) c + keys[i].offset, keys[i].fallback, &error) < 0)
+                        abort(); /* our own table is wrong */
+        }
+}
+
+static void default_url(char **p, const char *base, const char *path)
+{
+        if (!*p)
+                *p = xasprintf("%s/%s", base, path);
+}
+
+static int complete(Config *c, Error *error)
+{
+        if (!c->server_url)
+                return error_set(error, ERR_CONFIG, "[server] url is missing: the address of the back-end");
+        if (!c->hardware_id || !*c->hardware_id)
+                return error_set(error, ERR_CONFIG, "[primary] hardware-id is missing: what the back-end calls this kind of ECU");
+        if (strlen(c->serial) > ECU_SERIAL_MAX)
+                return error_set(error, ERR_CONFIG, "[primary] serial is longer than %d bytes", ECU_SERIAL_MAX);
+        for (size_t i = 0; i < c->n_secondaries; i++)
+                if (!*c->secondaries[i].address)
+                        return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", c->secondaries[i].label);
+        default_url(&c->director_url, c->server_url, "director");
+        default_url(&c->repository_url, c->server_url, "repo");
+        default_url(&c->ostree_url, c->server_url, "treehub");
+        return 0;
+}
+
+int config_load(const char *path, Config *ret, Error *error)
+{
+        Config config = { 0 };
+
+        set_defaults(&config);
+        if (read_all(path, &config, error) < 0 || complete(&config, error) < 0) {
+                config_done(&config);
+                return -1;
+        }
+        *ret = config;
+        return 0;
+}
+
+void config_done(Config *c)
+{
+        for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+                if (keys[i].type == TYPE_TEXT || keys[i].type == TYPE_URL || keys[i].type == TYPE_PATH)
+                        free(*(char **) ((char *) c + keys[i].offset));
+        for (size_t i = 0; i < c->n_secondaries; i++) {
+                free(c->secondaries[i].label);
+                free(c->secondaries[i].driver);
+                free(c->secondaries[i].address);
+        }
+        free(c->secondaries);
+        *c = (Config) { 0 };
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What this vehicle says about itself: its reports, the manifest around them, and the record of finished updates. */
+#include "base/codec.h"
+#include "uptane/manifest.h"
+#include "uptaned/manager.h"
+
+/* A counter value that was never used before and never will be again, whatever happens next (Uptane 5.4.2.1.2). */
+static int next_counter(Manager *m, int64_t *ret, Error *error)
+{
+        int64_t counter;
+
+        if (store_number_get(m->store, "report-counter", &counter, error) < 0)
+                return -1;
+        if (counter == INT64_MAX)
+                return error_set(error, ERR_STORAGE, "the report counter is used up");
+        *ret = counter + 1;
+        return store_number_put(m->store, "report-counter", *ret, error);
+}
+
+/* The Primary's own report; its times are the ones it can vouch for: now, and that of the report before. */
+static int build_own_report(Manager *m, Error *error)
+{
+        VehicleEcu *ecu = &m->ecus[0];
+        VersionReport report = {
+                .serial = ecu->serial,
+                .image = ecu->image,
+                .length = ecu->length,
+                .hashes = ecu->hashes,
+                .attacks_detected = error_attack_name(m->engine.attack),
+                .time = manager_now(m),
+        };
+
+        if (store_begin(m->store, error) < 0)
+                return -1;
+        if (store_number_get(m->store, "report-time", &report.previous_time, error) < 0 ||
+            next_counter(m, &report.report_counter, error) < 0 || store_number_put(m->store, "report-time", report.time, error) < 0 ||
+            store_commit(m->store, error) < 0) {
+                store_rollback(m->store);
+                return -1;
+        }
+        buffer_done(&ecu->report);
+        return version_report_sign(&report, m->signer, &ecu->report, error);
+}
+
+int manifest_build(Manager *m, Buffer *ret, Error *error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        cleanup_free const char **serials = xcalloc(m->n_ecus, sizeof *serials);
+        cleanup_free Slice *reports = xcalloc(m->n_ecus, sizeof *reports);
+        VehicleManifest manifest = {
+                .primary_serial = m->ecus[0].serial,
+                .vin = *m->config.vin ? m->config.vin : NULL,
+                .serials = serials,
+                .reports = reports,
+        };
+
+        if (build_own_report(m, error) < 0 || store_report_get(m->store, arena, &manifest, error) < 0)
+                return -1;
+        for (size_t i = 0; i < m->n_ecus; i++)
+                if (m->ecus[i].report.size) {
+                        serials[manifest.n_reports] = m->ecus[i].serial;
+                        reports[manifest.n_reports++] = buffer_slice(&m->ecus[i].report);
+                }
+        return vehicle_manifest_sign(&manifest, m->signer, ret, error);
+}
+
+/* ---- the end of an update ---- */
+
+static int write_installed(Manager *m, const EngineUpdate *update, Error *error)
+{
+        for (size_t i = 0; i < update->n_ecus; i++) {
+                const EngineEcu *done = &update->ecus[i];
+                VehicleEcu *ecu = vehicle_find(m, done->serial);
+
+                if (ecu && done->state == ENGINE_ECU_INSTALLED &&
+                    vehicle_set_installed(m, ecu, done->image, &done->hashes, done->length, done->release_counter, error) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+/* Without a correlation id the device API has no place for a report: the version reports alone say what happened. */
+static int write_report(Manager *m, const EngineUpdate *update, Error *error)
+{
+        cleanup_free InstallResult *results = xcalloc(update->n_ecus, sizeof *results);
+        cleanup_buffer Buffer raw = { 0 };
+
+        if (!*update->correlation_id)
+                return 0;
+        for (size_t i = 0; i < update->n_ecus; i++) {
+                const EngineEcu *ecu = &update->ecus[i];
+
+                results[i] = (InstallResult) { ecu->serial, ecu->hardware_id, ecu->state == ENGINE_ECU_INSTALLED ? REPORT_OK : ecu->result,
+                                               ecu->description };
+                if (*ecu->description)
+                        buffer_printf(&raw, "%s: %s\n", ecu->serial, ecu->description);
+        }
+        return store_report_put(m->store, update->correlation_id, buffer_str(&raw), results, update->n_ecus, error);
+}
+
+int manifest_finalize(Manager *m, Error *error)
+{
+        const EngineUpdate *update = &m->engine.update;
+
+        if (store_begin(m->store, error) < 0)
+                return -1;
+        if (write_installed(m, update, error) == 0 && write_report(m, update, error) == 0 && store_commit(m->store, error) == 0)
+                return 0;
+        store_rollback(m->store);
+        return -1;
+}
+
+static void put_string(Buffer *b, const char *text)
+{
+        buffer_put_str(b, "\"");
+        for (const char *p = text; *p; p++)
+                if (*p == '"' || *p == '\\' || (unsigned char) *p < 0x20)
+                        buffer_printf(b, "\\u%04x", (unsigned) (unsigned char) *p);
+                else
+                        buffer_put(b, p, 1);
+        buffer_put_str(b, "\"");
+}
+
+static void put_member(Buffer *b, const char *name, const char *text)
+{
+        buffer_printf(b, "%s\"%s\":", b->data[b->size - 1] == '{' ? "" : ",", name);
+        put_string(b, text);
+}
+
+/* [{"ecu","image","sha256","state","description"}]: for people and tools that look back. */
+static void put_details(const EngineUpdate *update, Buffer *b)
+{
+        buffer_put_str(b, "[");
+        for (size_t i = 0; i < update->n_ecus; i++) {
+                const EngineEcu *ecu = &update->ecus[i];
+                char sha256[2 * SHA256_SIZE + 1] = "";
+
+                if (ecu->hashes.has_sha256)
+                        hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), sha256);
+                buffer_put_str(b, i ? ",{" : "{");
+                put_member(b, "ecu", ecu->serial);
+                put_member(b, "image", ecu->image);
+                put_member(b, "sha256", sha256);
+                put_member(b, "state", engine_ecu_state_name(ecu->state));
+                put_member(b, "description", ecu->description);
+                buffer_put_str(b, "}");
+        }
+        buffer_put_str(b, "]");
+}
+
+int history_add(Manager *m, const EngineEffect *finished, Error *error)
+{
+        const EngineUpdate *update = &m->engine.finished;
+        cleanup_buffer Buffer details = { 0 };
+
+        put_details(update, &details);
+        return store_history_add(m->store, &(StoredHistory) { manager_now(m), update->id, error_report_name(finished->result),
+                                                              finished->text, buffer_str(&details) },
+                                 error);
+}

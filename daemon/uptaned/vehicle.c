@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ECUs of this vehicle: the Primary, and the Secondaries of the configuration with what was learnt of them. */
+#include "uptaned/manager.h"
+
+static void copy(char **p, const char *text)
+{
+        free(*p);
+        *p = xstrdup(text);
+}
+
+static void init_ecu(VehicleEcu *ecu, const char *label, const char *driver, const char *address)
+{
+        *ecu = (VehicleEcu) { .length = -1, .release_counter = -1 };
+        ecu->label = xstrdup(label);
+        ecu->driver = xstrdup(driver);
+        ecu->address = xstrdup(address);
+        ecu->serial = xstrdup("");
+        ecu->hardware_id = xstrdup("");
+        ecu->key_text = xstrdup("");
+        ecu->image = xstrdup("");
+}
+
+static int take_key(VehicleEcu *ecu, KeyType type, const char *text, Error *error)
+{
+        PublicKey *key;
+
+        if (public_key_new(type, text, &key, error) < 0)
+                return -1;
+        public_key_free(ecu->key);
+        ecu->key = key;
+        ecu->key_type = type;
+        copy(&ecu->key_text, text);
+        return 0;
+}
+
+static int put(Manager *m, const VehicleEcu *ecu, Error *error)
+{
+        return store_ecu_put(m->store, &(StoredEcu) { ecu->label, ecu->serial, ecu->hardware_id, ecu->key_type, ecu->key_text, ecu->image,
+                                                      ecu->hashes, ecu->length, ecu->release_counter },
+                             error);
+}
+
+/* What is known from before; a Secondary that was never asked has nothing. */
+static int restore(Manager *m, VehicleEcu *ecu, Error *error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        StoredEcu stored;
+        int r = store_ecu_get(m->store, ecu->label, arena, &stored, error);
+
+        if (r <= 0)
+                return r;
+        copy(&ecu->image, stored.image);
+        ecu->hashes = stored.hashes;
+        ecu->length = stored.length;
+        ecu->release_counter = stored.release_counter;
+        if (ecu->primary) /* who it is, says its key and the configuration */
+                return 0;
+        copy(&ecu->serial, stored.serial);
+        copy(&ecu->hardware_id, stored.hardware_id);
+        return *stored.key_text ? take_key(ecu, stored.key_type, stored.key_text, error) : 0;
+}
+
+static int init_primary(Manager *m, VehicleEcu *ecu, Error *error)
+{
+        init_ecu(ecu, "primary", "ostree", "");
+        ecu->primary = true;
+        ecu->reachable = true;
+        copy(&ecu->serial, *m->config.serial ? m->config.serial : signer_key_id(m->signer));
+        copy(&ecu->hardware_id, m->config.hardware_id);
+        if (take_key(ecu, signer_key_type(m->signer), signer_public_text(m->signer), error) < 0)
+                return -1;
+        return restore(m, ecu, error);
+}
+
+int vehicle_load(Manager *m, Error *error)
+{
+        m->ecus = xcalloc(m->config.n_secondaries + 1, sizeof *m->ecus);
+        m->n_ecus = 1;
+        if (init_primary(m, &m->ecus[0], error) < 0)
+                return error_prefix(error, "the Primary");
+        for (size_t i = 0; i < m->config.n_secondaries; i++) {
+                const ConfigSecondary *s = &m->config.secondaries[i];
+                VehicleEcu *ecu = &m->ecus[m->n_ecus++];
+
+                init_ecu(ecu, s->label, s->driver, s->address);
+                if (restore(m, ecu, error) < 0)
+                        return error_prefix(error, "%s", s->label);
+                /* a Secondary that came into the configuration later: the back-end must be told of it */
+                if (!ecu->key)
+                        m->provisioned = false;
+        }
+        return 0;
+}
+
+void vehicle_done(Manager *m)
+{
+        for (size_t i = 0; i < m->n_ecus; i++) {
+                VehicleEcu *ecu = &m->ecus[i];
+
+                free(ecu->label);
+                free(ecu->driver);
+                free(ecu->address);
+                free(ecu->serial);
+                free(ecu->hardware_id);
+                free(ecu->key_text);
+                free(ecu->image);
+                free(ecu->told);
+                public_key_free(ecu->key);
+                buffer_done(&ecu->report);
+        }
+        free(m->ecus);
+        m->ecus = NULL;
+        m->n_ecus = 0;
+}
+
+VehicleEcu *vehicle_find(Manager *m, const char *serial)
+{
+        for (size_t i = 0; i < m->n_ecus; i++)
+                if (strcmp(m->ecus[i].serial, serial) == 0)
+                        return &m->ecus[i];
+        return NULL;
+}
+
+Ecu *vehicle_ecus(const Manager *m)
+{
+        Ecu *ecus = xcalloc(m->n_ecus, sizeof *ecus);
+
+        for (size_t i = 0; i < m->n_ecus; i++) {
+                const VehicleEcu *ecu = &m->ecus[i];
+
+                ecus[i] = (Ecu) {
+                        .serial = ecu->serial,
+                        .hardware_id = ecu->hardware_id,
+                        .primary = ecu->primary,
+                        .release_counter = ecu->release_counter,
+                        .image = *ecu->image ? ecu->image : NULL,
+                        .hashes = ecu->hashes,
+                        .length = ecu->length,
+                };
+        }
+        return ecus;
+}
+
+int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length, int64_t release_counter,
+                          Error *error)
+{
+        bool same = strcmp(ecu->image, image) == 0 && ecu->length == length && ecu->release_counter == release_counter &&
+                    hashes_match(&ecu->hashes, hashes) && ecu->hashes.has_sha512 == hashes->has_sha512;
+
+        if (same)
+                return 0;
+        copy(&ecu->image, image);
+        ecu->hashes = *hashes;
+        ecu->length = length;
+        ecu->release_counter = release_counter;
+        return put(m, ecu, error);
+}
+
+/* ---- first contact ---- */
+
+static int check_identity(Manager *m, const VehicleEcu *ecu, const char *serial, const char *hardware_id, Error *error)
+{
+        const VehicleEcu *other = vehicle_find(m, serial);
+
+        if (!*serial || strlen(serial) > ECU_SERIAL_MAX || !*hardware_id || strlen(hardware_id) > HARDWARE_ID_MAX)
+                return error_set(error, ERR_SECONDARY, "its serial '%.70s' or hardware id '%.70s' is empty or too long", serial, hardware_id);
+        if (other && other != ecu)
+                return error_set(error, ERR_SECONDARY, "it says it is ECU %s, which is %s", serial, other->label);
+        if (*ecu->serial && (strcmp(ecu->serial, serial) != 0 || strcmp(ecu->hardware_id, hardware_id) != 0))
+                return error_set(error, ERR_SECONDARY, "it says it is ECU %s (%.80s), but was ECU %s (%.80s) before", serial, hardware_id,
+                                 ecu->serial, ecu->hardware_id);
+        return 0;
+}
+
+int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
+                  Error *error)
+{
+        CLEANUP(public_key_free) PublicKey *key = NULL;
+        Error why = { 0 };
+        KeyType type;
+
+        if (check_identity(m, ecu, serial, hardware_id, error) < 0)
+                return -1;
+        if (key_type_from_name(key_type, &type, &why) < 0 || public_key_new(type, key_text, &key, &why) < 0)
+                return error_set(error, ERR_SECONDARY, "its key: %s", why.message);
+        if (ecu->key && !public_key_equal(ecu->key, key))
+                return error_set(error, ERR_SECONDARY, "ECU %s shows another key than before", serial);
+        if (ecu->key)
+                return 0;
+        copy(&ecu->serial, serial);
+        copy(&ecu->hardware_id, hardware_id);
+        if (take_key(ecu, type, key_text, error) < 0)
+                return -1;
+        return put(m, ecu, error);
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verified metadata. Roots are kept, every one: a Secondary that missed some gets them one by one. */
+#include "store/store-private.h"
+
+static int get(Store *store, sqlite3_stmt *s, Buffer *ret, Error *error)
+{
+        int r = store_step(store, s, error);
+
+        if (r > 0 && buffer_append(ret, store_blob(s, 0), error) < 0)
+                return -1;
+        return r;
+}
+
+int store_metadata_get(Store *store, TrustKind kind, Role role, Buffer *ret, Error *error)
+{
+        cleanup_statement sqlite3_stmt *s = NULL;
+        int r;
+
+        if (role == ROLE_ROOT)
+                r = store_prepare(store, &s, error, "SELECT bytes FROM root WHERE repository = ? ORDER BY version DESC LIMIT 1", "i",
+                                  (int64_t) kind);
+        else
+                r = store_prepare(store, &s, error, "SELECT bytes FROM metadata WHERE repository = ? AND role = ?", "ii", (int64_t) kind,
+                                  (int64_t) role);
+        return r < 0 ? -1 : get(store, s, ret, error);
+}
+
+int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version, Slice bytes, Error *error)
+{
+        if (role == ROLE_ROOT)
+                return store_run(store, error,
+                                 "INSERT INTO root VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = ?3 WHERE bytes IS NOT ?3", "iib",
+                                 (int64_t) kind, version, bytes);
+        return store_run(store, error,
+                         "INSERT INTO metadata VALUES (?1, ?2, ?3, ?4)"
+                         " ON CONFLICT DO UPDATE SET version = ?3, bytes = ?4 WHERE version IS NOT ?3 OR bytes IS NOT ?4",
+                         "iiib", (int64_t) kind, (int64_t) role, version, bytes);
+}
+
+int store_metadata_forget(Store *store, TrustKind kind, Error *error)
+{
+        return store_run(store, error, "DELETE FROM metadata WHERE repository = ? AND role IN (?, ?)", "iii", (int64_t) kind,
+                         (int64_t) ROLE_TIMESTAMP, (int64_t) ROLE_SNAPSHOT);
+}
+
+int store_root_get(Store *store, TrustKind kind, int64_t version, Buffer *ret, Error *error)
+{
+        cleanup_statement sqlite3_stmt *s = NULL;
+
+        if (store_prepare(store, &s, error, "SELECT bytes FROM root WHERE repository = ? AND version = ?", "ii", (int64_t) kind, version) < 0)
+                return -1;
+        return get(store, s, ret, error);
+}

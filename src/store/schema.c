@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The tables, as a list of steps from each version to the next: user_version counts the steps taken. A step that was
+ * ever released is never changed.
+ */
+#include "store/store-private.h"
+
+static const char *const steps[] = {
+        "CREATE TABLE value (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE bytes (name TEXT PRIMARY KEY, bytes BLOB NOT NULL) STRICT;"
+        "CREATE TABLE root (repository INTEGER NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL,"
+        "  PRIMARY KEY (repository, version)) STRICT;"
+        "CREATE TABLE metadata (repository INTEGER NOT NULL, role INTEGER NOT NULL, version INTEGER NOT NULL, bytes BLOB NOT NULL,"
+        "  PRIMARY KEY (repository, role)) STRICT;"
+        "CREATE TABLE ecu (label TEXT PRIMARY KEY, serial TEXT NOT NULL, hardware_id TEXT NOT NULL, key_type INTEGER NOT NULL,"
+        "  key TEXT NOT NULL, image TEXT NOT NULL, sha256 BLOB, sha512 BLOB, length INTEGER NOT NULL,"
+        "  release_counter INTEGER NOT NULL) STRICT;"
+        "CREATE TABLE report (id INTEGER PRIMARY KEY CHECK (id = 1), correlation_id TEXT NOT NULL, raw TEXT NOT NULL) STRICT;"
+        "CREATE TABLE report_result (position INTEGER PRIMARY KEY, serial TEXT NOT NULL, hardware_id TEXT NOT NULL,"
+        "  code INTEGER NOT NULL, description TEXT NOT NULL) STRICT;"
+        "CREATE TABLE history (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, \"update\" TEXT NOT NULL,"
+        "  result TEXT NOT NULL, description TEXT NOT NULL, details TEXT NOT NULL) STRICT;",
+};
+
+static int get_version(Store *store, int64_t *ret, Error *error)
+{
+        cleanup_statement sqlite3_stmt *s = NULL;
+
+        if (store_prepare(store, &s, error, "PRAGMA user_version", "") < 0 || store_step(store, s, error) < 0)
+                return -1;
+        *ret = sqlite3_column_int64(s, 0);
+        return 0;
+}
+
+static int take_step(Store *store, size_t step, Error *error)
+{
+        cleanup_free char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %zu; COMMIT;", steps[step], step + 1);
+
+        if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+                return 0;
+        (void) store_error(store, error);
+        store_rollback(store);
+        return -1;
+}
+
+int schema_migrate(Store *store, Error *error)
+{
+        int64_t version;
+
+        if (get_version(store, &version, error) < 0)
+                return -1;
+        if (version < 0 || (size_t) version > ELEMENTSOF(steps))
+                return error_set(error, ERR_STORAGE, "%s was written by a newer version of this software (format %lld, known is %zu)",
+                                 store->path, (long long) version, ELEMENTSOF(steps));
+        for (size_t i = (size_t) version; i < ELEMENTSOF(steps); i++)
+                if (take_step(store, i, error) < 0)
+                        return -1;
+        return 0;
+}

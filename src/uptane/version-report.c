@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The ECU version report (Uptane 5.4.2.1.2), made and checked. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/codec.h"
+#include "base/time.h"
+#include "uptane/manifest-json.h"
+
+#define COUNTER_TEXT_MAX 20
+#define ATTACKS_MAX 1024
+
+static json_t *image_json(const VersionReport *r)
+{
+        json_t *image = json_object(), *info = json_object(), *hashes = json_object();
+        uint8_t sha256[SHA256_SIZE];
+        char hex[2 * SHA512_SIZE + 1];
+
+        digest_sha256(SLICE_NONE, sha256); /* "of nothing": what the field writes where nothing is known */
+        hex_encode(slice(r->hashes.has_sha256 ? r->hashes.sha256 : sha256, SHA256_SIZE), hex);
+        manifest_set_text(hashes, "sha256", hex);
+        if (r->hashes.has_sha512) {
+                hex_encode(slice(r->hashes.sha512, SHA512_SIZE), hex);
+                manifest_set_text(hashes, "sha512", hex);
+        }
+        manifest_set(info, "length", json_integer(r->length > 0 ? r->length : 0));
+        manifest_set(info, "hashes", hashes);
+        manifest_set_text(image, "filepath", r->image && *r->image ? r->image : "unknown");
+        manifest_set(image, "fileinfo", info);
+        return image;
+}
+
+int version_report_sign(const VersionReport *r, const Signer *signer, Buffer *ret, Error *error)
+{
+        char time[TIME_TEXT_SIZE], previous[TIME_TEXT_SIZE], counter[COUNTER_TEXT_MAX + 1];
+        json_t *body = json_object();
+
+        time_format(r->time, time);
+        time_format(r->previous_time, previous);
+        (void) snprintf(counter, sizeof counter, "%" PRId64, r->report_counter);
+        manifest_set_text(body, "ecu_serial", r->serial);
+        manifest_set_text(body, "attacks_detected", r->attacks_detected ? r->attacks_detected : "");
+        manifest_set_text(body, "timeserver_time", time);
+        manifest_set_text(body, "previous_timeserver_time", previous);
+        manifest_set_text(body, "report_counter", counter);
+        manifest_set(body, "installed_image", image_json(r));
+        return envelope_sign(body, signer, ret, error);
+}
+
+/* ---- checking one ---- */
+
+/* A decimal string, or absent. */
+static int parse_counter(const json_t *body, int64_t *ret, Error *error)
+{
+        const char *text;
+        char *end;
+
+        *ret = 0;
+        if (!json_has(body, "report_counter"))
+                return 0;
+        if (json_get_string(body, "report", "report_counter", COUNTER_TEXT_MAX, &text, error) < 0)
+                return -1;
+        *ret = strtoll(text, &end, 10);
+        if (*text < '0' || *text > '9' || *end || *ret < 0)
+                return error_set(error, ERR_MALFORMED, "report.report_counter is '%s'", text);
+        return 0;
+}
+
+static int parse_image(const json_t *body, Arena *arena, VersionReport *ret, Error *error)
+{
+        json_t *image, *info, *hashes;
+        const char *path, *hex;
+
+        if (json_get_object(body, "report", "installed_image", 16, &image, error) < 0 ||
+            json_get_string(image, "installed_image", "filepath", TARGET_NAME_MAX, &path, error) < 0 ||
+            json_get_object(image, "installed_image", "fileinfo", 16, &info, error) < 0 ||
+            json_get_int(info, "fileinfo", "length", &ret->length, error) < 0 ||
+            json_get_object(info, "fileinfo", "hashes", 16, &hashes, error) < 0 ||
+            json_get_string(hashes, "hashes", "sha256", 2 * SHA256_SIZE, &hex, error) < 0 ||
+            hex_decode(hex, ret->hashes.sha256, SHA256_SIZE, error) < 0)
+                return -1;
+        ret->hashes.has_sha256 = true;
+        ret->image = strcmp(path, "unknown") == 0 || strcmp(path, "noimage") == 0 ? NULL : arena_strdup(arena, path);
+        return 0;
+}
+
+static int parse_time(const json_t *body, const char *name, int64_t *ret, Error *error)
+{
+        const char *text;
+
+        if (!json_has(body, name))
+                return 0;
+        if (json_get_string(body, "report", name, TIME_TEXT_SIZE, &text, error) < 0)
+                return -1;
+        return time_parse(text, ret, error);
+}
+
+static int parse_report(const Envelope *e, const char *serial, Arena *arena, VersionReport *ret, Error *error)
+{
+        const char *found, *attacks = "";
+
+        if (json_get_string(e->body, "report", "ecu_serial", ECU_SERIAL_MAX, &found, error) < 0)
+                return -1;
+        if (strcmp(found, serial) != 0)
+                return error_set(error, ERR_MALFORMED, "it is the report of ECU %s", found);
+        if (json_has(e->body, "attacks_detected") &&
+            json_get_string(e->body, "report", "attacks_detected", ATTACKS_MAX, &attacks, error) < 0)
+                return -1;
+        ret->serial = arena_strdup(arena, found);
+        ret->attacks_detected = arena_strdup(arena, attacks);
+        if (parse_counter(e->body, &ret->report_counter, error) < 0 || parse_time(e->body, "timeserver_time", &ret->time, error) < 0 ||
+            parse_time(e->body, "previous_timeserver_time", &ret->previous_time, error) < 0)
+                return -1;
+        return parse_image(e->body, arena, ret, error);
+}
+
+/* The key id in a report is the Secondary's own affair: its key is known, so the signature is checked with that. */
+static int verify(const Envelope *e, const PublicKey *key, Error *error)
+{
+        KeysetEntry entry = { .key = key };
+        const Keyset keyset = { .entries = &entry, .n_entries = 1, .threshold = 1 };
+
+        if (e->n_signatures != 1)
+                return error_set(error, ERR_BAD_SIGNATURE, "%zu signatures, one is expected", e->n_signatures);
+        entry.id = e->signatures[0].key_id;
+        return envelope_verify(e, &keyset, "by its registered key", error);
+}
+
+int version_report_verify(Slice bytes, const char *serial, const PublicKey *key, Arena *arena, VersionReport *ret, Error *error)
+{
+        CLEANUP(envelope_free) Envelope *e = NULL;
+        VersionReport report = { 0 };
+        Error why = { 0 };
+
+        if (bytes.size > MANIFEST_BYTES_MAX)
+                return error_set(error, ERR_SECONDARY, "ECU %s: a version report of %zu bytes", serial, bytes.size);
+        if (envelope_parse(bytes, &e, &why) < 0 || verify(e, key, &why) < 0 || parse_report(e, serial, arena, &report, &why) < 0)
+                return error_set(error, ERR_SECONDARY, "ECU %s: its version report: %s", serial, why.message);
+        if (ret)
+                *ret = report;
+        return 0;
+}

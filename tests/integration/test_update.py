@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The good road: registration, nothing to do, one update of the whole vehicle, and what survives kill -9 and power cuts."""
+import hashlib
+import json
+import time
+
+import images as ostree
+import pytest
+from vehicle import wait_for
+
+
+def start(world):
+    world.vehicle.boot()
+    world.vehicle.wait_state("idle")
+    return world.vehicle
+
+
+def finish_reboot(vehicle):
+    vehicle.wait_reboot()
+    vehicle.boot()
+    vehicle.wait_state("idle")
+
+
+def test_both_ecus_are_registered_and_a_poll_without_assignment_finds_nothing(world):
+    v = start(world)
+    assert world.director.primary == v.serial
+    assert set(world.director.ecus) == {v.serial, v.secondaries[0].serial}
+    assert v.property("Provisioned") is True
+    assert v.error() == ("", "")
+    assert world.director.manifests and not world.director.refused
+    reports = world.director.manifests[-1]["signed"]["ecu_version_manifests"]
+    assert set(reports) == {v.serial, v.secondaries[0].serial}
+    assert world.director.installed(v.serial)[1] == v.factory_commit
+    # the Image repository is not asked where there is nothing to do (Uptane 5.4.4.2 (6))
+    assert not world.backend.requests("^/repo/")
+
+
+def test_a_poll_that_finds_nothing_uses_one_connection(world):
+    v = start(world)
+    world.backend.log.clear()
+    v.check()
+    requests = world.backend.requests()
+    assert len({r["connection"] for r in requests}) == 1
+    # Timestamp says that Snapshot and Targets are the ones already there (Uptane 5.4.4.2 (4))
+    assert [r["path"].split("/")[-1] for r in requests] == ["manifest", "2.root.json", "timestamp.json"]
+
+
+def test_one_update_of_the_whole_vehicle_ends_in_a_signed_report_of_both_ecus(world):
+    v = start(world)
+    data = b"firmware two\n" * 5000
+    correlation = world.assign(world.publish_commit("2"), world.publish_firmware("mcu-2.bin", data))
+    v.call("CheckForUpdates")
+    v.wait_reboot()
+    assert v.secondaries[0].content() == data
+    v.boot()
+    assert v.booted_commit == world.images.commit("2")
+    v.wait_state("idle")
+    assert not world.director.refused
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    assert world.director.installed(v.secondaries[0].serial) == ("mcu-2.bin", hashlib.sha256(data).hexdigest())
+    report = world.director.reports()[-1]
+    assert report["correlation_id"] == correlation
+    assert report["result"]["success"] and report["result"]["code"] == "OK"
+    assert {item["ecu"] for item in report["items"]} == {v.serial, v.secondaries[0].serial}
+    assert v.ecu("primary", "InstalledImage") == "os-2"
+    assert v.ecu("secondary1", "InstalledImage") == "mcu-2.bin"
+    history = v.call("GetHistory", "(u)", (10,))[0]
+    assert len(history) == 1 and history[0]["Result"] == "OK" and history[0]["Update"] == correlation
+    assert {e["ecu"] for e in json.loads(history[0]["Details"])} == {v.serial, v.secondaries[0].serial}
+    # nothing is done twice
+    v.check()
+    assert v.state() == "idle" and v.error() == ("", "")
+
+
+def test_the_command_line_shows_state_and_ecus(world):
+    v = start(world)
+    world.update_firmware()
+    out = v.ctl("status")
+    assert out.returncode == 0, out.stderr
+    for text in ("idle", v.serial, v.secondaries[0].serial, "good-2.bin", "registered"):
+        assert text in out.stdout
+    status = json.loads(v.ctl("--json", "status").stdout)
+    assert status["State"] == "idle" and status["Provisioned"] is True
+    assert v.ctl("reboot").returncode == 74  # WrongState
+    assert v.ctl("nonsense").returncode == 2
+
+
+def test_rotated_keys_of_every_role_are_followed_by_primary_and_secondary(world):
+    v = start(world)
+    world.update_firmware()
+    for repository in (world.director.repository, world.backend.image):
+        repository.rotate("root")
+        repository.rotate("timestamp", "snapshot", "targets", type="rsa")
+        repository.rotate("root", "targets", type="ecdsa")
+    world.update_firmware()
+    assert v.error() == ("", "")
+
+
+@pytest.mark.world(director={"keys_per_role": 3, "thresholds": {"root": 2, "targets": 2, "timestamp": 2, "snapshot": 3}},
+                   image={"keys_per_role": 2, "thresholds": {"root": 2, "targets": 2}, "key_types": {"root": "rsa", "targets": "ecdsa"}})
+def test_thresholds_of_several_keys_and_all_key_types_verify(world):
+    start(world)
+    world.update_firmware()
+
+
+def test_an_image_is_fetched_from_its_uri_without_the_device_certificate(world):
+    v = start(world)
+    data = b"elsewhere" * 1000
+    name, entry = world.publish_firmware("elsewhere.bin", data, served=b"not this one")
+    world.backend.open_files["elsewhere"] = data
+    world.director.assign([(name, entry, v.secondaries[0].serial, "test-mcu", world.backend.url + "/open/elsewhere")])
+    v.check()
+    v.wait_state("idle")
+    assert v.secondaries[0].content() == data
+
+
+def test_a_broken_off_download_goes_on_where_it_stopped(world):
+    v = start(world)
+    data = bytes(range(256)) * 4000
+    world.assign(firmware=world.publish_firmware("big.bin", data))
+    world.backend.faults.add("/repo/targets/big.bin", "cutoff", 300000, times=1)
+    v.call("CheckForUpdates")
+    wait_for(lambda: v.error()[0], "an error")
+    assert v.error()[0] == "Network"
+    assert v.secondaries[0].content() is None
+    world.backend.log.clear()
+    v.check()
+    v.wait_state("idle")
+    assert v.secondaries[0].content() == data
+    assert 0 < sum(r["sent"] for r in world.backend.requests("targets/big.bin")) < len(data)
+
+
+@pytest.mark.world(config="[update]\nconsent-download = ask\nconsent-install = ask\nconsent-reboot = ask\n")
+def test_nothing_is_done_without_the_consent_that_was_asked_for(world):
+    v = start(world)
+    data = b"with consent" * 100
+    update = world.assign(world.publish_commit("3"), world.publish_firmware("consent.bin", data))
+    v.check()
+    assert v.state() == "awaiting-consent" and v.property("Update")["Stage"] == "download"
+    assert not world.backend.requests("targets/|objects/")
+    assert v.ctl("approve", "download").returncode == 0
+    wait_for(lambda: v.property("Update").get("Stage") == "install", "the question for install")
+    assert v.secondaries[0].content() is None
+    assert len(ostree.deployments(v.sysroot)) == 1
+    v.kill_daemon()  # the question survives a crash
+    wait_for(lambda: v.property("Update").get("Stage") == "install" and v.state() == "awaiting-consent", "the question again")
+    v.call("Approve", "(ss)", (update, "install"))
+    v.wait_state("reboot-required")
+    assert v.secondaries[0].content() == data
+    assert v.property("Update")["Stage"] == "reboot"
+    v.call("Approve", "(ss)", (update, "reboot"))
+    finish_reboot(v)
+    assert world.director.reports()[-1]["result"]["success"]
+
+
+@pytest.mark.world(config="[update]\nconsent-download = ask\n")
+def test_an_offer_the_director_withdraws_is_gone_and_its_consent_with_it(world):
+    v = start(world)
+    world.assign(firmware=world.publish_firmware("offer.bin", b"offer"))
+    v.check()
+    assert v.state() == "awaiting-consent"
+    world.director.clear()
+    v.call("CheckForUpdates")
+    v.wait_state("idle")
+    assert v.property("Update") == {}
+    assert v.ctl("approve", "download").returncode == 75  # NoSuchUpdate
+
+
+def test_a_declined_update_is_reported_and_not_tried_again(world):
+    v = start(world)
+    v.call("Pause")
+    assert v.state() == "paused"
+    world.backend.faults.add("targets/declined.bin", "stall")
+    update = world.assign(firmware=world.publish_firmware("declined.bin", b"declined"))
+    v.call("Resume")
+    v.wait_state("downloading")
+    v.call("Decline", "(ss)", (update, "not today"))
+    v.wait_state("idle")
+    world.backend.faults.clear()
+    report = world.director.reports()[-1]
+    assert not report["result"]["success"] and "OPERATION_CANCELLED" in report["result"]["code"]
+    v.check()
+    assert v.state() == "idle" and v.secondaries[0].content() is None
+
+
+STATES = ["checking", "downloading", "installing", "reboot-required", "finalizing", "reporting"]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05, 0.1, 0.2, 0.4, 0.8])
+def test_an_update_completes_whenever_the_daemon_is_killed(world, pause):
+    v = start(world)
+    data = b"killed" * 50000
+    world.assign(world.publish_commit("2"), world.publish_firmware("killed.bin", data))
+    v.call("CheckForUpdates")
+    deadline = time.monotonic() + 60
+    kills = 0
+    while v.process.poll() is None and kills < 6 and time.monotonic() < deadline:
+        time.sleep(pause)  # not for luck: the moments of the kills are what is varied here
+        try:
+            v.control("kill", "uptaned", 9)
+        except (AssertionError, OSError):
+            continue  # between two lives, or already rebooting
+        kills += 1
+    finish_reboot(v)
+    assert not world.director.refused
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    assert v.secondaries[0].content() == data
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+
+
+@pytest.mark.parametrize("state", STATES[1:4])
+def test_an_update_completes_after_a_power_cut(world, state):
+    v = start(world)
+    data = b"power" * 50000
+    world.assign(world.publish_commit("2"), world.publish_firmware("power.bin", data))
+    open(v.path("reboot-refused"), "w").close()
+    v.call("CheckForUpdates")
+    wait_for(lambda: STATES.index(v.state()) >= STATES.index(state) if v.state() in STATES else False, "state " + state)
+    v.power_cut()
+    import os
+    os.unlink(v.path("reboot-refused"))
+    v.boot()
+    wait_for(lambda: v.process.poll() is not None or v.state() == "idle", "the end of the update")
+    if v.process.poll() is not None:
+        finish_reboot(v)
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    assert v.secondaries[0].content() == data
+    assert v.booted_commit == world.images.commit("2")
+
+
+def test_a_fallback_of_the_boot_loader_is_reported_once_and_not_tried_again(world):
+    v = start(world)
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_reboot()
+    v.boot(deployment=1)
+    v.wait_state("idle")
+    assert world.director.installed(v.serial)[1] == v.factory_commit
+    report = world.director.reports()[-1]
+    assert not report["result"]["success"] and "INSTALL_FAILED" in report["result"]["code"]
+    count = len(world.director.reports())
+    v.check()
+    assert v.state() == "idle"
+    assert len(world.director.reports()) == count

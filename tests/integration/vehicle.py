@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A test vehicle: the real programs, in a mount and PID namespace whose root is an OSTree deployment.
+
+The programs are taken from $BUILD_DIR (default: build/ below the project). Needs root. Everything of a vehicle lives in
+its folder below /tmp, which is seen inside and outside at the same place.
+"""
+import json
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import uuid
+
+from gi.repository import Gio, GLib
+
+import images
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+BUILD = os.path.abspath(os.environ.get("BUILD_DIR", os.path.join(ROOT, "build")))
+NAME, PATH = "org.uptane.Primary1", "/org/uptane/Primary1"
+
+BUS_CONF = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path=%s</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/><allow send_type="signal"/>
+<allow send_requested_reply="true"/><allow receive_type="method_call"/><allow receive_type="signal"/>
+<allow receive_type="method_return"/><allow receive_type="error"/><allow eavesdrop="false"/></policy></busconfig>
+"""
+
+
+class Timeout(AssertionError):
+    pass
+
+
+def wait_for(condition, what, seconds=30, pause=0.02):
+    """The first true value of condition()."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise Timeout("%s: not within %d s" % (what() if callable(what) else what, seconds))
+        time.sleep(pause)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Secondary:
+    def __init__(self, vehicle, label, hardware_id):
+        self.label, self.hardware_id = label, hardware_id
+        self.serial = "%s-%s" % (vehicle.device_id, label)
+        self.folder = os.path.join(vehicle.folder, label)
+        self.port = free_port()
+        self.firmware = os.path.join(self.folder, "firmware.bin")
+        self.config = os.path.join(self.folder, "secondary.conf")
+
+    def address(self):
+        return "127.0.0.1:%d" % self.port
+
+    def prepare(self, roots):
+        os.makedirs(os.path.join(self.folder, "state"), exist_ok=True)
+        with open(self.config, "w", encoding="utf-8") as f:
+            f.write("[secondary]\nserial = %s\nhardware-id = %s\nlisten = %s\nstate-directory = %s/state\nroot-directory = %s\n"
+                    "install = %s\n" % (self.serial, self.hardware_id, self.address(), self.folder, roots, self.firmware))
+
+    def content(self):
+        """The firmware it runs, or None."""
+        try:
+            with open(self.firmware, "rb") as f:
+                return f.read()
+        except FileNotFoundError:
+            return None
+
+
+class Vehicle:
+    """boot() it, do things to it, close() it."""
+
+    HARDWARE_ID = "test-board"
+
+    def __init__(self, backend, all_images, folder, secondaries=1, config="", device_id="vehicle-1", build=BUILD, wrap=None):
+        self.backend, self.images, self.folder, self.device_id, self.build = backend, all_images, folder, device_id, build
+        self.extra_config, self.wrap = config, wrap or {}
+        self.sysroot = os.path.join(folder, "sysroot")
+        self.serial = device_id + "-primary"
+        self.process = None
+        self.boots = 0
+        os.makedirs(folder, exist_ok=True)
+        for name in ("state", "sockets", "credentials", "roots", "log", "root"):
+            os.makedirs(self.path(name), exist_ok=True)
+        self.factory_commit = all_images.make_sysroot(self.sysroot, "1")
+        backend.authority.device(device_id, self.path("credentials"))
+        self._ship_roots()
+        self.secondaries = [Secondary(self, "secondary%d" % (i + 1), "test-mcu") for i in range(secondaries)]
+        for secondary in self.secondaries:
+            secondary.prepare(self.path("roots"))
+        self._write_config()
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    @property
+    def director(self):
+        return self.backend.vehicle(self.device_id)
+
+    # what is in its folder
+
+    def _ship_roots(self):
+        for name, repository in (("director", self.director.repository), ("image", self.backend.image)):
+            with open(self.path("roots", name + ".root.json"), "wb") as f:
+                f.write(repository.files["1.root.json"])
+
+    def _write_config(self):
+        lines = [
+            "[server]", "url = " + self.backend.url, "[primary]", "serial = " + self.serial, "hardware-id = " + self.HARDWARE_ID,
+            "device-id = " + self.device_id, "[update]", "poll-interval = 3600", "jitter = 0", "[timeouts]", "metadata = 10", "image = 10",
+            "secondary = 5", "install = 60", "[paths]", "state-directory = " + self.path("state"), "root-directory = " + self.path("roots"),
+        ]
+        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "ostree", "secondary-ip")]
+        for secondary in self.secondaries:
+            lines += ["[secondary %s]" % secondary.label, "address = " + secondary.address()]
+        with open(self.path("uptaned.conf"), "w", encoding="utf-8") as f:
+            f.write("\n".join(lines) + "\n")
+        os.makedirs(self.path("uptaned.conf.d"), exist_ok=True)
+        with open(self.path("uptaned.conf.d", "test.conf"), "w", encoding="utf-8") as f:
+            f.write(self.extra_config)
+
+    def _program(self, folder, name, *arguments):
+        """wrap: other programs in the place of ours, by name."""
+        return [*self.wrap.get(name, ["/run/build/daemon/%s/%s" % (folder, name)]), *arguments]
+
+    def _helper(self, name, folder, program, *arguments):
+        path = self.path("sockets", name + ".sock")
+        environment = ["-E", "CREDENTIALS_DIRECTORY=" + self.path("credentials"), "-E", "LSAN_OPTIONS=detect_leaks=0"]
+        return {
+            "command": ["systemd-socket-activate", "--accept", "-l", path, *environment, *self._program(folder, program, *arguments)],
+            "wait_for": path, "log": self.path("log", program), "restart": True,
+        }
+
+    def _plan(self, deployment):
+        services = {
+            "bus": {"command": ["dbus-daemon", "--nofork", "--nopidfile", "--config-file=" + self.path("bus.conf")],
+                    "wait_for": self.path("bus"), "log": self.path("log", "bus")},
+            "logind": {"command": ["/usr/bin/python3", self.path("logind.py"), self.path("control")], "log": self.path("log", "logind")},
+            "fetch": self._helper("fetch", "fetch", "uptane-fetch"),
+            "ostree": self._helper("ostree", "ostree", "uptane-ostree", "--no-stage"),
+            "secondary-ip": self._helper("secondary-ip", "secondary-ip", "uptane-secondary-ip"),
+            "uptaned": {"command": self._program("uptaned", "uptaned", "--config", self.path("uptaned.conf")), "restart": True,
+                        "log": self.path("log", "uptaned"), "environment": {"NOTIFY_SOCKET": self.path("notify")}},
+        }
+        for s in self.secondaries:
+            services[s.label] = {"command": self._program("secondary", "uptane-secondary", "--config", s.config),
+                                 "log": self.path("log", s.label), "restart": True}
+        order = ["bus", "logind", "fetch", "ostree", "secondary-ip", *[s.label for s in self.secondaries], "uptaned"]
+        return {
+            "mount_point": self.path("root"), "sysroot": self.sysroot, "deployment": deployment, "build": self.build,
+            "var": os.path.join(self.sysroot, "ostree/deploy", images.OS_NAME, "var"), "boot_id": self.path("boot_id"),
+            "control": self.path("control"), "services": services, "order": order,
+            "environment": {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=" + self.path("bus"), "REBOOT_REFUSED": self.path("reboot-refused"),
+                            "PATH": os.environ.get("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")},
+        }
+
+    # its life
+
+    def boot(self, deployment=0, wait=True):
+        """Boots what is deployed; deployment 1 is what a boot loader falls back to."""
+        assert self.process is None
+        for name in ("control", "bus", "notify", "sockets/fetch.sock", "sockets/ostree.sock", "sockets/secondary-ip.sock"):
+            if os.path.exists(self.path(name)):
+                os.unlink(self.path(name))
+        with open(self.path("boot_id"), "w", encoding="utf-8") as f:
+            f.write(str(uuid.uuid4()) + "\n")
+        with open(self.path("bus.conf"), "w", encoding="utf-8") as f:
+            f.write(BUS_CONF % self.path("bus"))
+        for name in ("logind.py", "vehicle_init.py"):
+            with open(os.path.join(HERE, name), encoding="utf-8") as f, open(self.path(name), "w", encoding="utf-8") as g:
+                g.write(f.read())
+        self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.notify.bind(self.path("notify"))
+        self.notifications = []
+        threading.Thread(target=self._read_notifications, args=(self.notify, self.notifications), daemon=True).start()
+        path, self.booted_commit = images.deployments(self.sysroot)[deployment]
+        with open(self.path("plan.json"), "w", encoding="utf-8") as f:
+            json.dump(self._plan(path), f)
+        self.boots += 1
+        with open(self.path("log", "init"), "ab") as log:
+            self.process = subprocess.Popen(
+                ["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private", "/usr/bin/python3",
+                 self.path("vehicle_init.py"), self.path("plan.json")], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if wait:
+            self.wait_ready()
+        return self
+
+    @staticmethod
+    def _read_notifications(notify, lines):
+        """As the service manager does: nobody who tells something is made to wait."""
+        try:
+            while True:
+                lines += notify.recv(4096).decode().split("\n")
+        except OSError:
+            pass
+
+    def wait_ready(self, seconds=60):
+        def ready():
+            if self.process.poll() is not None:
+                raise AssertionError("the vehicle ended: " + self.log("init")[-2000:])
+            return "READY=1" in self.notifications
+        wait_for(ready, lambda: "READY; the daemon says: " + self.log("uptaned")[-2000:], seconds)
+        self.notifications.clear()
+
+    def control(self, *words):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(self.path("control"))
+            s.sendall(" ".join(str(word) for word in words).encode())
+            answer = s.recv(4096).decode()
+        assert not answer.startswith("error"), answer
+        return answer
+
+    def kill_daemon(self, sig=signal.SIGKILL, wait=True):
+        """The daemon dies at once, and is started again as its unit says."""
+        self.notifications.clear()
+        self.control("kill", "uptaned", int(sig))
+        if wait:
+            self.wait_ready()
+
+    def wait_reboot(self, seconds=60):
+        """Until it went down for the reboot it asked for."""
+        wait_for(lambda: self.process.poll() is not None, lambda: "reboot; state is " + self.state(), seconds)
+        assert self.process.returncode == 133, (self.process.returncode, self.log("init")[-2000:])
+        self._ended()
+
+    def power_cut(self):
+        self.process.kill()
+        self.process.wait()
+        self._ended()
+
+    def _ended(self):
+        self.process = None
+        self.notify.shutdown(socket.SHUT_RDWR)
+        self.notify.close()
+
+    def close(self):
+        if self.process is not None:
+            self.power_cut()
+        images.remove_tree(self.folder)
+
+    # what it shows
+
+    def call(self, method, signature=None, arguments=(), path=PATH, interface=NAME, timeout=10):
+        connection = Gio.DBusConnection.new_for_address_sync(
+            "unix:path=" + self.path("bus"),
+            Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
+        try:
+            value = GLib.Variant(signature, tuple(arguments)) if signature else None
+            return connection.call_sync(NAME, path, interface, method, value, None, Gio.DBusCallFlags.NO_AUTO_START,
+                                        int(timeout * 1000), None).unpack()
+        finally:
+            connection.close_sync(None)
+
+    def property(self, name, path=PATH, interface=NAME):
+        return self.call("Get", "(ss)", (interface, name), path=path, interface="org.freedesktop.DBus.Properties")[0]
+
+    def ecu(self, label, name):
+        return self.property(name, path="%s/ecu/%s" % (PATH, label), interface=NAME + ".Ecu")
+
+    def state(self):
+        try:
+            return self.property("State")
+        except GLib.Error as e:
+            return "(%s)" % e.message
+
+    def error(self):
+        """(name without prefix, message) of LastError."""
+        name, message, _ = self.property("LastError")
+        return name.replace("org.uptane.Error.", ""), message
+
+    def wait_state(self, *states, seconds=60):
+        return wait_for(lambda: self.state() if self.state() in states else None,
+                        lambda: "state %s; it is %s, error %s" % (states, self.state(), self._error_text()), seconds)
+
+    def _error_text(self):
+        try:
+            return self.error()
+        except GLib.Error:
+            return "unknown"
+
+    def check(self, seconds=60):
+        """A whole poll: returns when it is over and nothing is left to do for now."""
+        before = self.property("LastCheck"), self.property("LastError")
+        self.wait_state("idle", "awaiting-consent", "ready", seconds=seconds)
+        count = len(self.backend.requests("director/manifest"))
+        self.call("CheckForUpdates")
+        wait_for(lambda: (self.property("LastCheck"), self.property("LastError")) != before
+                 or len(self.backend.requests("director/manifest")) > count, "a check", seconds)
+        return self.wait_state("idle", "awaiting-consent", "reboot-required", seconds=seconds)
+
+    def ctl(self, *arguments, timeout=30):
+        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + self.path("bus"))
+        return subprocess.run([os.path.join(self.build, "daemon/uptanectl/uptanectl"), *arguments], env=environment, capture_output=True,
+                              text=True, timeout=timeout, check=False)
+
+    def log(self, name):
+        try:
+            with open(self.path("log", name), encoding="utf-8", errors="replace") as f:
+                return f.read()
+        except FileNotFoundError:
+            return ""
+
+    def daemon_pid(self):
+        """As seen from outside."""
+        inside = self.control("pid", "uptaned")
+        init = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True).stdout.split()[0]
+        for pid in subprocess.run(["pgrep", "-P", init], capture_output=True, text=True, check=True).stdout.split():
+            with open("/proc/%s/status" % pid, encoding="utf-8") as f:
+                if ("NSpid:\t%s\t%s\n" % (pid, inside)) in f.read():
+                    return int(pid)
+        raise AssertionError("the daemon is not there")

@@ -161,11 +161,15 @@ static int find_installed(Secondary *s, Error *error)
         if (r <= 0)
                 return r;
         r = load_if_fitting(s, ECU_INSTALLED, length, &hashes, error);
-        if (r == 0)
-                r = load_if_fitting(s, ECU_ANNOUNCED, length, &hashes, error);
-        if (r > 0 && s->installed.release_counter < old.release_counter)
+        if (r != 0)
+                return r < 0 ? -1 : 0;
+        r = load_if_fitting(s, ECU_ANNOUNCED, length, &hashes, error);
+        if (r <= 0)
+                return r;
+        s->installed.label = ECU_INSTALLED;
+        if (s->installed.release_counter < old.release_counter)
                 s->installed.release_counter = old.release_counter;
-        return r < 0 ? -1 : 0;
+        return store_ecu_put(s->store, &s->installed, error);
 }
 
 /* ---- all of it ---- */

@@ -37,7 +37,7 @@ int secondary_address_resolve(const char *address, bool listen, struct addrinfo 
 {
         const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | (listen ? AI_PASSIVE : 0) };
         char host[HOST_MAX];
-        const char *port;
+        const char *port = NULL;
         int r;
 
         if (split(address, listen, host, &port, error) < 0)

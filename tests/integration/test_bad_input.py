@@ -140,12 +140,13 @@ def test_expired_metadata_is_refused(ready, repository, role):
 @pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets"])
 def test_an_older_version_of_each_role_is_refused(ready, repository, role):
     r = ready.director.repository if repository == "director" else ready.backend.image
-    old = dict(r.versions)
+    trusted = r.versions[role] - (0 if repository == "director" else 1)  # the image of bad.bin was published since
     assign(ready)
-    with Refusal(ready, "Rollback", "%s %s" % (repository, role)):
-        # everything that lists it agrees with it: only the version itself goes back
+    # what lists a file tells on it first, and everything that lists it agrees: only the version itself goes back
+    named = {"timestamp": "timestamp", "snapshot": "timestamp", "targets": "snapshot"}[role]
+    with Refusal(ready, "Rollback", "%s %s" % (repository, named)):
         current = dict(r.versions)
-        r.versions[role] = old[role] - 1
+        r.versions[role] = trusted - 1
         r.publish(bump=[] if role == "timestamp" else ["timestamp"] if role == "snapshot" else ["timestamp", "snapshot"])
         r.versions[role] = current[role]
     r.publish()

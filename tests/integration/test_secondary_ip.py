@@ -1,0 +1,594 @@
+# SPDX-License-Identifier: Apache-2.0
+"""uptane-secondary as it runs, over TCP with messages made here, and uptane-secondary-ip in front of it."""
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+
+import pytest
+from gi.repository import GLib
+
+from helpers_fixture import ROOT, Activator, Client, RemoteError, program, unused_port
+
+sys.path.insert(0, str(ROOT / "tests"))
+from backend.keys import verify  # noqa: E402
+from backend.repository import Repository, after  # noqa: E402
+
+INTEROP = pathlib.Path(os.environ.get("INTEROP_DIR", ROOT.parent / "shared" / "interop"))
+SERIAL, HARDWARE = "brake-0001", "brake-hw"
+FIRMWARE = bytes(range(256)) * 10 + b"end"
+DIRECTOR, IMAGE = 0, 1
+OK, ALREADY, INVALID, NOT_INSTALLED, BAD_DOWNLOAD, INTERNAL = 0, 1, 3, 4, 5, 18
+ROLES = ("root", "timestamp", "snapshot", "targets")
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+
+
+# ---- messages ----
+
+def tlv(tag, content):
+    size = len(content)
+    length = bytes([size]) if size < 128 else (lambda b: bytes([128 + len(b)]) + b)(size.to_bytes((size.bit_length() + 7) // 8, "big"))
+    return bytes([tag]) + length + content
+
+
+def octets(data):
+    return tlv(0x04, data)
+
+
+def enum(value):
+    return tlv(0x0a, bytes([value]))
+
+
+def message(kind, *fields):
+    return tlv(0xa0 + kind, tlv(0x30, b"".join(fields)))
+
+
+def collection(repository, roles):
+    return tlv(0x30, b"".join(tlv(0x30, octets(r.encode()) + octets(repository.files[r + ".json"])) for r in roles))
+
+
+def take(data):
+    """(tag, content, rest)"""
+    size, at = data[1], 2
+    if size >= 128:
+        at, size = 2 + size - 128, int.from_bytes(data[2:2 + size - 128], "big")
+    return data[0], data[at:at + size], data[at + size:]
+
+
+def parse(data):
+    """(kind, [contents])"""
+    tag, sequence, rest = take(data)
+    assert rest == b""
+    fields, items = take(sequence)[1], []
+    while fields:
+        _, content, fields = take(fields)
+        items.append(content)
+    return tag - 0xa0, items
+
+
+def whole(data):
+    """Whether data holds a whole message."""
+    if len(data) < 2 or (data[1] >= 128 and len(data) < 2 + data[1] - 128):
+        return False
+    content = data[1] if data[1] < 128 else int.from_bytes(data[2:2 + data[1] - 128], "big")
+    return len(data) >= content + 2 + (data[1] - 128 if data[1] >= 128 else 0)
+
+
+# ---- the ECU ----
+
+class Ecu:
+    def __init__(self, folder, **settings):
+        self.folder = folder
+        self.director, self.image = Repository(), Repository()
+        roots = folder / "roots"
+        roots.mkdir()
+        (roots / "director.root.json").write_bytes(self.director.files["root.json"])
+        (roots / "image.root.json").write_bytes(self.image.files["root.json"])
+        self.firmware = folder / "firmware.bin"
+        values = {"serial": SERIAL, "hardware-id": HARDWARE, "listen": "127.0.0.1:0", "state-directory": folder / "state",
+                  "root-directory": roots, "install": self.firmware, "image-max": 100000, "verification": "full", **settings}
+        self.config = folder / "secondary.conf"
+        self.config.write_text("[secondary]\n" + "".join(f"{k} = {v}\n" for k, v in values.items() if v is not None))
+        self.process = None
+
+    def start(self):
+        address = self.folder / "state" / "address"
+        address.unlink(missing_ok=True)
+        self.process = subprocess.Popen([program("secondary", "uptane-secondary"), "--config", str(self.config)],
+                                        stderr=open(self.folder / "log", "ab"))
+        deadline = time.monotonic() + 10
+        while not address.exists():
+            assert self.process.poll() is None and time.monotonic() < deadline, self.log()
+            time.sleep(0.02)
+        self.address = address.read_text().strip()
+        return self
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            assert self.process.wait(10) == 0, self.log()
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def connect(self):
+        host, port = self.address.rsplit(":", 1)
+        return socket.create_connection((host, int(port)), timeout=10)
+
+    def exchange(self, data, connection=None):
+        """The whole answer; b"" if it hung up."""
+        s = connection or self.connect()
+        s.sendall(data)
+        answer = b""
+        try:
+            while not whole(answer):
+                piece = s.recv(65536)
+                if not piece:
+                    break
+                answer += piece
+        except ConnectionResetError:
+            pass
+        if not connection:
+            s.close()
+        return answer
+
+    def ask(self, kind, *fields):
+        return parse(self.exchange(message(kind, *fields)))[1]
+
+    # what a Primary does
+
+    def result(self, kind, *fields):
+        code, description = self.ask(kind, *fields)
+        return int.from_bytes(code, "big", signed=True), description.decode()
+
+    def report(self):
+        document = json.loads(self.ask(2)[0])
+        key_type, key = self.ask(0)[2:]
+        assert verify(document, {"keytype": ("ED25519", "RSA")[min(key_type[0], 1)], "keyval": {"public": key.decode()}})
+        return document["signed"]
+
+    def root_version(self, repository):
+        return int.from_bytes(self.ask(19, enum(repository))[0], "big", signed=True)
+
+    def put_root(self, repository, data):
+        return self.result(21, enum(repository), octets(data))
+
+    def put_metadata(self, director_roles=("root", "targets"), image_roles=ROLES):
+        return self.result(14, collection(self.image, image_roles), collection(self.director, director_roles))
+
+    def upload(self, data=FIRMWARE):
+        return [self.result(10, octets(data[i:i + 1024])) for i in range(0, len(data), 1024)][-1]
+
+    def install(self, name="brake.bin"):
+        return self.result(8, octets(name.encode()))
+
+    # what a back-end does
+
+    def assign(self, name="brake.bin", data=FIRMWARE, counter=None, serial=SERIAL, hardware=HARDWARE):
+        self.image.targets, self.director.targets = {}, {}
+        self.image.target(name, data, hardwareIds=[hardware], releaseCounter=counter)
+        self.director.target(name, data, ecuIdentifiers={serial: {"hardwareId": hardware}}, releaseCounter=counter)
+        self.image.publish()
+        self.director.publish()
+
+    def update(self, **assignment):
+        self.assign(**assignment)
+        assert self.put_metadata() == (OK, "")
+        assert self.upload(assignment.get("data", FIRMWARE)) == (OK, "")
+        return self.install(assignment.get("name", "brake.bin"))
+
+
+@pytest.fixture
+def ecu(tmp_path):
+    ecu = Ecu(tmp_path)
+    ecu.start()
+    yield ecu
+    ecu.stop()
+
+
+# ---- tests ----
+
+def test_first_start_makes_a_key_and_trusts_the_shipped_roots(ecu):
+    serial, hardware, key_type, key = ecu.ask(0)
+    assert (serial.decode(), hardware.decode(), key_type) == (SERIAL, HARDWARE, b"\0") and len(key) == 64
+    assert (ecu.folder / "state" / "key.pem").stat().st_mode & 0o777 == 0o600
+    assert ecu.ask(17, tlv(0x02, b"\x02")) == [b"\x02"]
+    assert ecu.root_version(DIRECTOR) == ecu.root_version(IMAGE) == 1
+    ecu.restart()
+    assert ecu.ask(0)[3] == key
+
+
+def test_an_rsa_key_on_wish_and_its_id_as_serial(tmp_path):
+    ecu = Ecu(tmp_path, **{"key-type": "rsa", "serial": None}).start()
+    serial, _, key_type, key = ecu.ask(0)
+    assert len(serial) == 64 and key_type == b"\x01" and key.startswith(b"-----BEGIN PUBLIC KEY-----")
+    assert ecu.report()["ecu_serial"] == serial.decode()
+    ecu.stop()
+
+
+# Uptane 5.4.2.1.2
+def test_reports_are_signed_and_counted_even_across_a_restart(ecu):
+    first = ecu.report()
+    assert first["installed_image"]["filepath"] == "unknown"
+    assert first["installed_image"]["fileinfo"] == {"length": 0, "hashes": {"sha256": EMPTY_SHA256}}
+    assert first["attacks_detected"] == ""
+    counter = int(first["report_counter"])
+    ecu.restart()
+    assert int(ecu.report()["report_counter"]) > counter > 0
+
+
+# Uptane 5.4.4.2, Uptane 5.4.4.2 (10), Uptane 5.4.4.2 (11)
+def test_an_update_is_verified_installed_and_reported(ecu):
+    assert ecu.update(counter=3) == (OK, "")
+    assert ecu.firmware.read_bytes() == FIRMWARE
+    assert not pathlib.Path(str(ecu.firmware) + ".part").exists()
+    ecu.restart()
+    image = ecu.report()["installed_image"]
+    assert image["filepath"] == "brake.bin" and image["fileinfo"]["length"] == len(FIRMWARE)
+    assert image["fileinfo"]["hashes"]["sha256"] == hashlib.sha256(FIRMWARE).hexdigest()
+
+
+def test_the_same_image_again_is_already_processed(ecu):
+    ecu.update()
+    assert ecu.install()[0] == ALREADY
+    ecu.restart()
+    assert ecu.put_metadata() == (OK, "")
+    assert ecu.upload() == (OK, "")
+    assert ecu.install()[0] == ALREADY
+    assert ecu.firmware.read_bytes() == FIRMWARE
+
+
+def test_several_messages_go_over_one_connection(ecu):
+    ecu.assign()
+    with ecu.connect() as s:
+        put = message(14, collection(ecu.image, ROLES), collection(ecu.director, ("root", "targets")))
+        assert ecu.exchange(put, s)[0] == 0xaf
+        for i in range(0, len(FIRMWARE), 1024):
+            assert parse(ecu.exchange(message(10, octets(FIRMWARE[i:i + 1024])), s)) == (11, [b"\0", b""])
+        assert parse(ecu.exchange(message(8, octets(b"brake.bin")), s)) == (16, [b"\0", b""])
+    assert ecu.firmware.read_bytes() == FIRMWARE
+
+
+def test_nothing_is_taken_without_accepted_metadata(ecu):
+    assert ecu.upload()[0] == INTERNAL
+    assert ecu.install()[0] == INTERNAL
+    ecu.assign()
+    assert ecu.put_metadata() == (OK, "")
+    ecu.image.edit("targets", lambda signed: signed.update(version=1))
+    assert ecu.put_metadata()[0] == INVALID
+    assert ecu.upload()[0] == INTERNAL, "what refused metadata had assigned before is still taken"
+    assert not ecu.firmware.exists()
+
+
+def test_an_assignment_to_others_is_none(ecu):
+    ecu.assign(serial="other-1", hardware="other-hw")
+    assert ecu.put_metadata() == (OK, "")
+    assert ecu.upload()[0] == INTERNAL
+
+
+# Uptane 5.4.4.2 (11)
+def test_a_wrong_image_is_refused_and_the_old_one_stays(ecu):
+    ecu.update()
+    ecu.assign(name="new.bin", data=FIRMWARE + b"2")
+    for wrong, word in ((FIRMWARE + b"3", "hashes"), (FIRMWARE, "bytes")):
+        assert ecu.put_metadata() == (OK, "")
+        assert ecu.upload(wrong) == (OK, "")
+        code, description = ecu.install("new.bin")
+        assert code == INVALID and word in description
+        assert ecu.report()["attacks_detected"] != ""
+        assert ecu.upload(b"more")[0] == INTERNAL, "an upload that failed goes on"
+    assert ecu.put_metadata() == (OK, "")
+    assert ecu.upload(FIRMWARE + b"22")[0] == BAD_DOWNLOAD
+    assert ecu.firmware.read_bytes() == FIRMWARE
+    assert not pathlib.Path(str(ecu.firmware) + ".part").exists()
+    assert ecu.report()["installed_image"]["filepath"] == "brake.bin"
+    assert ecu.put_metadata() == (OK, "") and ecu.upload(FIRMWARE + b"2") == (OK, "")
+    assert ecu.install("brake.bin")[0] == NOT_INSTALLED
+    assert ecu.install("new.bin") == (OK, "")
+    assert ecu.firmware.read_bytes() == FIRMWARE + b"2"
+    assert ecu.report()["attacks_detected"] == ""
+
+
+def test_an_image_larger_than_allowed_is_refused_with_its_metadata(ecu):
+    ecu.assign(data=bytes(100001))
+    assert ecu.put_metadata()[0] == NOT_INSTALLED
+
+
+def expired(ecu):
+    ecu.image.expires["timestamp"] = after(days=-1)
+    ecu.image.publish()
+
+
+def expired_director(ecu):
+    ecu.director.expires["targets"] = after(days=-1)
+    ecu.director.publish()
+
+
+def foreign_keys(ecu):
+    ecu.director.sign("targets", keys=Repository().keys["targets"])
+
+
+def rolled_back(ecu):
+    ecu.image.edit("timestamp", lambda signed: signed.update(version=1))
+
+
+def mixed(ecu):
+    ecu.image.edit("targets", lambda signed: signed.update(version=99), follow=False)
+
+
+def other_hashes(ecu):
+    ecu.director.target("brake.bin", FIRMWARE[::-1], ecuIdentifiers={SERIAL: {"hardwareId": HARDWARE}})
+    ecu.director.publish()
+
+
+def other_hardware(ecu):
+    ecu.image.target("brake.bin", FIRMWARE, hardwareIds=["other-hw"])
+    ecu.image.publish()
+
+
+def not_in_image_repository(ecu):
+    ecu.image.targets = {}
+    ecu.image.publish()
+
+
+# Uptane 5.4.4.2: nothing of it is stored where one part is wrong
+@pytest.mark.parametrize("spoil, attack", [
+    (expired, "freeze"), (expired_director, "freeze"), (foreign_keys, "arbitrary"), (rolled_back, "rollback"), (mixed, "mix"),
+    (other_hashes, "arbitrary"), (other_hardware, "arbitrary"), (not_in_image_repository, "arbitrary")])
+def test_spoilt_metadata_is_refused_whole_and_told(ecu, spoil, attack):
+    ecu.assign()
+    assert ecu.put_metadata() == (OK, "")
+    ecu.assign(data=FIRMWARE + b"2")
+    good = ecu.director.save(), ecu.image.save()
+    spoil(ecu)
+    code, description = ecu.put_metadata()
+    assert code == INVALID and description
+    assert attack in ecu.report()["attacks_detected"]
+    assert ecu.upload()[0] == INTERNAL
+    ecu.restart()
+    assert attack in ecu.report()["attacks_detected"]
+    ecu.director.files, ecu.image.files = dict(good[0][0]), dict(good[1][0])
+    assert ecu.put_metadata() == (OK, ""), "a part of what was refused had been stored"
+    assert ecu.report()["attacks_detected"] == ""
+
+
+def test_a_role_missing_or_twice_is_refused(ecu):
+    ecu.assign()
+    for roles in (("root", "timestamp", "targets"), ("timestamp", "snapshot", "targets"), ROLES + ("targets",), ()):
+        assert ecu.put_metadata(image_roles=roles)[0] != OK
+    assert ecu.put_metadata(director_roles=("root",))[0] != OK
+    assert ecu.put_metadata() == (OK, "")
+
+
+# Uptane 5.4.4.2 (10): the release counter never falls
+def test_an_older_release_is_refused(ecu):
+    assert ecu.update(counter=3) == (OK, "")
+    ecu.assign(name="old.bin", data=b"old", counter=2)
+    code, description = ecu.put_metadata()
+    assert code == INVALID and "rollback" in ecu.report()["attacks_detected"], description
+    ecu.firmware.write_bytes(b"not by us")
+    ecu.restart()
+    assert ecu.report()["installed_image"]["filepath"] == "unknown"
+    assert ecu.put_metadata()[0] == INVALID, "a foreign file has lowered the release counter"
+
+
+def test_a_director_that_had_a_timestamp_is_held_to_it(ecu):
+    ecu.assign()
+    assert ecu.put_metadata(director_roles=ROLES) == (OK, "")
+    assert ecu.put_metadata(director_roles=("root", "targets"))[0] != OK
+    assert ecu.put_metadata(director_roles=ROLES) == (OK, "")
+
+
+def test_a_director_timestamp_can_be_demanded(tmp_path):
+    ecu = Ecu(tmp_path, **{"require-director-timestamp": "yes"}).start()
+    ecu.assign()
+    assert ecu.put_metadata(director_roles=("root", "targets"))[0] != OK
+    assert ecu.put_metadata(director_roles=ROLES) == (OK, "")
+    ecu.stop()
+
+
+# Uptane 5.4.4.3 (4): recovery from a fast-forward attack
+def test_roots_come_one_by_one_and_rotation_forgets_versions(ecu):
+    ecu.assign()
+    ecu.image.versions["timestamp"] = 1000
+    ecu.image.publish(bump=())
+    assert ecu.put_metadata() == (OK, "")
+    ecu.image.versions["timestamp"] = 5
+    ecu.image.rotate("timestamp")
+    ecu.image.rotate("root", "targets")
+    assert ecu.put_root(IMAGE, ecu.image.files["3.root.json"])[0] == INVALID
+    assert ecu.put_metadata()[0] == INVALID, "a Root was skipped"
+    assert ecu.put_root(IMAGE, ecu.image.files["2.root.json"]) == (OK, "")
+    assert ecu.put_root(IMAGE, ecu.image.files["2.root.json"]) == (OK, "")
+    assert ecu.put_root(IMAGE, ecu.image.files["1.root.json"])[0] == INVALID
+    assert ecu.root_version(IMAGE) == 2 and ecu.root_version(DIRECTOR) == 1
+    assert ecu.put_metadata() == (OK, ""), "the next Root, with all other metadata"
+    assert ecu.root_version(IMAGE) == 3
+    assert ecu.put_root(DIRECTOR, ecu.image.files["3.root.json"])[0] == INVALID
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_a_power_cut_around_the_replacement_is_found_out(ecu, renamed):
+    """As after one: announced in the database, not yet said to be installed there; the file is the old or the new one."""
+    def rows(*restore):
+        ecu.stop()
+        with contextlib.closing(sqlite3.connect(ecu.folder / "state" / "secondary.db", isolation_level=None)) as database:
+            for row in restore:
+                database.execute("REPLACE INTO ecu VALUES (%s)" % ",".join("?" * len(row)), row)
+            return database.execute("SELECT * FROM ecu WHERE label = 'installed'").fetchall()
+
+    ecu.update()
+    before = rows()
+    ecu.start()
+    assert ecu.update(name="new.bin", data=b"new") == (OK, "")
+    rows(*before)
+    if not renamed:
+        ecu.firmware.write_bytes(FIRMWARE)
+    ecu.start()
+    assert ecu.report()["installed_image"]["filepath"] == ("new.bin" if renamed else "brake.bin")
+    assert rows()[0][5] == ("new.bin" if renamed else "brake.bin"), "found out, but not written down"
+
+
+@pytest.mark.parametrize("name", ["getInfoReq", "versionReq", "manifestReq", "rootVerReq"])
+def test_recorded_questions_are_answered(ecu, name):
+    files = sorted(glob.glob(str(INTEROP / "22*" / "asn1-vectors" / f"*{name}.der")))
+    if not files:
+        pytest.skip(f"no recorded messages at {INTEROP}")
+    for file in files:
+        question = pathlib.Path(file).read_bytes()
+        assert ecu.exchange(question)[0] == question[0] + 1
+
+
+def test_recorded_metadata_of_others_is_refused(ecu):
+    files = glob.glob(str(INTEROP / "22*" / "asn1-vectors" / "*putMetaReq2.der"))
+    if not files:
+        pytest.skip(f"no recorded messages at {INTEROP}")
+    kind, (code, _) = parse(ecu.exchange(pathlib.Path(files[0]).read_bytes()))
+    assert (kind, code) == (15, bytes([INVALID]))
+
+
+@pytest.mark.parametrize("garbage", [
+    b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, message(4, octets(b"")), message(6, octets(b"x")), message(9), message(1), b"\xa0\x80\x30\x00\x00\x00",
+    b"\xaa\x84\xff\xff\xff\xff", b"\xa0\x81\x02\x30\x00", message(19, enum(2)), message(31), b"\xa0\x02\x31\x00"])
+def test_nonsense_is_hung_up_on_and_others_are_served(ecu, garbage):
+    assert ecu.exchange(garbage) == b""
+    assert ecu.root_version(DIRECTOR) == 1
+
+
+def test_a_connection_that_ends_in_a_message_harms_nobody(ecu):
+    with ecu.connect() as s:
+        s.sendall(b"\xaa\x82\x04")
+    assert ecu.root_version(DIRECTOR) == 1
+
+
+def test_silence_is_hung_up_on(ecu):
+    with ecu.connect() as silent:
+        silent.settimeout(20)
+        started = time.monotonic()
+        assert silent.recv(1) == b""
+        assert time.monotonic() - started < 15
+    assert ecu.root_version(DIRECTOR) == 1
+
+
+def test_messages_byte_by_byte_are_understood(ecu):
+    with ecu.connect() as s:
+        s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in message(19, enum(1))[:-1]:
+            s.sendall(bytes([byte]))
+            time.sleep(0.01)
+        assert ecu.exchange(b"\x01", s)[0] == 0xb4
+
+
+def test_without_a_shipped_root_it_does_not_start(tmp_path):
+    ecu = Ecu(tmp_path)
+    (tmp_path / "roots" / "image.root.json").unlink()
+    r = subprocess.run([program("secondary", "uptane-secondary"), "--config", str(ecu.config)], capture_output=True, text=True, timeout=10)
+    assert r.returncode == 31 and "image.root.json" in r.stderr
+
+
+@pytest.mark.parametrize("line", ["colour = red", "serial = again", "image-max = many", "key-type = dsa", "verification = partial",
+                                  "install = relative", "[other]\nx = 1"])
+def test_a_wrong_configuration_names_file_line_and_key(tmp_path, line):
+    ecu = Ecu(tmp_path, **({} if line.startswith("serial") else {line.split(" ")[0]: None}))
+    with ecu.config.open("a") as f:
+        f.write(line + "\n")
+    r = subprocess.run([program("secondary", "uptane-secondary"), "--config", str(ecu.config)], capture_output=True, text=True, timeout=10)
+    assert r.returncode == 64 and str(ecu.config) in r.stderr and "line" in r.stderr
+    assert line.split()[0] in r.stderr
+
+
+# ---- through the helper ----
+
+class Helper(Client):
+    def __init__(self, path, address):
+        super().__init__(path, "/org/uptane/Secondary1", "org.uptane.Secondary1")
+        self.address = address
+
+    def ask(self, member, types="", arguments=(), reply="()", fds=()):
+        return self.call(member, GLib.Variant(f"(s{types})", (self.address, *arguments)), reply, fds)
+
+
+@pytest.fixture(scope="module")
+def helper_socket(tmp_path_factory):
+    activator = Activator(tmp_path_factory.mktemp("helper"), [program("secondary-ip", "uptane-secondary-ip"),
+                          "--connect-timeout=2", "--silence-timeout=2", "--exchange-timeout=4", "--install-timeout=5"])
+    yield activator.socket
+    activator.stop()
+
+
+@pytest.fixture
+def helper(helper_socket, ecu):
+    with Helper(helper_socket, ecu.address) as h:
+        yield h
+
+
+def put_image(helper, folder, data, name="brake.bin"):
+    (folder / "image").write_bytes(b"skip" + data)
+    fd = os.open(folder / "image", os.O_RDONLY)
+    os.lseek(fd, 4, os.SEEK_SET)
+    helper.ask("PutImage", "sth", (name, len(data), 0), fds=[fd])  # closes it
+
+
+def files_of(ecu):
+    return [("image", role, ecu.image.files[role + ".json"]) for role in ROLES] + \
+           [("director", role, ecu.director.files[role + ".json"]) for role in ("root", "targets")]
+
+
+def test_the_helper_updates_a_secondary(helper, ecu):
+    serial, hardware, key_type, key = helper.ask("GetInfo", reply="(ssss)")
+    assert (serial, hardware, key_type, len(key)) == (SERIAL, HARDWARE, "ED25519", 64)
+    ecu.image.rotate("snapshot")
+    ecu.assign()
+    assert helper.ask("GetRootVersion", "s", ("image",), "(x)") == (1,)
+    helper.ask("PutRoot", "say", ("image", ecu.image.files["2.root.json"]))
+    assert helper.ask("GetRootVersion", "s", ("image",), "(x)") == (2,)
+    helper.ask("PutMetadata", "a(ssay)", (files_of(ecu),))
+    put_image(helper, ecu.folder, FIRMWARE)
+    assert helper.ask("Install", "s", ("brake.bin",), "(ss)") == ("OK", "")
+    assert helper.ask("Install", "s", ("brake.bin",), "(ss)")[0] == "ALREADY_PROCESSED"
+    assert ecu.firmware.read_bytes() == FIRMWARE
+    document = json.loads(bytes(helper.ask("GetManifest", reply="(ay)")[0]))
+    assert verify(document, {"keytype": key_type, "keyval": {"public": key}})
+    assert document["signed"]["installed_image"]["filepath"] == "brake.bin"
+
+
+def test_the_helper_names_what_went_wrong(helper, ecu):
+    ecu.assign()
+    expired(ecu)
+    with pytest.raises(RemoteError) as caught:
+        helper.ask("PutMetadata", "a(ssay)", (files_of(ecu),))
+    assert caught.value.name == "Secondary" and ecu.address in caught.value.message and "expired" in caught.value.message
+    with pytest.raises(RemoteError) as caught:
+        put_image(helper, ecu.folder, FIRMWARE)
+    assert caught.value.name == "Secondary" and "byte 0" in caught.value.message
+    with pytest.raises(RemoteError) as caught:
+        helper.ask("PutRoot", "say", ("treasure", b"{}"))
+    assert caught.value.name == "InvalidArgument"
+    helper.address = "nowhere"
+    with pytest.raises(RemoteError) as caught:
+        helper.ask("GetInfo", reply="(ssss)")
+    assert caught.value.name == "InvalidArgument"
+    helper.address = f"127.0.0.1:{unused_port()}"
+    with pytest.raises(RemoteError) as caught:
+        helper.ask("GetInfo", reply="(ssss)")
+    assert caught.value.name == "Unreachable"
+
+
+def test_the_helper_does_not_wait_for_the_silent(helper):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        helper.address = "127.0.0.1:%d" % silent.getsockname()[1]
+        with pytest.raises(RemoteError) as caught:
+            helper.ask("GetInfo", reply="(ssss)")
+    assert caught.value.name == "Timeout"

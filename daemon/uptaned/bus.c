@@ -51,7 +51,9 @@ static int get_bool(sd_bus *bus, const char *path, const char *interface, const 
 {
         const Manager *m = userdata;
 
-        return sd_bus_message_append(reply, "b", (int) (strcmp(property, "Provisioned") == 0 ? m->provisioned : m->config.require_director_timestamp));
+        bool yes = strcmp(property, "Provisioned") == 0 ? m->provisioned : m->config.require_director_timestamp;
+
+        return sd_bus_message_append(reply, "b", (int) yes);
 }
 
 static int get_update(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,

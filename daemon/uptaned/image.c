@@ -34,7 +34,7 @@ static void image_name(const EngineEcu *ecu, bool part, char ret[static 2 * SHA5
         else
                 hex_encode(slice(ecu->hashes.sha512, SHA512_SIZE), ret);
         if (part)
-                strcat(ret, ".part");
+                memcpy(ret + strlen(ret), ".part", sizeof ".part");
 }
 
 int image_open(Manager *m, const EngineEcu *ecu, bool part, Error *error)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One line per change, as it comes: what changed, of whom, to what. Survives a restart of the daemon. */
+/*
+ * One line per change, as it comes: what changed, of whom, to what. The bus announces properties in groups; of those that
+ * are what they were, nothing is said. Survives a restart of the daemon.
+ */
 #include <stdio.h>
 #include <string.h>
 #include <systemd/sd-event.h>
@@ -7,10 +10,49 @@
 
 #include "uptanectl/ctl.h"
 
+#define SHOWN_MAX 4096
+
+typedef struct Shown {
+        char *what; /* path and property */
+        char *value;
+} Shown;
+
 typedef struct Monitor {
         Ctl *ctl;
         sd_event *event;
+        Shown *shown; /* the last value of each property */
+        size_t n_shown;
 } Monitor;
+
+static void monitor_done(Monitor *m)
+{
+        for (size_t i = 0; i < m->n_shown; i++) {
+                free(m->shown[i].what);
+                free(m->shown[i].value);
+        }
+        free(m->shown);
+}
+
+/* Whether this property of path has another value than was shown last; from now on, this one. */
+static bool is_news(Monitor *m, const char *path, const char *name, const char *value)
+{
+        cleanup_free char *what = xasprintf("%s %s", path, name);
+
+        for (size_t i = 0; i < m->n_shown; i++) {
+                if (strcmp(m->shown[i].what, what) != 0)
+                        continue;
+                if (strcmp(m->shown[i].value, value) == 0)
+                        return false;
+                free(m->shown[i].value);
+                m->shown[i].value = xstrdup(value);
+                return true;
+        }
+        if (m->n_shown < SHOWN_MAX) {
+                m->shown = xrealloc(m->shown, m->n_shown + 1, sizeof *m->shown);
+                m->shown[m->n_shown++] = (Shown) { TAKE_PTR(what), xstrdup(value) };
+        }
+        return true;
+}
 
 static void stamp(const char *who)
 {
@@ -37,6 +79,8 @@ static int print_property(Monitor *m, sd_bus_message *message, const char *name)
 
         if (r < 0)
                 return r;
+        if (!is_news(m, sd_bus_message_get_path(message), name, buffer_str(&value)))
+                return 0;
         stamp(who(sd_bus_message_get_path(message)));
         printf("%s %s\n", name, buffer_str(&value));
         if (m->ctl->until && strcmp(name, "State") == 0 && value.size > 2 && strcmp(sd_bus_message_get_path(message), CTL_PATH) == 0 &&
@@ -129,7 +173,7 @@ static int watch(Monitor *m)
 int monitor(Ctl *ctl, Error *error)
 {
         __attribute__((cleanup(sd_event_unrefp))) sd_event *event = NULL;
-        Monitor m = { .ctl = ctl };
+        __attribute__((cleanup(monitor_done))) Monitor m = { .ctl = ctl };
         int r = sd_event_default(&event);
 
         m.event = event;

@@ -270,21 +270,36 @@ static int show_ecu(Ctl *ctl, sd_bus_message *m, const char *path)
         return sd_bus_message_exit_container(m);
 }
 
-static int show_object(Ctl *ctl, sd_bus_message *m)
+static int show_object(Ctl *ctl, sd_bus_message *m, bool primary)
 {
         const char *path, *interface;
         int r = sd_bus_message_read(m, "o", &path);
+        bool wanted = r >= 0 && (strcmp(path, CTL_PATH "/ecu/primary") == 0) == primary;
 
         if (r >= 0)
                 r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
         while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
                 r = sd_bus_message_read(m, "s", &interface);
                 if (r >= 0)
-                        r = strcmp(interface, CTL_ECU) == 0 ? show_ecu(ctl, m, path) : sd_bus_message_skip(m, "a{sv}");
+                        r = wanted && strcmp(interface, CTL_ECU) == 0 ? show_ecu(ctl, m, path) : sd_bus_message_skip(m, "a{sv}");
                 if (r >= 0)
                         r = sd_bus_message_exit_container(m);
         }
         return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+static int show_objects(Ctl *ctl, sd_bus_message *m, bool primary)
+{
+        int r = sd_bus_message_rewind(m, 1);
+
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "{oa{sa{sv}}}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "oa{sa{sv}}")) > 0) {
+                r = show_object(ctl, m, primary);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(m);
+        }
+        return r;
 }
 
 int show_ecus(Ctl *ctl, Error *error)
@@ -296,12 +311,9 @@ int show_ecus(Ctl *ctl, Error *error)
                 return -1;
         if (ctl->json)
                 return print_json(reply, error);
-        r = sd_bus_message_enter_container(reply, 'a', "{oa{sa{sv}}}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'e', "oa{sa{sv}}")) > 0) {
-                r = show_object(ctl, reply);
-                if (r >= 0)
-                        r = sd_bus_message_exit_container(reply);
-        }
+        r = show_objects(ctl, reply, true);
+        if (r >= 0)
+                r = show_objects(ctl, reply, false);
         return r < 0 ? ctl_error(NULL, r, error) : 0;
 }
 

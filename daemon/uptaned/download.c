@@ -158,8 +158,8 @@ static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
         Download *d = userdata;
         bool resumed = !d->from_start && d->resumed_at > 0;
 
-        if (resumed && (answer ? answer->offset != d->resumed_at : error->code == ERR_TOO_LARGE)) {
-                restart(d); /* the server does not know what a range is, or the image changed under the same name */
+        if (resumed && (answer ? answer->offset != d->resumed_at : error->code == ERR_TOO_LARGE || error->code == ERR_HTTP)) {
+                restart(d); /* the server does not know what a range is, or has another image under this name by now */
                 return;
         }
         if (answer && answer->status == 404)

@@ -140,15 +140,18 @@ def test_expired_metadata_is_refused(ready, repository, role):
 @pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets"])
 def test_an_older_version_of_each_role_is_refused(ready, repository, role):
     r = ready.director.repository if repository == "director" else ready.backend.image
-    trusted = r.versions[role] - (0 if repository == "director" else 1)  # the image of bad.bin was published since
+    ready.update_firmware()
+    trusted = r.versions[role]
+    r.publish()
     assign(ready)
-    # what lists a file tells on it first, and everything that lists it agrees: only the version itself goes back
-    named = {"timestamp": "timestamp", "snapshot": "timestamp", "targets": "snapshot"}[role]
-    with Refusal(ready, "Rollback", "%s %s" % (repository, named)):
-        current = dict(r.versions)
+    # Snapshot and Targets are already found out by the file that lists them
+    told_by = {"timestamp": "timestamp", "snapshot": "timestamp: it lists Snapshot", "targets": "snapshot"}[role]
+    with Refusal(ready, "Rollback", "%s %s" % (repository, told_by)):
+        # everything that lists it agrees with it: only the version itself goes back
+        current = r.versions[role]
         r.versions[role] = trusted - 1
-        r.publish(bump=[] if role == "timestamp" else ["timestamp"] if role == "snapshot" else ["timestamp", "snapshot"])
-        r.versions[role] = current[role]
+        r.publish(bump={"timestamp": [], "snapshot": ["timestamp"], "targets": ["snapshot", "timestamp"]}[role])
+        r.versions[role] = current
     r.publish()
     recover(ready)
 

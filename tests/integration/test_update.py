@@ -144,7 +144,7 @@ def test_nothing_is_done_without_the_consent_that_was_asked_for(world):
     assert len(ostree.deployments(v.sysroot)) == 1
     v.kill_daemon()  # the question survives a crash
     wait_for(lambda: v.property("Update").get("Stage") == "install" and v.state() == "awaiting-consent", "the question again")
-    v.call("Approve", "(ss)", (update, "install"))
+    v.verb("Approve", "(ss)", (update, "install"))
     v.wait_state("reboot-required")
     assert v.secondaries[0].content() == data
     assert v.property("Update")["Stage"] == "reboot"

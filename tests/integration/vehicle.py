@@ -264,6 +264,18 @@ class Vehicle:
         finally:
             connection.close_sync(None)
 
+    def verb(self, method, signature=None, arguments=(), seconds=20):
+        """A call that is made again while the daemon does not know yet what booted."""
+        def attempt():
+            try:
+                self.call(method, signature, arguments)
+                return True
+            except GLib.Error as e:
+                if "still starting" not in e.message:
+                    raise
+                return False
+        wait_for(attempt, method, seconds)
+
     def property(self, name, path=PATH, interface=NAME):
         return self.call("Get", "(ss)", (interface, name), path=path, interface="org.freedesktop.DBus.Properties")[0]
 

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Full verification of two folders of metadata by the core, for tests that replay what others made:
+ *
+ *   verify --now SECONDS --serial SERIAL --hardware ID [--without-director-timestamp] STATE DIRECTOR IMAGE
+ *
+ * STATE keeps what was trusted between calls; at first the lowest Root of each folder is trusted as given. Prints a line
+ * for each of director, image and targets: "director ok", or "director MetadataExpired MESSAGE". Ends with 0 if all are ok.
+ */
+#include <getopt.h>
+#include <stdio.h>
+
+#include "io/file.h"
+#include "uptane/check.h"
+
+typedef struct Arguments {
+        int64_t now;
+        const char *serial, *hardware_id, *state, *folders[_TRUST_KIND_MAX];
+        bool without_director_timestamp;
+} Arguments;
+
+static int read_role(const char *folder, TrustKind kind, Role role, int64_t version, Buffer *ret, Error *error)
+{
+        cleanup_free char *prefix = kind == _TRUST_KIND_MAX ? xstrdup("") : xasprintf("%s.", trust_kind_name(kind));
+        cleanup_free char *path = version ? xasprintf("%s/%s%lld.%s.json", folder, prefix, (long long) version, role_name(role))
+                                          : xasprintf("%s/%s%s.json", folder, prefix, role_name(role));
+
+        return file_read(path, role_bytes_max(role) + 1, ret, error);
+}
+
+/* The first Root is trusted as given, from then on only what follows it. */
+static int keep_first_root(const Arguments *a, TrustKind kind, Slice bytes, Error *error)
+{
+        cleanup_free char *path = xasprintf("%s/%s.root.json", a->state, trust_kind_name(kind));
+
+        return access(path, F_OK) == 0 ? 0 : file_write(path, bytes, 0600, error);
+}
+
+static int restore(const Arguments *a, TrustKind kind, TrustRepo *repo, Error *error)
+{
+        for (unsigned role = 0; role < _ROLE_MAX; role++) {
+                cleanup_buffer Buffer bytes = { 0 };
+                int r = read_role(a->state, kind, (Role) role, 0, &bytes, error);
+
+                for (int64_t v = 1; r == 0 && role == ROLE_ROOT && v <= 32; v++)
+                        r = read_role(a->folders[kind], _TRUST_KIND_MAX, ROLE_ROOT, v, &bytes, error);
+                if (r > 0) {
+                        r = trust_repo_restore(repo, (Role) role, buffer_slice(&bytes), error);
+                        if (r >= 0 && role == ROLE_ROOT)
+                                r = keep_first_root(a, kind, buffer_slice(&bytes), error);
+                } else if (r == 0 && role == ROLE_ROOT)
+                        r = error_set(error, ERR_NO_ROOT, "no Root in %s", a->folders[kind]);
+                if (r < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static int store(const Arguments *a, TrustKind kind, const TrustStep *step, Error *error)
+{
+        static const Role forgotten[] = { ROLE_TIMESTAMP, ROLE_SNAPSHOT };
+
+        if (step->kind == TRUST_STORE) {
+                cleanup_free char *path = xasprintf("%s/%s.%s.json", a->state, trust_kind_name(kind), role_name(step->role));
+
+                return file_write(path, step->bytes, 0600, error);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(forgotten); i++) {
+                cleanup_free char *path = xasprintf("%s/%s.%s.json", a->state, trust_kind_name(kind), role_name(forgotten[i]));
+
+                (void) unlink(path);
+        }
+        return 0;
+}
+
+static int verify(const Arguments *a, TrustKind kind, TrustRepo **ret, Error *error)
+{
+        const TrustOptions options = { .kind = kind, .now = a->now,
+                                       .without_timestamp = kind == TRUST_DIRECTOR && a->without_director_timestamp };
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&options);
+        TrustStep step;
+
+        if (restore(a, kind, repo, error) < 0)
+                return -1;
+        for (;;) {
+                cleanup_buffer Buffer bytes = { 0 };
+                int r;
+
+                if (trust_repo_next(repo, &step, error) < 0)
+                        return -1;
+                if (step.kind == TRUST_DONE)
+                        break;
+                if (step.kind != TRUST_FETCH)
+                        r = store(a, kind, &step, error);
+                else {
+                        r = read_role(a->folders[kind], _TRUST_KIND_MAX, step.role, step.version, &bytes, error);
+                        if (r >= 0)
+                                r = r ? trust_repo_feed(repo, buffer_slice(&bytes), error) : trust_repo_feed_absent(repo, error);
+                }
+                if (r < 0)
+                        return -1;
+        }
+        *ret = TAKE_PTR(repo);
+        return 0;
+}
+
+static int report(const char *what, int r, const Error *error)
+{
+        if (r >= 0)
+                printf("%s ok\n", what);
+        else
+                printf("%s %s %s\n", what, strrchr(error_info(error->code)->dbus_name, '.') + 1, error->message);
+        return r;
+}
+
+static int check_targets(const Arguments *a, const TrustRepo *director, const TrustRepo *image, Error *error)
+{
+        const Ecu self = { .serial = a->serial, .hardware_id = a->hardware_id, .primary = true, .release_counter = -1, .length = -1 };
+        cleanup_plan Plan plan = { 0 };
+
+        return uptane_check(trust_repo_targets(director), trust_repo_targets(image), &self, 1, a->serial[0] != '\0' && a->serial[0] != '*',
+                            &plan, error);
+}
+
+static int parse(int argc, char **argv, Arguments *a)
+{
+        static const struct option options[] = {
+                { "now", required_argument, NULL, 'n' },      { "serial", required_argument, NULL, 's' },
+                { "hardware", required_argument, NULL, 'h' }, { "without-director-timestamp", no_argument, NULL, 'w' },
+                { 0 },
+        };
+        int c;
+
+        while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+                if (c == 'n')
+                        a->now = strtoll(optarg, NULL, 10);
+                else if (c == 's')
+                        a->serial = optarg;
+                else if (c == 'h')
+                        a->hardware_id = optarg;
+                else if (c == 'w')
+                        a->without_director_timestamp = true;
+                else
+                        return -1;
+        if (argc - optind != 3)
+                return -1;
+        a->state = argv[optind];
+        a->folders[TRUST_DIRECTOR] = argv[optind + 1];
+        a->folders[TRUST_IMAGE] = argv[optind + 2];
+        return 0;
+}
+
+int main(int argc, char **argv)
+{
+        CLEANUP(trust_repo_free) TrustRepo *director = NULL, *image = NULL;
+        Error e1 = { 0 }, e2 = { 0 }, e3 = { 0 };
+        Arguments a = { .serial = "*", .hardware_id = "" };
+        int r1, r2, r3 = -1;
+
+        if (parse(argc, argv, &a) < 0)
+                return 2;
+        r1 = report("director", verify(&a, TRUST_DIRECTOR, &director, &e1), &e1);
+        r2 = report("image", verify(&a, TRUST_IMAGE, &image, &e2), &e2);
+        if (r1 >= 0 && r2 >= 0)
+                r3 = report("targets", check_targets(&a, director, image, &e3), &e3);
+        return r3 < 0;
+}

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration that tests/demo starts: every line with a tick is something that was looked at, not hoped for."""
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from backend import Backend
+from images import Images, remove_tree
+from vehicle import BUILD, Timeout, Vehicle, wait_for
+
+TERMINAL = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def paint(code, text):
+    return "\033[%sm%s\033[0m" % (code, text) if TERMINAL else text
+
+
+def step(number, text):
+    print("\n%s" % paint("1", "%d. %s" % (number, text)), flush=True)
+
+
+def seen(text, condition=True):
+    """A fact; where it is none, the demonstration has failed."""
+    if not condition:
+        raise AssertionError("not observed: " + text)
+    print("   %s %s" % (paint("32", "✓"), text), flush=True)
+
+
+def show(text):
+    for line in text.rstrip().splitlines():
+        print("     %s %s" % (paint("2", "|"), line), flush=True)
+
+
+class Follower:
+    """uptanectl monitor, running beside everything else."""
+
+    def __init__(self, vehicle):
+        self.lines = []
+        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + vehicle.path("bus"))
+        self.process = subprocess.Popen([os.path.join(BUILD, "daemon/uptanectl/uptanectl"), "monitor"], env=environment, text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        threading.Thread(target=self._read, daemon=True).start()
+        wait_for(lambda: self.lines, "the monitor")
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip())
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+    def text(self, *words):
+        """The lines that tell of these properties, in order."""
+        return "\n".join(line for line in self.lines if any("  %s " % word in line for word in words))
+
+
+def register(world):
+    v, director = world["vehicle"], world["vehicle"].director
+    step(1, "The Primary registers the two ECUs of this vehicle, and finds nothing to do")
+    v.boot()
+    v.wait_state("idle")
+    seen("the daemon is up, on a vehicle booted into OSTree commit %.12s..." % v.booted_commit)
+    seen("the Director knows the Primary %s" % v.serial, director.primary == v.serial)
+    for ecu in director.ecus.values():
+        seen("registered: %s, hardware %s, a key of type %s" % (ecu["ecu_serial"], ecu["hardware_identifier"], ecu["clientKey"]["keytype"]))
+    seen("two ECUs, no more", len(director.ecus) == 2)
+    v.check()
+    asked = [r["path"] for r in world["backend"].requests("^/director/.*json")]
+    seen("a poll asked the Director only (%s) and found nothing" % ", ".join(sorted({p.split("/")[-1] for p in asked})),
+         v.state() == "idle" and not world["backend"].requests("^/repo/"))
+    seen("no error", v.error() == ("", ""))
+
+
+def publish(world):
+    v, backend = world["vehicle"], world["backend"]
+    step(2, "The back-end publishes an OSTree commit and a firmware file, and assigns them")
+    world["commit"] = world["images"].commit("2")
+    world["firmware"] = os.urandom(1500000)
+    os_image = backend.add_commit("vehicle-os-2", world["commit"], [v.HARDWARE_ID], version="2")
+    mcu_image = backend.add_image("mcu-firmware-7.bin", world["firmware"], ["test-mcu"], version="7")
+    world["correlation"] = v.director.assign([
+        ("vehicle-os-2", os_image, v.serial, v.HARDWARE_ID, None),
+        ("mcu-firmware-7.bin", mcu_image, v.secondaries[0].serial, "test-mcu", None)])
+    seen("vehicle-os-2: commit %.12s... for %s" % (world["commit"], v.serial))
+    seen("mcu-firmware-7.bin: %d bytes for %s" % (len(world["firmware"]), v.secondaries[0].serial))
+
+
+def update(world):
+    v, backend = world["vehicle"], world["backend"]
+    secondary = v.secondaries[0]
+    step(3, "The Primary verifies both repositories, installs, and asks for a reboot")
+    backend.log.clear()
+    follower = Follower(v)
+    v.ctl("check")
+    wait_for(lambda: v.process.poll() is not None, lambda: "the reboot; state %s" % v.state(), 60)
+    follower.stop()
+    v.wait_reboot()
+    for repository in ("director", "repo"):
+        files = [r["path"].split("/")[-1] for r in backend.requests("^/%s/[^/]*json" % repository)]
+        seen("%s: %s" % ({"director": "Director", "repo": "Image repository"}[repository], ", ".join(files)),
+             "timestamp.json" in files and "snapshot.json" in files and "targets.json" in files)
+    seen("the Secondary verified by itself and runs the new firmware", secondary.content() == world["firmware"])
+    status = subprocess.run(["ostree", "admin", "--sysroot=" + v.sysroot, "status"], capture_output=True, text=True, check=True).stdout
+    seen("the new commit is the next to boot", world["commit"] in status.splitlines()[0])
+    show("$ ostree admin status\n" + status)
+    followed = follower.text("State", "UpdateOffered", "PendingImage")
+    seen("uptanectl monitor followed it live", '"downloading"' in followed and '"installing"' in followed and "UpdateOffered" in followed)
+    show("$ uptanectl monitor\n" + "\n".join(line[:110] for line in followed.splitlines()[:14]))
+
+
+def reboot(world):
+    v = world["vehicle"]
+    step(4, "The vehicle reboots into the new deployment, and the Primary finishes the update")
+    v.boot()
+    seen("/ is the deployment of commit %.12s... now" % v.booted_commit, v.booted_commit == world["commit"])
+    v.wait_state("idle")
+    wait_for(lambda: v.director.reports(), "the installation report")
+    seen("the update is finished, state %s" % v.state(), v.ecu("primary", "InstalledImage") == "vehicle-os-2")
+
+
+def report(world):
+    v = world["vehicle"]
+    secondary, director = v.secondaries[0], v.director
+    step(5, "The Director has accepted a manifest in which every ECU has signed for itself")
+    seen("no manifest was ever refused, %d were accepted" % len(director.manifests), not director.refused)
+    seen("%s runs %s, signed with its own key" % (v.serial, director.installed(v.serial)[0]),
+         director.installed(v.serial) == ("vehicle-os-2", world["commit"]))
+    seen("%s runs %s, signed with its own key" % (secondary.serial, director.installed(secondary.serial)[0]),
+         director.installed(secondary.serial) == ("mcu-firmware-7.bin", hashlib.sha256(world["firmware"]).hexdigest()))
+    last = director.reports()[-1]
+    seen("installation report of %s: %s" % (last["correlation_id"], last["result"]["code"]),
+         last["correlation_id"] == world["correlation"] and last["result"]["success"])
+    keys = {e["clientKey"]["keyval"]["public"] for e in director.ecus.values()}
+    seen("the two ECUs have different keys", len(keys) == 2)
+    status = v.ctl("status")
+    seen("uptanectl status shows all of it", status.returncode == 0 and "vehicle-os-2" in status.stdout and "mcu-firmware-7.bin" in status.stdout)
+    show("$ uptanectl status\n" + status.stdout)
+
+
+def keep(world):
+    v = world["vehicle"]
+    print("\nIt goes on running. In another terminal:\n\n"
+          "  export DBUS_SYSTEM_BUS_ADDRESS=unix:path=%s\n"
+          "  %s/daemon/uptanectl/uptanectl status\n"
+          "  %s/daemon/uptanectl/uptanectl monitor\n"
+          "  busctl --address=$DBUS_SYSTEM_BUS_ADDRESS introspect org.uptane.Primary1 /org/uptane/Primary1\n"
+          "  tail -f %s\n\nCtrl-C ends it." % (v.path("bus"), BUILD, BUILD, v.path("log", "uptaned")), flush=True)
+    try:
+        while True:
+            if v.process.poll() is not None:
+                v.wait_reboot()
+                v.boot()
+            time.sleep(1)
+    except KeyboardInterrupt:
+        print()
+
+
+def main():
+    begin = time.monotonic()
+    folder = tempfile.mkdtemp(prefix="uptaned-demo.", dir="/tmp")
+    world = {"images": Images(os.path.join(folder, "images"))}
+    world["backend"] = Backend(os.path.join(folder, "backend"), ostree=world["images"].repo)
+    world["vehicle"] = Vehicle(world["backend"], world["images"], os.path.join(folder, "vehicle"))
+    try:
+        for part in (register, publish, update, reboot, report):
+            part(world)
+        print("\n%s in %.0f s." % (paint("1;32", "Every step was observed"), time.monotonic() - begin), flush=True)
+        if "--keep" in sys.argv:
+            keep(world)
+        return 0
+    except (AssertionError, Timeout) as e:
+        print("\n%s %s\n" % (paint("31", "✗"), e))
+        for name in ("init", "uptaned", "secondary1", "uptane-ostree"):
+            show("%s:\n%s" % (name, world["vehicle"].log(name)[-1500:]))
+        return 1
+    finally:
+        world["vehicle"].close()
+        world["backend"].stop()
+        remove_tree(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

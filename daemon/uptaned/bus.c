@@ -50,7 +50,6 @@ static int get_bool(sd_bus *bus, const char *path, const char *interface, const 
                     void *userdata, sd_bus_error *error)
 {
         const Manager *m = userdata;
-
         bool yes = strcmp(property, "Provisioned") == 0 ? m->provisioned : m->config.require_director_timestamp;
 
         return sd_bus_message_append(reply, "b", (int) yes);

@@ -117,6 +117,14 @@ static int set_key_type(KeyType *p, const char *value, Error *error)
         return 0;
 }
 
+/* Names go to D-Bus, into JSON and to the back-end, which do not all take the same bytes. */
+static bool is_printable(const char *text)
+{
+        while (*text >= ' ' && *text <= '~')
+                text++;
+        return *text == '\0';
+}
+
 static int set_value(Type type, void *p, const char *value, Error *error)
 {
         long long n;
@@ -125,6 +133,8 @@ static int set_value(Type type, void *p, const char *value, Error *error)
         case TYPE_TEXT:
                 if (strlen(value) > HARDWARE_ID_MAX)
                         return error_set(error, ERR_CONFIG, "longer than %d bytes", HARDWARE_ID_MAX);
+                if (!is_printable(value))
+                        return error_set(error, ERR_CONFIG, "names are made of printable ASCII characters");
                 replace(p, value);
                 return 0;
         case TYPE_PATH:

@@ -4,6 +4,8 @@
  * by bytes of UTF-8, which is the order of code points.
  */
 #include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "metadata/json.h"
 
@@ -122,6 +124,18 @@ static void put_array(const json_t *array, Form form, Buffer *b)
         buffer_put_str(b, "]");
 }
 
+/* In "custom" only, where the received bytes count first. As Python writes it: the shortest that reads as the same real. */
+static void put_real(double value, Buffer *b)
+{
+        char text[40] = "";
+
+        for (int digits = 15; digits <= 17 && (!*text || strtod(text, NULL) != value); digits++)
+                (void) snprintf(text, sizeof text, "%.*g", digits, value);
+        buffer_put_str(b, text);
+        if (!strpbrk(text, ".e"))
+                buffer_put_str(b, ".0");
+}
+
 static void put_value(const json_t *value, Form form, Buffer *b)
 {
         switch (json_typeof(value)) {
@@ -138,7 +152,7 @@ static void put_value(const json_t *value, Form form, Buffer *b)
                 buffer_printf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
                 break;
         case JSON_REAL:
-                buffer_printf(b, "%.17g", json_real_value(value)); /* in "custom" only, where the received bytes count first */
+                put_real(json_real_value(value), b);
                 break;
         case JSON_TRUE:
                 buffer_put_str(b, "true");

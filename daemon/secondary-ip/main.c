@@ -103,7 +103,7 @@ static int method_get_root_version(sd_bus_message *call, void *userdata, sd_bus_
         Error error = { 0 };
         int64_t version;
         SecondaryIp s;
-        DerRepo repo;
+        DerRepo repo = DER_REPO_DIRECTOR;
         int r = sd_bus_message_read(call, "ss", &address, &repository);
 
         if (r < 0)
@@ -119,7 +119,7 @@ static int method_put_root(sd_bus_message *call, void *userdata, sd_bus_error *r
         const char *address, *repository;
         Error error = { 0 };
         SecondaryIp s;
-        DerRepo repo;
+        DerRepo repo = DER_REPO_DIRECTOR;
         Slice root;
         int r = sd_bus_message_read(call, "ss", &address, &repository);
 
@@ -135,7 +135,7 @@ static int method_put_root(sd_bus_message *call, void *userdata, sd_bus_error *r
 
 static int add_file(DerMessage *files, const char *repository, DerFile file, Error *error)
 {
-        DerRepo repo;
+        DerRepo repo = DER_REPO_DIRECTOR;
         DerFile *list;
         size_t *n;
 

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures that tests/bench prints, measured on a test vehicle with one Secondary."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+from backend import Backend
+from images import Images, remove_tree
+from vehicle import BUILD, Vehicle, wait_for
+
+PROGRAMS = [("uptaned", "uptaned"), ("fetch", "uptane-fetch"), ("ostree", "uptane-ostree"), ("secondary-ip", "uptane-secondary-ip"),
+            ("secondary", "uptane-secondary"), ("uptanectl", "uptanectl")]
+ROWS = []
+
+
+def row(what, value):
+    ROWS.append((what, value))
+
+
+def stripped_sizes(folder):
+    for directory, name in PROGRAMS:
+        copied = os.path.join(folder, name)
+        shutil.copy(os.path.join(BUILD, "daemon", directory, name), copied)
+        subprocess.run(["strip", copied], check=True)
+        row("%s, stripped" % name, "%d KiB" % (os.path.getsize(copied) // 1024))
+
+
+def memory(pid):
+    with open("/proc/%d/smaps_rollup" % pid, encoding="utf-8") as f:
+        text = f.read()
+    for name in ("Rss", "Pss"):
+        row("%s of the idle daemon" % name.upper(), "%s KiB" % re.search(r"^%s:\s+(\d+)" % name, text, re.M).group(1))
+    with open("/proc/%d/maps" % pid, encoding="utf-8") as f:
+        objects = {line.split()[-1] for line in f if ".so" in line}
+    row("shared objects mapped by the daemon", len(objects))
+
+
+def cpu_ms(pid):
+    with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
+
+
+class Syncs:
+    """Counts fsync and fdatasync of a process."""
+
+    def __init__(self, pid, folder):
+        self.path = os.path.join(folder, "syncs")
+        self.strace = subprocess.Popen(["strace", "-f", "-q", "-e", "trace=fsync,fdatasync,sync_file_range", "-o", self.path, "-p", str(pid)],
+                                       stderr=subprocess.DEVNULL)
+
+        def attached():
+            with open("/proc/%d/status" % pid, encoding="utf-8") as f:
+                return "TracerPid:\t0\n" not in f.read()
+        wait_for(attached, "strace")
+
+    def count(self):
+        self.strace.send_signal(signal.SIGINT)
+        self.strace.wait()
+        with open(self.path, encoding="utf-8") as f:
+            return sum("sync(" in line for line in f)
+
+
+def measure(what, vehicle, backend, folder, act):
+    pid = vehicle.daemon_pid()
+    syncs = Syncs(pid, folder)
+    backend.log.clear()
+    cpu, begin = cpu_ms(pid), time.monotonic()
+    act()
+    row("%s: wall time" % what, "%.2f s" % (time.monotonic() - begin))
+    row("%s: CPU time of the daemon" % what, "%d ms" % (cpu_ms(pid) - cpu))
+    row("%s: fsyncs of the daemon" % what, syncs.count())
+    row("%s: HTTP requests" % what, len(backend.requests()))
+    row("%s: connections" % what, len({r["connection"] for r in backend.requests()}))
+    row("%s: bytes of answers" % what, sum(r["sent"] for r in backend.requests()))
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="uptaned-bench.", dir="/tmp")
+    images = Images(os.path.join(folder, "images"))
+    backend = Backend(os.path.join(folder, "backend"), ostree=images.repo)
+    vehicle = Vehicle(backend, images, os.path.join(folder, "vehicle"))
+    try:
+        stripped_sizes(folder)
+        vehicle.boot()
+        vehicle.wait_state("idle")
+        begin = time.monotonic()
+        vehicle.kill_daemon()
+        row("from kill -9 to READY again (100 ms of it is the restart pause)", "%.0f ms" % ((time.monotonic() - begin) * 1000))
+        vehicle.wait_state("idle")
+        memory(vehicle.daemon_pid())
+        measure("a poll that finds nothing", vehicle, backend, folder, vehicle.check)
+        firmware = os.urandom(1 << 20)
+        vehicle.director.assign([
+            ("os-2", backend.add_commit("os-2", images.commit("2"), [vehicle.HARDWARE_ID]), vehicle.serial, vehicle.HARDWARE_ID, None),
+            ("mcu-2", backend.add_image("mcu-2", firmware, ["test-mcu"]), vehicle.secondaries[0].serial, "test-mcu", None)])
+        open(vehicle.path("reboot-refused"), "w").close()
+
+        def update():
+            vehicle.call("CheckForUpdates")
+            vehicle.wait_state("reboot-required")
+        measure("an update of both ECUs (1 MiB firmware), up to the reboot", vehicle, backend, folder, update)
+    finally:
+        vehicle.close()
+        backend.stop()
+        remove_tree(folder)
+    width = max(len(what) for what, _ in ROWS)
+    for what, value in ROWS:
+        print("%-*s  %s" % (width, what, value))
+
+
+main()

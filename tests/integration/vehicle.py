@@ -262,7 +262,10 @@ class Vehicle:
             return connection.call_sync(NAME, path, interface, method, value, None, Gio.DBusCallFlags.NO_AUTO_START,
                                         int(timeout * 1000), None).unpack()
         finally:
-            connection.close_sync(None)
+            try:
+                connection.close_sync(None)
+            except GLib.Error:
+                pass  # a reboot that was asked for took the bus along
 
     def verb(self, method, signature=None, arguments=(), seconds=20):
         """A call that is made again while the daemon does not know yet what booted."""

@@ -230,6 +230,7 @@ def test_an_image_that_only_a_delegation_could_name_is_refused_with_a_clear_erro
     recover(ready)
 
 
+# Uptane 5.4.3.4 (7): length and every listed hash of the image itself
 def test_an_image_with_one_flipped_bit_is_refused(ready):
     assign(ready)
     with Refusal(ready, "ImageMismatch", "bad.bin"):

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Version reports, the vehicle manifest and the registration: made, checked, and refused when spoilt. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "uptane/manifest.h"
+
+static Signer *make_signer(KeyType type)
+{
+        cleanup_buffer Buffer pem = { 0 };
+        Error error = { 0 };
+        Signer *s;
+
+        assert_int_equal(signer_generate_pem(type, &pem, &error), 0);
+        assert_int_equal(signer_new_pem(buffer_slice(&pem), &s, &error), 0);
+        return s;
+}
+
+static PublicKey *key_of(const Signer *s)
+{
+        Error error = { 0 };
+        PublicKey *key;
+
+        assert_int_equal(public_key_new(signer_key_type(s), signer_public_text(s), &key, &error), 0);
+        return key;
+}
+
+static void sign(const Signer *s, Buffer *ret)
+{
+        VersionReport r = { .serial = "ECU-1", .image = "fw.bin", .length = 7, .attacks_detected = "freeze", .time = 100, .previous_time = 50,
+                            .report_counter = 12 };
+        Error error = { 0 };
+
+        digest_hashes(slice_str("content"), &r.hashes);
+        assert_int_equal(version_report_sign(&r, s, ret, &error), 0);
+}
+
+static void a_report_of_every_key_type_comes_back_as_it_was(void **state)
+{
+        (void) state;
+        for (unsigned type = 0; type < _KEY_TYPE_MAX; type++) {
+                CLEANUP(signer_free) Signer *s = make_signer((KeyType) type);
+                CLEANUP(public_key_free) PublicKey *key = key_of(s);
+                CLEANUP(arena_free) Arena *arena = arena_new();
+                cleanup_buffer Buffer b = { 0 };
+                VersionReport got;
+                Error error = { 0 };
+
+                sign(s, &b);
+                assert_int_equal(version_report_verify(buffer_slice(&b), "ECU-1", key, arena, &got, &error), 0);
+                assert_string_equal(got.image, "fw.bin");
+                assert_string_equal(got.attacks_detected, "freeze");
+                assert_int_equal(got.length, 7);
+                assert_int_equal(got.report_counter, 12);
+                assert_int_equal(got.time, 100);
+                assert_int_equal(got.previous_time, 50);
+        }
+}
+
+static void refuse(Slice bytes, const char *serial, const PublicKey *key)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        Error error = { 0 };
+
+        if (version_report_verify(bytes, serial, key, arena, NULL, &error) == 0)
+                fail_msg("was taken: %.*s", (int) bytes.size, bytes.data);
+        assert_int_equal(error.code, ERR_SECONDARY);
+        assert_non_null(strstr(error.message, serial));
+}
+
+static void a_report_by_another_key_of_another_ecu_or_spoilt_anywhere_is_refused(void **state)
+{
+        CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519), *other = make_signer(KEY_ED25519);
+        CLEANUP(public_key_free) PublicKey *key = key_of(s), *other_key = key_of(other);
+        cleanup_buffer Buffer b = { 0 };
+        size_t start;
+
+        (void) state;
+        sign(s, &b);
+        refuse(buffer_slice(&b), "ECU-1", other_key);
+        refuse(buffer_slice(&b), "ECU-2", key);
+        start = (size_t) (strstr(buffer_str(&b), "\"signed\"") - buffer_str(&b));
+        for (size_t i = start; i < b.size; i++) {
+                b.data[i] ^= 2;
+                refuse(buffer_slice(&b), "ECU-1", key);
+                b.data[i] ^= 2;
+        }
+        for (size_t n = 0; n < b.size; n++)
+                refuse(slice(b.data, n), "ECU-1", key);
+}
+
+static void nothing_known_is_written_as_the_field_does(void **state)
+{
+        CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519);
+        cleanup_buffer Buffer b = { 0 };
+        Error error = { 0 };
+
+        (void) state;
+        assert_int_equal(version_report_sign(&(VersionReport) { .serial = "E", .length = -1, .report_counter = 1 }, s, &b, &error), 0);
+        assert_non_null(strstr(buffer_str(&b), "\"filepath\":\"unknown\""));
+        assert_non_null(strstr(buffer_str(&b), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+        assert_non_null(strstr(buffer_str(&b), "\"report_counter\":\"1\""));
+}
+
+static char *manifest(const VehicleManifest *m, const Signer *s)
+{
+        cleanup_buffer Buffer b = { 0 };
+        Error error = { 0 };
+
+        assert_int_equal(vehicle_manifest_sign(m, s, &b, &error), 0);
+        return xstrdup(buffer_str(&b));
+}
+
+static void a_report_of_the_installation_needs_a_correlation_id(void **state)
+{
+        CLEANUP(signer_free) Signer *s = make_signer(KEY_RSA);
+        cleanup_buffer Buffer report = { 0 };
+        const InstallResult results[] = { { "P", "board", REPORT_OK, "" }, { "S", "mcu", REPORT_INSTALL_FAILED, "no \"space\"" } };
+        const char *const serials[] = { "ECU-1" };
+        Slice reports[1];
+        VehicleManifest m = { .primary_serial = "P", .serials = serials, .reports = reports, .n_reports = 1, .results = results, .n_results = 2 };
+        cleanup_free char *without = NULL, *with = NULL;
+
+        (void) state;
+        sign(s, &report);
+        reports[0] = buffer_slice(&report);
+        without = manifest(&m, s);
+        assert_null(strstr(without, "installation_report"));
+        m.correlation_id = "urn:x";
+        with = manifest(&m, s);
+        assert_non_null(strstr(with, "\"correlation_id\":\"urn:x\""));
+        assert_non_null(strstr(with, "\"code\":\"mcu:INSTALL_FAILED\""));
+        assert_non_null(strstr(with, "\"success\":false"));
+        assert_non_null(strstr(with, "\"ecu_version_manifests\":{\"ECU-1\":{\"signatures\""));
+        assert_non_null(strstr(with, "no \\\"space\\\""));
+}
+
+static void the_registration_names_the_primary_first(void **state)
+{
+        const EcuRegistration ecus[] = { { "P", "board", KEY_ED25519, "ab" }, { "S", "mcu", KEY_RSA, "PEM\nTEXT" } };
+        cleanup_buffer Buffer b = { 0 };
+
+        (void) state;
+        ecu_registration_write(ecus, ELEMENTSOF(ecus), &b);
+        assert_string_equal(buffer_str(&b),
+                            "{\"ecus\":[{\"clientKey\":{\"keytype\":\"ED25519\",\"keyval\":{\"public\":\"ab\"}},\"ecu_serial\":\"P\","
+                            "\"hardware_identifier\":\"board\"},{\"clientKey\":{\"keytype\":\"RSA\",\"keyval\":{\"public\":\"PEM\\nTEXT\"}},"
+                            "\"ecu_serial\":\"S\",\"hardware_identifier\":\"mcu\"}],\"primary_ecu_serial\":\"P\"}");
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(a_report_of_every_key_type_comes_back_as_it_was),
+                cmocka_unit_test(a_report_by_another_key_of_another_ecu_or_spoilt_anywhere_is_refused),
+                cmocka_unit_test(nothing_known_is_written_as_the_field_does),
+                cmocka_unit_test(a_report_of_the_installation_needs_a_correlation_id),
+                cmocka_unit_test(the_registration_names_the_primary_first),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -63,6 +63,7 @@ def update_with_death_at(world, life, number):
     commit, data = world.images.commit("2"), b"killed at a write\n" * 3000
     write(v.path("uptaned.sh"), SCRIPT.format(v.folder), 0o755)
     v.wrap["uptaned"] = [v.path("uptaned.sh")]
+    world.director.closes = True
     correlation = world.assign(world.publish_commit("2"), world.publish_firmware("killed.bin", data))
 
     def arm(now):

@@ -257,3 +257,30 @@ def test_a_fallback_of_the_boot_loader_is_reported_once_and_not_tried_again(worl
     v.check()
     assert v.state() == "idle"
     assert len(world.director.reports()) == count
+
+
+def test_a_director_that_takes_done_assignments_back_sees_one_update_and_then_nothing(world):
+    v = start(world)
+    world.director.closes = True
+    correlation = world.assign(world.publish_commit("2"), world.publish_firmware("closed.bin", b"closed" * 100))
+    v.call("CheckForUpdates")
+    finish_reboot(v)
+    assert [(r["correlation_id"], r["result"]["code"]) for r in world.director.reports()] == [(correlation, "OK")]
+    assert world.director.repository.targets == {} and not world.director.refused
+    v.check()
+    assert v.state() == "idle" and v.error() == ("", "") and v.property("Update") == {}
+
+
+def test_a_director_that_gives_up_a_failed_update_is_not_asked_for_it_again(world):
+    v = start(world)
+    world.director.closes = True
+    world.assign(firmware=world.publish_firmware("declined.bin", b"declined"))
+    world.backend.faults.add("targets/declined.bin", "stall")
+    v.call("CheckForUpdates")
+    v.wait_state("downloading")
+    v.call("Decline", "(ss)", (v.property("Update")["Id"], "no"))
+    v.wait_state("idle")
+    world.backend.faults.clear()
+    wait_for(lambda: world.director.repository.targets == {}, "the Director takes it back")
+    world.update_firmware()
+    assert v.error() == ("", "")

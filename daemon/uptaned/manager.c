@@ -100,7 +100,8 @@ int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *
         if (config_load(config_path, &m->config, error) < 0 ||
             store_open(m->config.state_directory, DATABASE, &m->store, error) < 0 || load_floor(m, error) < 0 ||
             load_registered(m, error) < 0 || store_root_install(m->store, TRUST_DIRECTOR, m->config.root_directory, error) < 0 ||
-            store_root_install(m->store, TRUST_IMAGE, m->config.root_directory, error) < 0 || load_signer(m, error) < 0 || load_engine(m, error) < 0 ||
+            store_root_install(m->store, TRUST_IMAGE, m->config.root_directory, error) < 0 ||
+            load_signer(m, error) < 0 || load_engine(m, error) < 0 ||
             look_at_boot_id(m, error) < 0 || vehicle_load(m, error) < 0)
                 return -1;
         *ret = TAKE_PTR(m);

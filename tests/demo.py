@@ -2,6 +2,7 @@
 """The demonstration that tests/demo starts: every line with a tick is something that was looked at, not hoped for."""
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import threading
 import time
 
 from backend import Backend
+from backend.control import Commands, serve
 from images import Images, remove_tree
 from vehicle import BUILD, Timeout, Vehicle, wait_for
 
@@ -90,10 +92,24 @@ def publish(world):
     seen("mcu-firmware-7.bin: %d bytes for %s" % (len(world["firmware"]), v.secondaries[0].serial))
 
 
+def attack(world):
+    """One bit of the Director's Timestamp, in the version: what the signature was made over is another document then."""
+    v, backend = world["vehicle"], world["backend"]
+    step(3, "Somebody on the way changes one bit: the Primary refuses, says why, and touches nothing")
+    data = v.director.repository.files["timestamp.json"]
+    backend.faults.add("^/director/timestamp.json", "tamper", data.index(b'"version":') + len(b'"version":'))
+    v.ctl("check")
+    wait_for(lambda: v.error()[0] and v.state() == "idle", "the refusal")
+    backend.faults.clear()
+    seen("refused as %s: %s" % v.error(), v.error()[0] == "SignatureThreshold")
+    seen("nothing was downloaded or installed", not backend.requests("targets/|objects/") and v.secondaries[0].content() is None)
+    show("$ uptanectl status\n" + "\n".join(v.ctl("status").stdout.splitlines()[:4]))
+
+
 def update(world):
     v, backend = world["vehicle"], world["backend"]
     secondary = v.secondaries[0]
-    step(3, "The Primary verifies both repositories, installs, and asks for a reboot")
+    step(4, "The Primary verifies both repositories, installs, and asks for a reboot")
     backend.log.clear()
     follower = Follower(v)
     v.ctl("check")
@@ -104,18 +120,20 @@ def update(world):
         files = [r["path"].split("/")[-1] for r in backend.requests("^/%s/[^/]*json" % repository)]
         seen("%s: %s" % ({"director": "Director", "repo": "Image repository"}[repository], ", ".join(files)),
              "timestamp.json" in files and "snapshot.json" in files and "targets.json" in files)
-    seen("the Secondary verified by itself and runs the new firmware", secondary.content() == world["firmware"])
+    log = v.log(secondary.label)
+    seen("the Secondary verified both repositories by itself", "the metadata of both repositories is verified" in log)
+    seen("the Secondary runs the new firmware", "installed 'mcu-firmware-7.bin'" in log and secondary.content() == world["firmware"])
     status = subprocess.run(["ostree", "admin", "--sysroot=" + v.sysroot, "status"], capture_output=True, text=True, check=True).stdout
     seen("the new commit is the next to boot", world["commit"] in status.splitlines()[0])
     show("$ ostree admin status\n" + status)
-    followed = follower.text("State", "UpdateOffered", "PendingImage")
+    followed = follower.text("State", "UpdateOffered", "PendingImage", "InstalledImage")
     seen("uptanectl monitor followed it live", '"downloading"' in followed and '"installing"' in followed and "UpdateOffered" in followed)
-    show("$ uptanectl monitor\n" + "\n".join(line[:110] for line in followed.splitlines()[:14]))
+    show("$ uptanectl monitor\n" + "\n".join(line[:110] for line in followed.splitlines()))
 
 
 def reboot(world):
     v = world["vehicle"]
-    step(4, "The vehicle reboots into the new deployment, and the Primary finishes the update")
+    step(5, "The vehicle reboots into the new deployment, and the Primary finishes the update")
     v.boot()
     seen("/ is the deployment of commit %.12s... now" % v.booted_commit, v.booted_commit == world["commit"])
     v.wait_state("idle")
@@ -126,7 +144,7 @@ def reboot(world):
 def report(world):
     v = world["vehicle"]
     secondary, director = v.secondaries[0], v.director
-    step(5, "The Director has accepted a manifest in which every ECU has signed for itself")
+    step(6, "The Director has accepted a manifest in which every ECU has signed for itself")
     seen("no manifest was ever refused, %d were accepted" % len(director.manifests), not director.refused)
     seen("%s runs %s, signed with its own key" % (v.serial, director.installed(v.serial)[0]),
          director.installed(v.serial) == ("vehicle-os-2", world["commit"]))
@@ -144,12 +162,19 @@ def report(world):
 
 def keep(world):
     v = world["vehicle"]
+    url = "http://127.0.0.1:%d/" % serve(Commands(world["backend"]))
     print("\nIt goes on running. In another terminal:\n\n"
           "  export DBUS_SYSTEM_BUS_ADDRESS=unix:path=%s\n"
           "  %s/daemon/uptanectl/uptanectl status\n"
           "  %s/daemon/uptanectl/uptanectl monitor\n"
           "  busctl --address=$DBUS_SYSTEM_BUS_ADDRESS introspect org.uptane.Primary1 /org/uptane/Primary1\n"
-          "  tail -f %s\n\nCtrl-C ends it." % (v.path("bus"), BUILD, BUILD, v.path("log", "uptaned")), flush=True)
+          "  tail -f %s\n\n"
+          "Commands to the back-end (tests/backend/control.py has them all), for example another update of the Secondary:\n\n"
+          "  date > /tmp/firmware-8\n"
+          "  curl -d '{\"command\": \"add-file\", \"name\": \"firmware-8\", \"path\": \"/tmp/firmware-8\", \"hardware_ids\": [\"test-mcu\"]}' %s\n"
+          "  curl -d '{\"command\": \"assign\", \"device\": \"%s\", \"images\": {\"%s\": \"firmware-8\"}}' %s\n"
+          "  %s/daemon/uptanectl/uptanectl check\n\nCtrl-C ends it."
+          % (v.path("bus"), BUILD, BUILD, v.path("log", "uptaned"), url, v.device_id, v.secondaries[0].serial, url, BUILD), flush=True)
     try:
         while True:
             if v.process.poll() is not None:
@@ -160,14 +185,20 @@ def keep(world):
         print()
 
 
+def end(*_):
+    raise KeyboardInterrupt
+
+
 def main():
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)  # whoever ends this, the vehicle ends with it
     begin = time.monotonic()
     folder = tempfile.mkdtemp(prefix="uptaned-demo.", dir="/tmp")
     world = {"images": Images(os.path.join(folder, "images"))}
     world["backend"] = Backend(os.path.join(folder, "backend"), ostree=world["images"].repo)
     world["vehicle"] = Vehicle(world["backend"], world["images"], os.path.join(folder, "vehicle"))
     try:
-        for part in (register, publish, update, reboot, report):
+        for part in (register, publish, attack, update, reboot, report):
             part(world)
         print("\n%s in %.0f s." % (paint("1;32", "Every step was observed"), time.monotonic() - begin), flush=True)
         if "--keep" in sys.argv:
@@ -178,6 +209,8 @@ def main():
         for name in ("init", "uptaned", "secondary1", "uptane-ostree"):
             show("%s:\n%s" % (name, world["vehicle"].log(name)[-1500:]))
         return 1
+    except KeyboardInterrupt:
+        return 130
     finally:
         world["vehicle"].close()
         world["backend"].stop()

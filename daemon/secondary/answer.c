@@ -109,8 +109,18 @@ static int put_metadata(Secondary *s, const DerMessage *request, Error *error)
 {
         if (secondary_put_metadata(s, request, error) < 0)
                 return -1;
+        fprintf(stderr, "the metadata of both repositories is verified\n");
         note_attack(s, "");
         return 0;
+}
+
+static int install(Secondary *s, Slice name, Error *error)
+{
+        int r = secondary_install(s, name, error);
+
+        if (r == 0)
+                fprintf(stderr, "installed '%.*s'\n", (int) (name.size < TARGET_NAME_MAX ? name.size : TARGET_NAME_MAX), (const char *) name.data);
+        return r;
 }
 
 /* ---- messages ---- */
@@ -145,7 +155,7 @@ static int answer_to(Secondary *s, const DerMessage *request, DerMessage *ret, B
                 put_result(s, DER_UPLOAD_DATA_RESP, secondary_put_data(s, request->data, words), words, ret);
                 return 0;
         case DER_INSTALL_REQ:
-                put_result(s, DER_INSTALL_RESP2, secondary_install(s, request->data, words), words, ret);
+                put_result(s, DER_INSTALL_RESP2, install(s, request->data, words), words, ret);
                 return 0;
         case DER_DOWNLOAD_OSTREE_REQ:
                 (void) error_set(words, ERR_NOT_SUPPORTED, "this ECU installs files, not OSTree commits");

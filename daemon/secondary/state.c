@@ -47,27 +47,6 @@ static int open_key(Secondary *s, Error *error)
         return r < 0 ? error_prefix(error, "%s", path) : 0;
 }
 
-/* ---- the Roots ---- */
-
-/* The shipped Root is trusted because of where it lies; it must still be a sound Root, signed by itself. */
-static int take_shipped_root(Secondary *s, TrustKind kind, Error *error)
-{
-        const TrustOptions options = { .kind = kind, .now = (int64_t) time(NULL), .without_timestamp = kind == TRUST_DIRECTOR };
-        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&options);
-        cleanup_free char *path = xasprintf("%s/%s.root.json", s->config.root_directory, trust_kind_name(kind));
-        cleanup_buffer Buffer stored = { 0 }, root = { 0 };
-        int r = store_metadata_get(s->store, kind, ROLE_ROOT, &stored, error);
-
-        if (r != 0)
-                return r < 0 ? -1 : 0;
-        r = file_read(path, ROLE_ROOT_BYTES_MAX, &root, error);
-        if (r == 0)
-                return error_set(error, ERR_NO_ROOT, "there is no %s", path);
-        if (r < 0 || trust_repo_restore(repo, ROLE_ROOT, buffer_slice(&root), error) < 0)
-                return error_prefix(error, "%s", path);
-        return store_metadata_put(s->store, kind, ROLE_ROOT, trust_repo_metadata(repo, ROLE_ROOT)->version, buffer_slice(&root), error);
-}
-
 /* ---- what is installed ---- */
 
 /* 1 and its length and hashes; 0 if there is no such file or it is larger than any image. */
@@ -182,7 +161,7 @@ static int open_state(Secondary *s, Error *error)
                 return -1;
         s->serial = *s->config.serial ? s->config.serial : signer_key_id(s->signer);
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++)
-                if (take_shipped_root(s, (TrustKind) kind, error) < 0)
+                if (store_root_install(s->store, (TrustKind) kind, s->config.root_directory, error) < 0)
                         return -1;
         return find_installed(s, error);
 }

@@ -4,6 +4,7 @@
  * are what they were, nothing is said. Survives a restart of the daemon.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-event.h>
 #include <time.h>
@@ -72,42 +73,95 @@ static const char *who(const char *path)
         return strcmp(path, CTL_PATH) == 0 ? "vehicle" : slash ? slash + 1 : path;
 }
 
-static int print_property(Monitor *m, sd_bus_message *message, const char *name)
+static bool is_awaited(const Monitor *m, const char *path, const char *name, const char *value)
+{
+        cleanup_buffer Buffer until = { 0 };
+
+        if (!m->ctl->until || strcmp(path, CTL_PATH) != 0 || strcmp(name, "State") != 0)
+                return false;
+        json_write_string(m->ctl->until, &until);
+        return strcmp(buffer_str(&until), value) == 0;
+}
+
+static int take_property(Monitor *m, sd_bus_message *message, const char *path, const char *name, bool print)
 {
         cleanup_buffer Buffer value = { 0 };
         int r = json_write_value(message, &value);
 
         if (r < 0)
                 return r;
-        if (!is_news(m, sd_bus_message_get_path(message), name, buffer_str(&value)))
-                return 0;
-        stamp(who(sd_bus_message_get_path(message)));
-        printf("%s %s\n", name, buffer_str(&value));
-        if (m->ctl->until && strcmp(name, "State") == 0 && value.size > 2 && strcmp(sd_bus_message_get_path(message), CTL_PATH) == 0 &&
-            strlen(m->ctl->until) == value.size - 2 && strncmp(buffer_str(&value) + 1, m->ctl->until, value.size - 2) == 0)
+        if (is_news(m, path, name, buffer_str(&value)) && print) {
+                stamp(who(path));
+                printf("%s %s\n", name, buffer_str(&value));
+        }
+        if (print && is_awaited(m, path, name, buffer_str(&value)))
                 (void) sd_event_exit(m->event, 0);
         return 0;
+}
+
+/* a{sv} */
+static int take_properties(Monitor *m, sd_bus_message *message, const char *path, bool print)
+{
+        const char *name;
+        int r = sd_bus_message_enter_container(message, 'a', "{sv}");
+
+        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                r = sd_bus_message_read(message, "s", &name);
+                if (r >= 0)
+                        r = take_property(m, message, path, name, print);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(message);
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(message);
 }
 
 static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *ret)
 {
         Monitor *m = userdata;
-        const char *interface, *name;
-        int r = sd_bus_message_read(message, "s", &interface);
+        const char *interface;
 
         (void) ret;
-        if (r < 0 || strncmp(interface, CTL_NAME, strlen(CTL_NAME)) != 0)
-                return 0;
-        r = sd_bus_message_enter_container(message, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(message, "s", &name);
+        if (sd_bus_message_read(message, "s", &interface) >= 0 && strncmp(interface, CTL_NAME, strlen(CTL_NAME)) == 0)
+                (void) take_properties(m, message, sd_bus_message_get_path(message), true);
+        (void) fflush(stdout);
+        return 0;
+}
+
+/* a{sa{sv}} of one object */
+static int learn_object(Monitor *m, sd_bus_message *message)
+{
+        const char *path, *interface;
+        int r = sd_bus_message_read(message, "o", &path);
+
+        if (r >= 0)
+                r = sd_bus_message_enter_container(message, 'a', "{sa{sv}}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sa{sv}")) > 0) {
+                r = sd_bus_message_read(message, "s", &interface);
                 if (r >= 0)
-                        r = print_property(m, message, name);
+                        r = take_properties(m, message, path, false);
                 if (r >= 0)
                         r = sd_bus_message_exit_container(message);
         }
-        (void) fflush(stdout);
-        return 0;
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+/* What holds already is no change. */
+static int learn(Monitor *m, Error *error)
+{
+        cleanup_message *primary = NULL, *objects = NULL;
+        int r;
+
+        if (ctl_get_all(m->ctl, NULL, CTL_NAME, &primary, error) < 0 || ctl_get_objects(m->ctl, &objects, error) < 0)
+                return -1;
+        r = take_properties(m, primary, CTL_PATH, false);
+        if (r >= 0)
+                r = sd_bus_message_enter_container(objects, 'a', "{oa{sa{sv}}}");
+        while (r >= 0 && (r = sd_bus_message_enter_container(objects, 'e', "oa{sa{sv}}")) > 0) {
+                r = learn_object(m, objects);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(objects);
+        }
+        return r < 0 ? ctl_error(NULL, r, error) : 0;
 }
 
 static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *ret)
@@ -117,7 +171,8 @@ static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *ret)
 
         (void) userdata;
         (void) ret;
-        while (sd_bus_message_peek_type(message, &type, NULL) > 0) {
+        /* the details of an offer are shown as the property Update */
+        while (sd_bus_message_peek_type(message, &type, NULL) > 0 && type != 'a') {
                 buffer_put_str(&text, " ");
                 if (json_write_value(message, &text) < 0)
                         return 0;
@@ -181,7 +236,7 @@ int monitor(Ctl *ctl, Error *error)
                 r = watch(&m);
         if (r < 0)
                 return ctl_error(NULL, r, error);
-        if (show_status(ctl, error) < 0)
+        if (learn(&m, error) < 0 || show_status(ctl, error) < 0)
                 return -1;
         puts("");
         (void) fflush(stdout);

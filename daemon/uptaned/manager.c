@@ -12,7 +12,6 @@
 #include <openssl/crypto.h>
 
 #include "io/file.h"
-#include "trust/repo.h"
 #include "uptaned/image.h"
 #include "uptaned/journal.h"
 #include "uptaned/log.h"
@@ -24,25 +23,6 @@
 #define PROGRESS_PAUSE UINT64_C(200000) /* usec between two announcements of progress */
 
 /* ---- what must be there before anything runs ---- */
-
-/* At the very first start the Root shipped with the image becomes the trusted one; later never again. */
-static int install_root(Manager *m, TrustKind kind, Error *error)
-{
-        cleanup_free char *path = xasprintf("%s/%s.root.json", m->config.root_directory, trust_kind_name(kind));
-        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = kind, .now = manager_now(m) });
-        cleanup_buffer Buffer bytes = { 0 };
-        int r = store_metadata_get(m->store, kind, ROLE_ROOT, &bytes, error);
-
-        if (r != 0)
-                return r < 0 ? -1 : 0;
-        r = file_read(path, ROLE_ROOT_BYTES_MAX, &bytes, error);
-        if (r == 0)
-                return error_set(error, ERR_NO_ROOT, "%s is missing: the first trusted %s Root must be shipped with the image", path,
-                                 trust_kind_name(kind));
-        if (r < 0 || trust_repo_restore(repo, ROLE_ROOT, buffer_slice(&bytes), error) < 0)
-                return error_prefix(error, "%s", path);
-        return store_metadata_put(m->store, kind, ROLE_ROOT, trust_repo_metadata(repo, ROLE_ROOT)->version, buffer_slice(&bytes), error);
-}
 
 /*
  * The Primary's own key. It is made once; a vehicle that is registered and has lost it must be looked at by a person,
@@ -119,8 +99,9 @@ int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *
         m->event = sd_event_ref(event);
         if (config_load(config_path, &m->config, error) < 0 ||
             store_open(m->config.state_directory, DATABASE, &m->store, error) < 0 || load_floor(m, error) < 0 ||
-            load_registered(m, error) < 0 || install_root(m, TRUST_DIRECTOR, error) < 0 ||
-            install_root(m, TRUST_IMAGE, error) < 0 || load_signer(m, error) < 0 || load_engine(m, error) < 0 ||
+            load_registered(m, error) < 0 || store_root_install(m->store, TRUST_DIRECTOR, m->config.root_directory, error) < 0 ||
+            store_root_install(m->store, TRUST_IMAGE, m->config.root_directory, error) < 0 ||
+            load_signer(m, error) < 0 || load_engine(m, error) < 0 ||
             look_at_boot_id(m, error) < 0 || vehicle_load(m, error) < 0)
                 return -1;
         *ret = TAKE_PTR(m);

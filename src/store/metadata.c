@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Verified metadata. Roots are kept, every one: a Secondary that missed some gets them one by one. */
+#include "io/file.h"
 #include "store/store-private.h"
 
 static int get(Store *store, sqlite3_stmt *s, Buffer *ret, Error *error)
@@ -50,4 +51,22 @@ int store_root_get(Store *store, TrustKind kind, int64_t version, Buffer *ret, E
         if (store_prepare(store, &s, error, "SELECT bytes FROM root WHERE repository = ? AND version = ?", "ii", (int64_t) kind, version) < 0)
                 return -1;
         return get(store, s, ret, error);
+}
+
+int store_root_install(Store *store, TrustKind kind, const char *folder, Error *error)
+{
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = kind });
+        cleanup_free char *path = xasprintf("%s/%s.root.json", folder, trust_kind_name(kind));
+        cleanup_buffer Buffer bytes = { 0 };
+        int r = store_metadata_get(store, kind, ROLE_ROOT, &bytes, error);
+
+        if (r != 0)
+                return r < 0 ? -1 : 0;
+        r = file_read(path, ROLE_ROOT_BYTES_MAX, &bytes, error);
+        if (r == 0)
+                return error_set(error, ERR_NO_ROOT, "%s is missing: the first trusted %s Root must be shipped with the image", path,
+                                 trust_kind_name(kind));
+        if (r < 0 || trust_repo_restore(repo, ROLE_ROOT, buffer_slice(&bytes), error) < 0)
+                return error_prefix(error, "%s", path);
+        return store_metadata_put(store, kind, ROLE_ROOT, trust_repo_metadata(repo, ROLE_ROOT)->version, buffer_slice(&bytes), error);
 }

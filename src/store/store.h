@@ -48,6 +48,11 @@ int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version,
 int store_metadata_forget(Store *store, TrustKind kind, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The Root of exactly this version. 1, 0 if absent. */
 int store_root_get(Store *store, TrustKind kind, int64_t version, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * At the very first start: trusts folder/REPOSITORY.root.json, shipped with the software, because of where it lies; it
+ * must be a sound Root, signed by itself. Does nothing where a Root is trusted already. ERR_NO_ROOT if there is no file.
+ */
+int store_root_install(Store *store, TrustKind kind, const char *folder, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* An ECU as it was last known. Strings are owned by the arena given to get. */
 typedef struct StoredEcu {

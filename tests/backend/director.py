@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Director: knows the ECUs of each vehicle, checks what they report, assigns images."""
 import json
+import re
 import uuid
 
-from .keys import verify
+from .keys import is_public_key, verify
 from .repository import Repository
 
 
@@ -25,16 +26,28 @@ class Vehicle:
         self.manifests = []  # accepted, parsed
         self.refused = []  # why
         self.registrations = 0
+        self.assignments = []  # as given to assign()
+        self.closes = False  # takes an assignment back once it is done or has failed, as the open-source Directors do
 
     def register(self, body):
         ecus = {ecu["ecu_serial"]: ecu for ecu in body["ecus"]}
+        if len(ecus) != len(body["ecus"]):
+            raise Refused("ecu_already_registered", "an ECU is listed twice")
         if body["primary_ecu_serial"] not in ecus:
             raise Refused("primary_is_not_listed_for_device", "the Primary is not among the ECUs")
         for ecu in ecus.values():
-            if ecu["clientKey"]["keytype"] not in ("RSA", "ED25519", "ECPRIME256V1"):
-                raise Refused("invalid_key", "key type %s" % ecu["clientKey"]["keytype"])
+            self._check_registration(ecu)
         self.primary, self.ecus = body["primary_ecu_serial"], ecus
         self.registrations += 1
+
+    def _check_registration(self, ecu):
+        serial, key = ecu["ecu_serial"], ecu["clientKey"]
+        if not 0 < len(serial) <= 64 or not 0 < len(ecu["hardware_identifier"]) <= 200:
+            raise Refused("invalid_entity", "ECU %s: a serial or hardware identifier of no acceptable length" % serial[:64])
+        if key["keytype"] not in ("RSA", "ED25519", "ECPRIME256V1") or not is_public_key(key):
+            raise Refused("invalid_key", "ECU %s: no key of type %s" % (serial, key["keytype"]))
+        if serial in self.ecus and self.ecus[serial]["clientKey"] != key:
+            raise Refused("ecu_replacement_disabled", "ECU %s is registered with another key" % serial)
 
     def _check_report(self, serial, report):
         if serial not in self.ecus:
@@ -45,6 +58,9 @@ class Vehicle:
             raise Refused("ecu_serial_mismatch", "the report of %s stands under %s" % (report["signed"]["ecu_serial"], serial))
         if not isinstance(report["signed"]["attacks_detected"], str):
             raise Refused("malformed", "attacks_detected is no string")
+        image = report["signed"]["installed_image"]
+        if not isinstance(image["filepath"], str) or not re.fullmatch("[0-9a-f]{64}", image["fileinfo"]["hashes"]["sha256"]):
+            raise Refused("malformed", "ECU %s: no usable installed_image" % serial)
         counter = report["signed"].get("report_counter")
         if serial == self.primary and (counter is None or int(counter) <= self.counters.get(serial, 0)):
             raise Refused("report_counter", "report counter %s after %s" % (counter, self.counters.get(serial, 0)))
@@ -62,6 +78,18 @@ class Vehicle:
         for serial, report in signed["ecu_version_manifests"].items():
             self.counters[serial] = int(report["signed"].get("report_counter", 0))
         self.manifests.append(document)
+        if self.closes:
+            self._close(signed)
+
+    def _close(self, signed):
+        """What is installed is assigned no longer; nothing is, where the report says that the update failed."""
+        report = signed.get("installation_report", {}).get("report")
+        failed = report is not None and not report["result"]["success"] and self.repository.custom == {
+            "correlationId": report["correlation_id"]}
+        left = [] if failed else [a for a in self.assignments if self.installed(a[2]) != (a[0], a[1]["hashes"]["sha256"])]
+        if left != self.assignments:
+            self._fill(left, self.repository.custom if left else None)
+            self.repository.publish()
 
     def installed(self, serial):
         """(name, sha256) of the last accepted report about an ECU, or None."""
@@ -78,25 +106,36 @@ class Vehicle:
 
     def assign(self, assignments, correlation=True, publish=True):
         """assignments: (name, target entry of the Image repository, serial, hardware id, uri or None)."""
+        custom = {"correlationId": "urn:here-ota:mtu:%s" % uuid.uuid4()} if correlation and assignments else None
+        self._fill(assignments, custom)
+        if publish:
+            self.repository.publish()
+        return custom["correlationId"] if custom else None
+
+    def _fill(self, assignments, custom):
         repository = self.repository
-        repository.targets = {}
+        self.assignments = list(assignments)
+        repository.targets, repository.custom = {}, custom
         for name, entry, serial, hardware_id, uri in assignments:
             target = repository.targets.setdefault(
                 name, {"length": entry["length"], "hashes": dict(entry["hashes"]), "custom": {"ecuIdentifiers": {}, "uri": uri}})
             target["custom"]["ecuIdentifiers"][serial] = {"hardwareId": hardware_id}
             if "releaseCounter" in entry["custom"]:
                 target["custom"]["releaseCounter"] = entry["custom"]["releaseCounter"]
-        repository.custom = {"correlationId": "urn:here-ota:mtu:%s" % uuid.uuid4()} if correlation and assignments else None
-        if publish:
-            repository.publish()
-        return repository.custom["correlationId"] if repository.custom else None
 
     def clear(self):
         self.assign([])
 
 
+def _members(pairs):
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a member occurs twice")
+    return dict(pairs)
+
+
 def parse(body):
+    """Strict: a document that two parsers could read differently is none."""
     try:
-        return json.loads(body)
-    except ValueError as e:
+        return json.loads(body, object_pairs_hook=_members)
+    except (ValueError, RecursionError) as e:
         raise Refused("malformed", str(e)) from e

@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import json
+import re
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
+METHODS = {"ED25519": ("ed25519",), "RSA": ("rsassa-pss", "rsassa-pss-sha256")}
 PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
 
 
@@ -64,6 +66,21 @@ def envelope(signed, keys):
     return canonical({"signatures": signatures, "signed": signed})
 
 
+def is_public_key(client_key):
+    """Whether {keytype, keyval} is a key that a Director registers: its type says the truth, and RSA has 2048 bits or more."""
+    keytype, text = client_key["keytype"].upper(), client_key["keyval"]["public"]
+    try:
+        if keytype == "ED25519":
+            ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+            return True
+        public = serialization.load_pem_public_key(text.encode())
+    except ValueError:
+        return False
+    if keytype == "RSA":
+        return isinstance(public, rsa.RSAPublicKey) and public.key_size >= 2048
+    return keytype == "ECPRIME256V1" and isinstance(public, ec.EllipticCurvePublicKey) and isinstance(public.curve, ec.SECP256R1)
+
+
 def verify(document, client_key):
     """Whether document carries a good signature by client_key ({keytype, keyval}), as a Director checks a manifest."""
     keytype, text = client_key["keytype"].upper(), client_key["keyval"]["public"]
@@ -71,6 +88,8 @@ def verify(document, client_key):
     # with and without non-ASCII characters escaped: both are signed in the field
     forms = {canonical(document["signed"]), json.dumps(document["signed"], sort_keys=True, separators=(",", ":")).encode()}
     for signature in signatures:
+        if not re.fullmatch("[0-9a-f]{64}", signature["keyid"]) or signature["method"] not in METHODS.get(keytype, ()):
+            return False
         raw = base64.b64decode(signature["sig"], validate=True)
         for message in forms:
             try:

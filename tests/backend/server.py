@@ -39,9 +39,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers:
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command != "HEAD" and status != 204:
             self.wfile.write(body)
             self.sent += len(body)
 
@@ -237,26 +238,28 @@ class Backend:
 
     def send(self, method, path, body, device_id):
         vehicle = self.vehicle(device_id or "anonymous")
-        if (method, path) == ("POST", "/director/ecus"):
-            again = vehicle.registrations > 0
-            vehicle.register(parse(body))
-            return (200 if again else 201), {}
-        if (method, path) == ("PUT", "/director/manifest"):
-            try:
-                vehicle.take_manifest(parse(body))
-            except Refused as e:
-                vehicle.refused.append(e.description)
-                raise
-            except (KeyError, TypeError, ValueError) as e:
-                vehicle.refused.append("malformed: %r" % e)
-                raise Refused("malformed", "malformed: %r" % e) from e
-            return 200, {}
+        if (method, path) in (("POST", "/director/ecus"), ("PUT", "/director/manifest")):
+            return self._send_director(vehicle, method, body)
         if method == "POST" and path.rstrip("/") == "/events":
             self.events.append(parse(body))
             return 204, {}
         if path.startswith("/system_info") or path == "/core/installed":
             return 204, {}
         return 404, {"code": "missing_entity", "description": path}
+
+    @staticmethod
+    def _send_director(vehicle, method, body):
+        try:
+            if method == "PUT":
+                vehicle.take_manifest(parse(body))
+                return 200, {}
+            again = vehicle.registrations > 0
+            vehicle.register(parse(body))
+            return (200 if again else 201), {}
+        except (Refused, KeyError, TypeError, ValueError, AttributeError) as e:
+            refusal = e if isinstance(e, Refused) else Refused("malformed", "malformed: %r" % e)
+            vehicle.refused.append(refusal.description)
+            raise refusal from e
 
     def requests(self, pattern=""):
         with self.lock:

@@ -4,6 +4,11 @@
  *
  *   verify --now SECONDS --serial SERIAL --hardware ID [--without-director-timestamp] STATE DIRECTOR IMAGE
  *
+ *   verify ... --flip director|image ROLE-FILE ...
+ *
+ * tries every single-bit change of that file instead ("1.root.json", "targets.json") and prints the number of those that
+ * still verify, a line "survived BIT" for each; STATE is neither read nor written then.
+ *
  * STATE keeps what was trusted between calls; at first the lowest Root of each folder is trusted as given. Prints a line
  * for each of director, image and targets: "director ok", or "director MetadataExpired MESSAGE". Ends with 0 if all are ok.
  */
@@ -17,15 +22,29 @@ typedef struct Arguments {
         int64_t now;
         const char *serial, *hardware_id, *state, *folders[_TRUST_KIND_MAX];
         bool without_director_timestamp;
+        const char *flip_kind, *flip_file; /* NULL: as it is */
+        size_t flip_bit;
 } Arguments;
 
-static int read_role(const char *folder, TrustKind kind, Role role, int64_t version, Buffer *ret, Error *error)
+/* What is kept of an earlier call. */
+static int read_state(const Arguments *a, TrustKind kind, Role role, Buffer *ret, Error *error)
 {
-        cleanup_free char *prefix = kind == _TRUST_KIND_MAX ? xstrdup("") : xasprintf("%s.", trust_kind_name(kind));
-        cleanup_free char *path = version ? xasprintf("%s/%s%lld.%s.json", folder, prefix, (long long) version, role_name(role))
-                                          : xasprintf("%s/%s%s.json", folder, prefix, role_name(role));
+        cleanup_free char *path = xasprintf("%s/%s.%s.json", a->state, trust_kind_name(kind), role_name(role));
 
-        return file_read(path, role_bytes_max(role) + 1, ret, error);
+        return a->flip_file ? 0 : file_read(path, role_bytes_max(role) + 1, ret, error);
+}
+
+/* What the repository serves. */
+static int read_served(const Arguments *a, TrustKind kind, Role role, int64_t version, Buffer *ret, Error *error)
+{
+        cleanup_free char *name = version ? xasprintf("%lld.%s.json", (long long) version, role_name(role)) : xasprintf("%s.json", role_name(role));
+        cleanup_free char *path = xasprintf("%s/%s", a->folders[kind], name);
+        int r = file_read(path, role_bytes_max(role) + 1, ret, error);
+
+        if (r > 0 && a->flip_file && strcmp(a->flip_file, name) == 0 && strcmp(a->flip_kind, trust_kind_name(kind)) == 0 &&
+            a->flip_bit / 8 < ret->size)
+                ret->data[a->flip_bit / 8] ^= (uint8_t) (1U << a->flip_bit % 8);
+        return r;
 }
 
 /* The first Root is trusted as given, from then on only what follows it. */
@@ -33,17 +52,17 @@ static int keep_first_root(const Arguments *a, TrustKind kind, Slice bytes, Erro
 {
         cleanup_free char *path = xasprintf("%s/%s.root.json", a->state, trust_kind_name(kind));
 
-        return access(path, F_OK) == 0 ? 0 : file_write(path, bytes, 0600, error);
+        return a->flip_file || access(path, F_OK) == 0 ? 0 : file_write(path, bytes, 0600, error);
 }
 
 static int restore(const Arguments *a, TrustKind kind, TrustRepo *repo, Error *error)
 {
         for (unsigned role = 0; role < _ROLE_MAX; role++) {
                 cleanup_buffer Buffer bytes = { 0 };
-                int r = read_role(a->state, kind, (Role) role, 0, &bytes, error);
+                int r = read_state(a, kind, (Role) role, &bytes, error);
 
                 for (int64_t v = 1; r == 0 && role == ROLE_ROOT && v <= 32; v++)
-                        r = read_role(a->folders[kind], _TRUST_KIND_MAX, ROLE_ROOT, v, &bytes, error);
+                        r = read_served(a, kind, ROLE_ROOT, v, &bytes, error);
                 if (r > 0) {
                         r = trust_repo_restore(repo, (Role) role, buffer_slice(&bytes), error);
                         if (r >= 0 && role == ROLE_ROOT)
@@ -60,6 +79,8 @@ static int store(const Arguments *a, TrustKind kind, const TrustStep *step, Erro
 {
         static const Role forgotten[] = { ROLE_TIMESTAMP, ROLE_SNAPSHOT };
 
+        if (a->flip_file)
+                return 0;
         if (step->kind == TRUST_STORE) {
                 cleanup_free char *path = xasprintf("%s/%s.%s.json", a->state, trust_kind_name(kind), role_name(step->role));
 
@@ -93,7 +114,7 @@ static int verify(const Arguments *a, TrustKind kind, TrustRepo **ret, Error *er
                 if (step.kind != TRUST_FETCH)
                         r = store(a, kind, &step, error);
                 else {
-                        r = read_role(a->folders[kind], _TRUST_KIND_MAX, step.role, step.version, &bytes, error);
+                        r = read_served(a, kind, step.role, step.version, &bytes, error);
                         if (r >= 0)
                                 r = r ? trust_repo_feed(repo, buffer_slice(&bytes), error) : trust_repo_feed_absent(repo, error);
                 }
@@ -122,11 +143,35 @@ static int check_targets(const Arguments *a, const TrustRepo *director, const Tr
                             &plan, error);
 }
 
+static int flip_all(Arguments *a)
+{
+        TrustKind kind = strcmp(a->flip_kind, trust_kind_name(TRUST_DIRECTOR)) == 0 ? TRUST_DIRECTOR : TRUST_IMAGE;
+        cleanup_free char *path = xasprintf("%s/%s", a->folders[kind], a->flip_file);
+        cleanup_buffer Buffer file = { 0 };
+        Error error = { 0 };
+        size_t survived = 0;
+
+        if (file_read(path, ROLE_TARGETS_BYTES_MAX, &file, &error) <= 0)
+                return 2;
+        for (a->flip_bit = 0; a->flip_bit < 8 * file.size; a->flip_bit++) {
+                CLEANUP(trust_repo_free) TrustRepo *repo = NULL;
+                Error why = { 0 };
+
+                if (verify(a, kind, &repo, &why) < 0)
+                        continue;
+                survived++;
+                printf("survived %zu\n", a->flip_bit);
+        }
+        printf("%zu of %zu\n", survived, 8 * file.size);
+        return 0;
+}
+
 static int parse(int argc, char **argv, Arguments *a)
 {
         static const struct option options[] = {
                 { "now", required_argument, NULL, 'n' },      { "serial", required_argument, NULL, 's' },
                 { "hardware", required_argument, NULL, 'h' }, { "without-director-timestamp", no_argument, NULL, 'w' },
+                { "flip", required_argument, NULL, 'f' },
                 { 0 },
         };
         int c;
@@ -140,10 +185,14 @@ static int parse(int argc, char **argv, Arguments *a)
                         a->hardware_id = optarg;
                 else if (c == 'w')
                         a->without_director_timestamp = true;
+                else if (c == 'f')
+                        a->flip_kind = optarg;
                 else
                         return -1;
-        if (argc - optind != 3)
+        if (argc - optind != (a->flip_kind ? 4 : 3))
                 return -1;
+        if (a->flip_kind)
+                a->flip_file = argv[optind++];
         a->state = argv[optind];
         a->folders[TRUST_DIRECTOR] = argv[optind + 1];
         a->folders[TRUST_IMAGE] = argv[optind + 2];
@@ -159,6 +208,8 @@ int main(int argc, char **argv)
 
         if (parse(argc, argv, &a) < 0)
                 return 2;
+        if (a.flip_file)
+                return flip_all(&a);
         r1 = report("director", verify(&a, TRUST_DIRECTOR, &director, &e1), &e1);
         r2 = report("image", verify(&a, TRUST_IMAGE, &image, &e2), &e2);
         if (r1 >= 0 && r2 >= 0)

@@ -65,13 +65,17 @@ class World:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@pytest.fixture
-def world(images, request):
-    """Options of the world come from @pytest.mark.world(...)."""
+def skip_without_vehicle():
     if os.geteuid() != 0:
         pytest.skip("needs root: a vehicle lives in its own mount namespace")
     if not os.path.exists(os.path.join(BUILD, "daemon/uptaned/uptaned")):
         pytest.skip("the programs are not built")
+
+
+@pytest.fixture
+def world(images, request):
+    """Options of the world come from @pytest.mark.world(...)."""
+    skip_without_vehicle()
     marker = request.node.get_closest_marker("world")
     w = World(images, **(marker.kwargs if marker else {}))
     try:

@@ -148,7 +148,10 @@ def test_server_that_demands_a_certificate(strict, authority):
     with Server(authority, demand=True) as s:
         s.routes["/body"] = lambda h: h.answer(200, BODY)
         with FetchClient(strict) as c:
-            fails("Tls", c.get, s.url("/body"))
+            # TLS 1.3 refuses a client behind the handshake: what libcurl sees of it first, alert or reset, is a race
+            with pytest.raises(RemoteError) as caught:
+                c.get(s.url("/body"))
+            assert caught.value.name in ("Tls", "Network"), str(caught.value)
             assert c.get(s.url("/body"), authenticate=True) == (200, 0, BODY)
 
 

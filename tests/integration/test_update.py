@@ -3,11 +3,13 @@
 import hashlib
 import json
 import os
+import shutil
+import subprocess
 import time
 
 import images as ostree
 import pytest
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 from vehicle import wait_for
 
 
@@ -257,3 +259,65 @@ def test_a_fallback_of_the_boot_loader_is_reported_once_and_not_tried_again(worl
     v.check()
     assert v.state() == "idle"
     assert len(world.director.reports()) == count
+
+
+def test_a_director_that_takes_done_assignments_back_sees_one_update_and_then_nothing(world):
+    v = start(world)
+    world.director.closes = True
+    correlation = world.assign(world.publish_commit("2"), world.publish_firmware("closed.bin", b"closed" * 100))
+    v.call("CheckForUpdates")
+    finish_reboot(v)
+    assert [(r["correlation_id"], r["result"]["code"]) for r in world.director.reports()] == [(correlation, "OK")]
+    assert world.director.repository.targets == {} and not world.director.refused
+    v.check()
+    assert v.state() == "idle" and v.error() == ("", "") and v.property("Update") == {}
+
+
+def test_a_director_that_gives_up_a_failed_update_is_not_asked_for_it_again(world):
+    v = start(world)
+    world.director.closes = True
+    world.assign(firmware=world.publish_firmware("declined.bin", b"declined"))
+    world.backend.faults.add("targets/declined.bin", "stall")
+    v.call("CheckForUpdates")
+    v.wait_state("downloading")
+    v.call("Decline", "(ss)", (v.property("Update")["Id"], "no"))
+    v.wait_state("idle")
+    world.backend.faults.clear()
+    wait_for(lambda: world.director.repository.targets == {}, "the Director takes it back")
+    world.update_firmware()
+    assert v.error() == ("", "")
+
+
+def error_name(function, *arguments):
+    with pytest.raises(GLib.Error) as caught:
+        function(*arguments)
+    return Gio.DBusError.get_remote_error(caught.value)
+
+
+def test_verbs_that_do_nothing_yet_say_so(world):
+    v = start(world)
+    assert error_name(v.call, "SetCondition", "(sbt)", ("parked", True, 0)) == "org.uptane.Error.NotSupported"
+    assert error_name(v.call, "Inhibit", "(sss)", ("reboot", "me", "test")) == "org.uptane.Error.NotSupported"
+    assert error_name(v.call, "Approve", "(ss)", ("no such update", "install")) == "org.uptane.Error.NoSuchUpdate"
+    assert error_name(v.call, "Approve", "(ss)", ("x", "no such stage")) == "org.uptane.Error.InvalidArgument"
+    assert error_name(v.call, "Resume") == "org.uptane.Error.WrongState"
+    assert v.state() == "idle"
+
+
+def test_a_stranger_may_read_but_not_act(world):
+    v = start(world)
+    os.chmod(world.folder, 0o711)
+    os.chmod(v.folder, 0o711)
+    stranger = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + v.path("bus"))
+
+    def as_stranger(*arguments):
+        program = shutil.copy(os.path.join(v.build, "daemon/uptanectl/uptanectl"), v.path("uptanectl"))
+        os.chmod(program, 0o755)
+        return subprocess.run([*stranger, program, *arguments], env=environment, capture_output=True, text=True, check=False)
+    assert "idle" in as_stranger("status").stdout
+    world.backend.log.clear()
+    for verb in (["check"], ["pause"], ["reboot"], ["cancel"]):
+        result = as_stranger(*verb)
+        assert result.returncode == 77, result  # AccessDenied
+    assert v.state() == "idle" and not world.backend.requests()

@@ -37,7 +37,8 @@ static void hex_is_read_in_either_case(void **state)
 
 static void bad_hex_is_refused_and_writes_nothing(void **state)
 {
-        static const char *const texts[] = { "", "00", "0011223", "001122334", "0011223344", "0011223g", " 0112233", "0x112233", "001122\xc3\xa4", "-0112233" };
+        static const char *const texts[] = { "", "00", "0011223", "001122334", "0011223344", "0011223g", " 0112233", "0x112233",
+                "001122\xc3\xa4", "-0112233" };
 
         for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
                 uint8_t bytes[4] = { 1, 2, 3, 4 };

@@ -355,7 +355,8 @@ static void ecdsa_signatures_have_one_encoding(void **state)
 
 static void degenerate_ecdsa_signatures_do_not_verify(void **state)
 {
-        static const uint8_t zeros[] = { 0x30, 6, 2, 1, 0, 2, 1, 0 }, ones[] = { 0x30, 6, 2, 1, 1, 2, 1, 1 }, negative[] = { 0x30, 6, 2, 1, 0xff, 2, 1, 0xff };
+        static const uint8_t zeros[] = { 0x30, 6, 2, 1, 0, 2, 1, 0 }, ones[] = { 0x30, 6, 2, 1, 1, 2, 1, 1 }, negative[] = { 0x30, 6, 2, 1,
+                0xff, 2, 1, 0xff };
         World *w = *state;
 
         assert_false(public_key_verify(w->keys[KEY_ECDSA_P256], MESSAGE, slice(zeros, sizeof zeros)));
@@ -396,7 +397,8 @@ static void what_is_no_key_is_refused(void **state)
         static const char *const texts[] = {
                 "", "x", "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
                 "-----BEGIN PUBLIC KEY-----", "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660",
-                "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660cc", "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660g",
+                "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660cc",
+                "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660g",
         };
 
         for (unsigned t = 0; t < _KEY_TYPE_MAX; t++)
@@ -492,7 +494,8 @@ static void rsa_keys_have_2048_to_8192_bits(void **state)
         static const struct {
                 unsigned bits;
                 bool good;
-        } table[] = { { 512, false }, { 1024, false }, { 2047, false }, { 2048, true }, { 3072, true }, { 4096, true }, { 8192, true }, { 8193, false }, { 16384, false } };
+        } table[] = { { 512, false }, { 1024, false }, { 2047, false }, { 2048, true }, { 3072, true }, { 4096, true }, { 8192, true },
+                { 8193, false }, { 16384, false } };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 cleanup_free char *text = rsa_text(table[i].bits);
@@ -536,7 +539,8 @@ static void keys_are_equal_by_their_material(void **state)
 static void another_spelling_of_a_key_is_the_same_key(void **state)
 {
         World *w = *state;
-        cleanup_free char *hex = text_of(w->pkeys[KEY_ED25519]), *rsa = text_of(w->pkeys[KEY_RSA]), *with_comment = xasprintf("a comment\n%s\n\n", rsa);
+        cleanup_free char *hex = text_of(w->pkeys[KEY_ED25519]), *rsa = text_of(w->pkeys[KEY_RSA]),
+                *with_comment = xasprintf("a comment\n%s\n\n", rsa);
         CLEANUP(public_key_free) PublicKey *compressed = NULL, *upper = NULL, *commented = key_from(KEY_RSA, with_comment);
         EVP_PKEY *copy = EVP_PKEY_dup(w->pkeys[KEY_ECDSA_P256]);
 

@@ -39,6 +39,61 @@ static void busy_engine(Engine *ret)
         ret->last_check = 4712;
 }
 
+/* Member by member: padding is nobody's business. */
+static void same(const Engine *a, const Engine *b)
+{
+#define SAME(member) assert_int_equal(a->member, b->member)
+        SAME(state);
+        SAME(paused_from);
+        SAME(stage);
+        SAME(has_update);
+        SAME(waiting);
+        SAME(downloaded);
+        SAME(postponed_until);
+        SAME(attempts);
+        SAME(interruptions);
+        SAME(failures);
+        SAME(has_refused);
+        SAME(last_error.code);
+        SAME(last_error_time);
+        SAME(attack);
+        SAME(last_check);
+        SAME(next_check);
+        SAME(policy.interval);
+        SAME(policy.jitter);
+        SAME(update.n_ecus);
+        SAME(update.offered_at);
+        SAME(finished.n_ecus);
+#undef SAME
+        assert_memory_equal(a->policy.ask, b->policy.ask, sizeof a->policy.ask);
+        assert_memory_equal(a->approved, b->approved, sizeof a->approved);
+        assert_memory_equal(a->offered, b->offered, sizeof a->offered);
+        assert_memory_equal(a->refused, b->refused, sizeof a->refused);
+        assert_memory_equal(a->update.fingerprint, b->update.fingerprint, SHA256_SIZE);
+        assert_string_equal(a->update.id, b->update.id);
+        assert_string_equal(a->update.correlation_id, b->update.correlation_id);
+        assert_string_equal(a->last_error.message, b->last_error.message);
+        for (size_t i = 0; i < a->update.n_ecus; i++) {
+                const EngineEcu *x = &a->update.ecus[i], *y = &b->update.ecus[i];
+
+                assert_string_equal(x->serial, y->serial);
+                assert_string_equal(x->hardware_id, y->hardware_id);
+                assert_string_equal(x->image, y->image);
+                assert_string_equal(x->uri, y->uri);
+                assert_string_equal(x->description, y->description);
+                assert_int_equal(x->hashes.has_sha256, y->hashes.has_sha256);
+                assert_int_equal(x->hashes.has_sha512, y->hashes.has_sha512);
+                assert_memory_equal(x->hashes.sha256, y->hashes.sha256, SHA256_SIZE);
+                assert_memory_equal(x->hashes.sha512, y->hashes.sha512, SHA512_SIZE);
+                assert_int_equal(x->length, y->length);
+                assert_int_equal(x->release_counter, y->release_counter);
+                assert_int_equal(x->primary, y->primary);
+                assert_int_equal(x->ostree, y->ostree);
+                assert_int_equal(x->state, y->state);
+                assert_int_equal(x->result, y->result);
+        }
+}
+
 static int load(const char *text, size_t size, Engine *ret, Error *error)
 {
         cleanup_free char *copy = xmemdup(text, size); /* exactly so long: a sanitizer sees a byte too far */
@@ -47,19 +102,6 @@ static int load(const char *text, size_t size, Engine *ret, Error *error)
         sample_policy(7, &policy);
         engine_init(ret, &policy);
         return engine_load(ret, slice(copy, size), error);
-}
-
-/* Nothing half-filled: what would be saved is what a fresh engine saves. Padding may be anything. */
-static void assert_untouched(const Engine *e, const Engine *fresh)
-{
-        cleanup_buffer Buffer a = { 0 }, b = { 0 };
-
-        engine_save(e, &a);
-        engine_save(fresh, &b);
-        assert_true(slice_equal(buffer_slice(&a), buffer_slice(&b)));
-        assert_null(e->update.ecus);
-        assert_int_equal(e->policy.interval, fresh->policy.interval);
-        assert_int_equal(e->policy.jitter, fresh->policy.jitter);
 }
 
 static void must_refuse(const char *text, size_t size)
@@ -73,7 +115,8 @@ static void must_refuse(const char *text, size_t size)
         if (load(text, size, &e, &error) == 0)
                 fail_msg("was taken: %.*s", (int) size, text);
         assert_int_equal(error.code, ERR_STORAGE);
-        assert_untouched(&e, &fresh);
+        same(&e, &fresh); /* nothing half-filled */
+        assert_null(e.update.ecus);
 }
 
 static void everything_that_survives_comes_back(void **state)
@@ -86,14 +129,8 @@ static void everything_that_survives_comes_back(void **state)
         busy_engine(&e);
         engine_save(&e, &bytes);
         assert_int_equal(load(buffer_str(&bytes), bytes.size, &back, &error), 0);
-        assert_int_equal(back.update.n_ecus, e.update.n_ecus);
-        assert_memory_equal(back.update.ecus, e.update.ecus, e.update.n_ecus * sizeof *e.update.ecus);
-        assert_string_equal(back.last_error.message, e.last_error.message);
-        assert_int_equal(back.last_error.code, e.last_error.code);
-        free(back.update.ecus);
-        back.update.ecus = e.update.ecus; /* compared above */
-        back.last_error = e.last_error;   /* file and line are of the process that failed */
-        assert_memory_equal(&back, &e, sizeof e);
+        same(&back, &e);
+        engine_done(&back);
         engine_done(&e);
 }
 
@@ -109,7 +146,7 @@ static void a_fresh_engine_comes_back(void **state)
         engine_init(&e, &policy);
         engine_save(&e, &bytes);
         assert_int_equal(load(buffer_str(&bytes), bytes.size, &back, &error), 0);
-        assert_memory_equal(&back, &e, sizeof e);
+        same(&back, &e);
 }
 
 static void every_truncation_is_refused(void **state)

@@ -20,8 +20,10 @@ static const struct {
         /* names: by code point, upper case first, a prefix before what it begins */
         { "{\"a\":1,\"B\":2,\"aa\":3,\"_\":4,\"\":5,\"a.b\":6,\"1\":7}", "{\"\":5,\"1\":7,\"B\":2,\"_\":4,\"a\":1,\"a.b\":6,\"aa\":3}", NULL, NULL },
         /* U+FB33 before U+1F697, though its UTF-16 comes behind */
-        { "{\"\xf0\x9f\x9a\x97\":1,\"\xef\xac\xb3\":2}", "{\"\xef\xac\xb3\":2,\"\xf0\x9f\x9a\x97\":1}", "{\"\\ufb33\":2,\"\\ud83d\\ude97\":1}", NULL },
-        { "{\"a\":\"\\u00e4\\u20ac\\ud83d\\ude97\"}", "{\"a\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\x97\"}", "{\"a\":\"\\u00e4\\u20ac\\ud83d\\ude97\"}", NULL },
+        { "{\"\xf0\x9f\x9a\x97\":1,\"\xef\xac\xb3\":2}", "{\"\xef\xac\xb3\":2,\"\xf0\x9f\x9a\x97\":1}",
+          "{\"\\ufb33\":2,\"\\ud83d\\ude97\":1}", NULL },
+        { "{\"a\":\"\\u00e4\\u20ac\\ud83d\\ude97\"}", "{\"a\":\"\xc3\xa4\xe2\x82\xac\xf0\x9f\x9a\x97\"}",
+          "{\"a\":\"\\u00e4\\u20ac\\ud83d\\ude97\"}", NULL },
         { "{\"a\":\"\xc3\xa4\"}", "{\"a\":\"\xc3\xa4\"}", "{\"a\":\"\\u00e4\"}", NULL },
         { "{\"a\":\"\\/ / \\u002f\"}", "{\"a\":\"/ / /\"}", NULL, NULL },
         { "{\"a\":\"\\\" \\\\\"}", "{\"a\":\"\\\" \\\\\"}", NULL, NULL },

@@ -355,7 +355,8 @@ static void check_recorded(const char *path)
         assert_true(slice_equal(slice(bytes, size), buffer_slice(&again)));
 }
 
-static void test_recorded_messages_reencode_to_the_same_bytes(void **state)
+/* Run alone, as a test of its own that is skipped (77) where there are no recordings. */
+static int reencode_recorded_messages(void)
 {
         const char *dir = getenv("INTEROP_DIR"), *root = getenv("PROJECT_ROOT");
         cleanup_free char *pattern = dir ? xasprintf("%s/2[012]*/asn1-vectors/*.der", dir)
@@ -363,17 +364,17 @@ static void test_recorded_messages_reencode_to_the_same_bytes(void **state)
         glob_t found = { 0 };
 
         if (glob(pattern, 0, NULL, &found) != 0) {
-                print_message("# no recorded messages at %s\n", pattern);
-                free(TAKE_PTR(pattern)); /* skip() jumps */
-                skip();
+                print_message("no recorded messages at %s\n", pattern);
+                return 77;
         }
         for (size_t i = 0; i < found.gl_pathc; i++)
                 check_recorded(found.gl_pathv[i]);
-        print_message("# %zu recorded messages\n", found.gl_pathc);
+        print_message("%zu recorded messages\n", found.gl_pathc);
         globfree(&found);
+        return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_every_kind_survives_a_round_trip),
@@ -391,8 +392,9 @@ int main(void)
                 cmocka_unit_test(test_more_files_than_allowed_are_refused),
                 cmocka_unit_test(test_frame_size_waits_for_the_length_and_no_longer),
                 cmocka_unit_test(test_garbage_is_refused),
-                cmocka_unit_test(test_recorded_messages_reencode_to_the_same_bytes),
         };
 
+        if (argc == 2 && strcmp(argv[1], "recorded") == 0)
+                return reencode_recorded_messages();
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

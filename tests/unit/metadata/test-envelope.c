@@ -342,7 +342,8 @@ static void a_key_of_an_unknown_type_never_signs(void **state)
 
 static void a_changed_body_is_not_what_was_signed(void **state)
 {
-        static const char *const bodies[] = { "{}", "{ \"b\" : \"\xc3\xa4\\n\",\t\"a\": 1.51 }", "{ \"b\" : \"\xc3\xa4\\n\",\t\"a\": 1.50, \"c\": 1 }",
+        static const char *const bodies[] = { "{}", "{ \"b\" : \"\xc3\xa4\\n\",\t\"a\": 1.51 }",
+                "{ \"b\" : \"\xc3\xa4\\n\",\t\"a\": 1.50, \"c\": 1 }",
                                               "{ \"b\" : \"\xc3\xa4 \\n\",\t\"a\": 1.50 }", "{\"B\":\"\xc3\xa4\\n\",\"a\":1.50}" };
         World *w = *state;
         Keyset keyset = all(w, 1);
@@ -447,7 +448,8 @@ static void an_unknown_method_is_passed_over(void **state)
 /* The servers sign canonical text; what reaches us may have been written anew on its way. */
 static void a_signature_over_a_canonical_form_counts(void **state)
 {
-        static const char *const forms[] = { "{\"a\":1.5,\"b\":\"\xc3\xa4\\n\"}", "{\"a\":1.5,\"b\":\"\\u00e4\\n\"}", "{\"a\":1.5,\"b\":\"\xc3\xa4\n\"}" };
+        static const char *const forms[] = { "{\"a\":1.5,\"b\":\"\xc3\xa4\\n\"}", "{\"a\":1.5,\"b\":\"\\u00e4\\n\"}",
+                "{\"a\":1.5,\"b\":\"\xc3\xa4\n\"}" };
         World *w = *state;
         Keyset keyset = all(w, 1);
 
@@ -463,7 +465,8 @@ static void a_signature_over_a_canonical_form_counts(void **state)
 static void each_signature_may_be_over_a_form_of_its_own(void **state)
 {
         World *w = *state;
-        cleanup_free char *raw = sign_text(w->signers[KEY_ED25519], BODY, false), *olpc = sign_text(w->signers[KEY_RSA], "{\"a\":1.5,\"b\":\"\xc3\xa4\n\"}", true);
+        cleanup_free char *raw = sign_text(w->signers[KEY_ED25519], BODY, false), *olpc = sign_text(w->signers[KEY_RSA],
+                "{\"a\":1.5,\"b\":\"\xc3\xa4\n\"}", true);
         Keyset keyset = all(w, 2);
 
         open_document(w);

@@ -82,7 +82,8 @@ static void a_bad_header_is_refused(void **state)
 static void the_highest_version_is_int64_max(void **state)
 {
         CLEANUP(metadata_free) Metadata *m =
-                document_good(ROLE_SNAPSHOT, "{\"_type\":\"Snapshot\",\"expires\":\"2035-01-01T00:00:00.5Z\",\"version\":9223372036854775807,\"meta\":{}}");
+                document_good(ROLE_SNAPSHOT, "{\"_type\":\"Snapshot\",\"expires\":\"2035-01-01T00:00:00.5Z\","
+                                             "\"version\":9223372036854775807,\"meta\":{}}");
 
         assert_true(m->version == INT64_MAX);
         assert_int_equal(m->expires, 2051222400);
@@ -115,7 +116,8 @@ static void a_document_of_each_role_is_bounded_before_it_is_read(void **state)
 static void unknown_members_are_passed_over(void **state)
 {
         CLEANUP(metadata_free) Metadata *m = document_good(
-                ROLE_SNAPSHOT, "{" HEADER("Snapshot") ",\"spec_version\":\"1.0\",\"x\":{\"y\":[1.5,null]},\"meta\":{\"a.json\":{\"version\":1,\"z\":2}}}");
+                ROLE_SNAPSHOT, "{" HEADER("Snapshot") ",\"spec_version\":\"1.0\",\"x\":{\"y\":[1.5,null]},"
+                               "\"meta\":{\"a.json\":{\"version\":1,\"z\":2}}}");
 
         assert_int_equal(m->snapshot.n_files, 1);
 }
@@ -173,7 +175,8 @@ static void a_timestamp_without_what_it_must_say_is_refused(void **state)
 static void a_snapshot_finds_its_files_by_name(void **state)
 {
         CLEANUP(metadata_free) Metadata *m = document_good(
-                ROLE_SNAPSHOT, SNAPSHOT("\"targets.json\":{\"version\":7},\"a.json\":{\"version\":1,\"length\":9},\"root.json\":{\"version\":2,\"hashes\":{\"sha256\":\"" SHA256_ABC "\"}}"));
+                ROLE_SNAPSHOT, SNAPSHOT("\"targets.json\":{\"version\":7,\"length\":null},\"a.json\":{\"version\":1,\"length\":9},"
+                                "\"root.json\":{\"version\":2,\"hashes\":{\"sha256\":\"" SHA256_ABC "\"}}"));
 
         assert_int_equal(m->snapshot.n_files, 3);
         assert_int_equal(snapshot_find(&m->snapshot, "targets.json")->version, 7);
@@ -240,7 +243,8 @@ static FileMeta describe(const char *hashed, int64_t length)
 
 static void a_file_matches_its_length_and_all_its_hashes(void **state)
 {
-        FileMeta good = describe("abc", 3), only_length = describe(NULL, 3), only_hash = describe("abc", -1), nothing = describe(NULL, -1), bad512 = good;
+        FileMeta good = describe("abc", 3), only_length = describe(NULL, 3), only_hash = describe("abc", -1), nothing = describe(NULL, -1),
+                bad512 = good;
 
         bad512.hashes.sha512[0] ^= 1;
         assert_true(file_meta_matches(&good, slice_str("abc")));
@@ -259,7 +263,8 @@ static void a_file_matches_its_length_and_all_its_hashes(void **state)
 
 static void a_file_may_match_by_its_canonical_form(void **state)
 {
-        static const char received[] = "{ \"b\": \"\xc3\xa4\", \"a\": 1 }", utf8[] = "{\"a\":1,\"b\":\"\xc3\xa4\"}", ascii[] = "{\"a\":1,\"b\":\"\\u00e4\"}";
+        static const char received[] = "{ \"b\": \"\xc3\xa4\", \"a\": 1 }", utf8[] = "{\"a\":1,\"b\":\"\xc3\xa4\"}",
+                ascii[] = "{\"a\":1,\"b\":\"\\u00e4\"}";
         static const char *const forms[] = { received, utf8, ascii };
 
         for (size_t i = 0; i < ELEMENTSOF(forms); i++) {

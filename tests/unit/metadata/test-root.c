@@ -22,7 +22,8 @@
 static void all_four_roles_have_their_keys(void **state)
 {
         CLEANUP(metadata_free) Metadata *m = document_good(
-                ROLE_ROOT, ROOT(KEYS, "\"root\":" ROLE_OF("\"k1\",\"k2\"", "2") ",\"targets\":" ONE ",\"snapshot\":" ONE ",\"timestamp\":" ROLE_OF("\"k2\"", "1")));
+                ROLE_ROOT, ROOT(KEYS, "\"root\":" ROLE_OF("\"k1\",\"k2\"",
+                        "2") ",\"targets\":" ONE ",\"snapshot\":" ONE ",\"timestamp\":" ROLE_OF("\"k2\"", "1")));
 
         for (unsigned r = 0; r < _ROLE_MAX; r++)
                 assert_true(m->root.has[r]);
@@ -48,7 +49,8 @@ static void root_and_targets_are_needed_the_others_are_not(void **state)
 static void unknown_roles_are_passed_over(void **state)
 {
         CLEANUP(metadata_free) Metadata *m = document_good(
-                ROLE_ROOT, ROOT(KEYS, "\"root\":" ONE ",\"targets\":" ONE ",\"offline-updates\":{\"keyids\":[\"gone\"],\"threshold\":0},\"remote-sessions\":null,\"Root\":1"));
+                ROLE_ROOT, ROOT(KEYS, "\"root\":" ONE ",\"targets\":" ONE ",\"offline-updates\":{\"keyids\":[\"gone\"],\"threshold\":0},"
+                                "\"remote-sessions\":null,\"Root\":1"));
 
         assert_int_equal(m->root.keys[ROLE_ROOT].threshold, 1);
 }
@@ -74,7 +76,8 @@ static void a_threshold_is_at_least_one_and_at_most_the_number_of_keys(void **st
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                cleanup_free char *body = xasprintf("{" HEADER("Root") ",\"keys\":{" KEYS "},\"roles\":{\"root\":%s,\"targets\":" ONE "}}", table[i].role);
+                cleanup_free char *body = xasprintf("{" HEADER("Root") ",\"keys\":{" KEYS "},\"roles\":{\"root\":%s,\"targets\":" ONE "}}",
+                        table[i].role);
 
                 document_refused(ROLE_ROOT, body, ERR_MALFORMED, table[i].what);
         }
@@ -120,7 +123,8 @@ static void a_key_that_is_none_makes_the_document_malformed(void **state)
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                cleanup_free char *body = xasprintf("{" HEADER("Root") ",\"keys\":{" KEYS ",\"bad\":%s},\"roles\":{\"root\":" ONE ",\"targets\":" ONE "}}",
+                cleanup_free char *body = xasprintf("{" HEADER("Root") ",\"keys\":{" KEYS ",\"bad\":%s},"
+                                                    "\"roles\":{\"root\":" ONE ",\"targets\":" ONE "}}",
                                                     table[i].key);
 
                 document_refused(ROLE_ROOT, body, ERR_MALFORMED, table[i].what);
@@ -152,7 +156,8 @@ static void keys_of_each_type_are_read_in_all_their_spellings(void **state)
                 assert_int_equal(signer_new_pem(buffer_slice(&pem), &signer, &error), 0);
                 for (const char *p = signer_public_text(signer); *p; p++)
                         buffer_printf(&escaped, *p == '\n' ? "\\n" : "%c", *p);
-                body = xasprintf("{" HEADER("Root") ",\"keys\":{\"k1\":{\"keytype\":\"%s\",\"keyval\":{\"public\":\"%s\"}%s}},\"roles\":{\"root\":" ONE
+                body = xasprintf("{" HEADER("Root") ",\"keys\":{\"k1\":{\"keytype\":\"%s\","
+                                 "\"keyval\":{\"public\":\"%s\"}%s}},\"roles\":{\"root\":" ONE
                                  ",\"targets\":" ONE "}}", table[i].name, buffer_str(&escaped), table[i].scheme);
                 m = document_good(ROLE_ROOT, body);
                 assert_int_equal(public_key_new(table[i].type, signer_public_text(signer), &key, &error), 0);

@@ -18,7 +18,8 @@ static void an_image_of_the_image_repository_has_its_hardware_ids(void **state)
 {
         CLEANUP(metadata_free) Metadata *m = document_good(
                 ROLE_TARGETS,
-                CUSTOM("{\"name\":\"agl\",\"version\":\"1.2\",\"hardwareIds\":[\"m3ulcb\",\"rpi4\"],\"targetFormat\":\"OSTREE\",\"uri\":\"https://x.example/a\","
+                CUSTOM("{\"name\":\"agl\",\"version\":\"1.2\",\"hardwareIds\":[\"m3ulcb\",\"rpi4\"],\"targetFormat\":\"OSTREE\","
+                       "\"uri\":\"https://x.example/a\","
                        "\"createdAt\":\"2026-01-01T00:00:00Z\",\"cliUploaded\":true,\"releaseCounter\":5,\"weight\":1.5}"));
         const Target *t = targets_find(&m->targets, "a");
 
@@ -99,7 +100,8 @@ static void a_format_is_read_in_any_letter_case(void **state)
         static const struct {
                 const char *text;
                 TargetFormat format;
-        } table[] = { { "OSTREE", TARGET_FORMAT_OSTREE }, { "ostree", TARGET_FORMAT_OSTREE }, { "BINARY", TARGET_FORMAT_BINARY }, { "Binary", TARGET_FORMAT_BINARY } };
+        } table[] = { { "OSTREE", TARGET_FORMAT_OSTREE }, { "ostree", TARGET_FORMAT_OSTREE }, { "BINARY", TARGET_FORMAT_BINARY },
+                { "Binary", TARGET_FORMAT_BINARY } };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 cleanup_free char *body = xasprintf(CUSTOM("{\"targetFormat\":\"%s\"}"), table[i].text);
@@ -143,7 +145,8 @@ static void a_bad_target_is_refused(void **state)
                 { CUSTOM("[]"), ERR_MALFORMED, "targets.a.custom is no object" },
                 { CUSTOM("{\"ecuIdentifiers\":[]}"), ERR_MALFORMED, "ecuIdentifiers is no object" },
                 { CUSTOM("{\"ecuIdentifiers\":{\"\":{\"hardwareId\":\"h\"}}}"), ERR_MALFORMED, "an ECU serial of 0 bytes" },
-                { CUSTOM("{\"ecuIdentifiers\":{\"0123456789012345678901234567890123456789012345678901234567890123x\":{\"hardwareId\":\"h\"}}}"), ERR_MALFORMED,
+                { CUSTOM("{\"ecuIdentifiers\":{"
+                         "\"0123456789012345678901234567890123456789012345678901234567890123x\":{\"hardwareId\":\"h\"}}}"), ERR_MALFORMED,
                   "an ECU serial of 65 bytes" },
                 { CUSTOM("{\"ecuIdentifiers\":{\"P\":null}}"), ERR_MALFORMED, "ecuIdentifiers.P is no object" },
                 { CUSTOM("{\"ecuIdentifiers\":{\"P\":{}}}"), ERR_MALFORMED, "P.hardwareId is missing" },
@@ -259,7 +262,8 @@ static void all_lists_are_bounded(void **state)
                 { TARGETS_MAX, "{" HEADER("Targets") ",\"targets\":{", ":" PLAIN, "}}", "targets.targets has 20001" },
                 { TARGET_ECUS_MAX, "{" HEADER("Targets") ",\"targets\":{\"a\":{\"length\":3," HASHES ",\"custom\":{\"ecuIdentifiers\":{",
                   ":{\"hardwareId\":\"h\"}", "}}}}}", "ecuIdentifiers has 257" },
-                { TARGET_HARDWARE_IDS_MAX, "{" HEADER("Targets") ",\"targets\":{\"a\":{\"length\":3," HASHES ",\"custom\":{\"hardwareIds\":[", "", "]}}}}",
+                { TARGET_HARDWARE_IDS_MAX, "{" HEADER("Targets") ",\"targets\":{\"a\":{\"length\":3," HASHES ",\"custom\":{\"hardwareIds\":[",
+                  "", "]}}}}",
                   "hardwareIds has 257" },
                 { 64, "{" HEADER("Targets") ",\"targets\":{\"a\":{\"length\":3," HASHES ",\"custom\":{", ":1", "}}}}", "custom has 65" },
         };

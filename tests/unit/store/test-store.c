@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is stored comes back, whatever happens in between; what is damaged is never taken for something new. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/file.h"
+#include "store/store.h"
+
+typedef struct World {
+        char folder[64];
+        char *path;
+        Store *store;
+        Error error;
+} World;
+
+static void open_store(World *w)
+{
+        if (store_open(w->folder, "test.db", &w->store, &w->error) < 0)
+                fail_msg("%s", w->error.message);
+}
+
+static int setup(void **state)
+{
+        World *w = xcalloc(1, sizeof *w);
+
+        strcpy(w->folder, "/tmp/uptaned-store.XXXXXX");
+        if (!mkdtemp(w->folder))
+                return -1;
+        w->path = xasprintf("%s/test.db", w->folder);
+        open_store(w);
+        *state = w;
+        return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        (void) st;
+        (void) type;
+        (void) ftw;
+        return remove(path);
+}
+
+static int teardown(void **state)
+{
+        World *w = *state;
+
+        store_free(w->store);
+        (void) nftw(w->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+        free(w->path);
+        free(w);
+        return 0;
+}
+
+static void reopen(World *w)
+{
+        w->store = store_free(w->store);
+        open_store(w);
+}
+
+#define OK(call) \
+        do { \
+                if ((call) < 0) \
+                        fail_msg("%s", w->error.message); \
+        } while (0)
+
+static void must_hold(World *w, const char *name, const char *expected)
+{
+        cleanup_buffer Buffer b = { 0 };
+        int r = store_value_get(w->store, name, &b, &w->error);
+
+        OK(r);
+        assert_int_equal(r, expected != NULL);
+        if (expected)
+                assert_string_equal(buffer_str(&b), expected);
+}
+
+static void everything_comes_back_after_a_restart(void **state)
+{
+        World *w = *state;
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        StoredEcu ecu = { "s1", "serial", "hw", KEY_RSA, "PEM", "image", { .has_sha256 = true, .sha256 = { 7 } }, 12, -1 }, got;
+        const InstallResult results[] = { { "a", "hw", REPORT_OK, "" }, { "b", "hw", REPORT_INSTALL_FAILED, "why" } };
+        VehicleManifest report = { 0 };
+        int64_t number;
+
+        OK(store_value_put(w->store, "name", "value", &w->error));
+        OK(store_number_put(w->store, "number", INT64_MAX, &w->error));
+        OK(store_ecu_put(w->store, &ecu, &w->error));
+        OK(store_report_put(w->store, "urn:1", "raw", results, 2, &w->error));
+        reopen(w);
+        must_hold(w, "name", "value");
+        must_hold(w, "other", NULL);
+        OK(store_number_get(w->store, "number", &number, &w->error));
+        assert_true(number == INT64_MAX);
+        assert_int_equal(store_ecu_get(w->store, "s1", arena, &got, &w->error), 1);
+        assert_string_equal(got.serial, "serial");
+        assert_string_equal(got.key_text, "PEM");
+        assert_true(hashes_match(&got.hashes, &ecu.hashes) && !got.hashes.has_sha512);
+        assert_int_equal(got.length, 12);
+        assert_int_equal(got.release_counter, -1);
+        assert_int_equal(store_ecu_get(w->store, "s2", arena, &got, &w->error), 0);
+        assert_int_equal(store_report_get(w->store, arena, &report, &w->error), 1);
+        assert_string_equal(report.correlation_id, "urn:1");
+        assert_int_equal(report.n_results, 2);
+        assert_int_equal(report.results[1].code, REPORT_INSTALL_FAILED);
+        OK(store_report_clear(w->store, &w->error));
+        assert_int_equal(store_report_get(w->store, arena, &report, &w->error), 0);
+}
+
+static void roots_are_all_kept_and_forgetting_takes_timestamp_and_snapshot_only(void **state)
+{
+        World *w = *state;
+        cleanup_buffer Buffer latest = { 0 }, first = { 0 }, targets = { 0 }, timestamp = { 0 }, image = { 0 };
+
+        OK(store_metadata_put(w->store, TRUST_DIRECTOR, ROLE_ROOT, 1, slice_str("root 1"), &w->error));
+        OK(store_metadata_put(w->store, TRUST_DIRECTOR, ROLE_ROOT, 10, slice_str("root 10"), &w->error));
+        OK(store_metadata_put(w->store, TRUST_DIRECTOR, ROLE_ROOT, 9, slice_str("root 9"), &w->error));
+        OK(store_metadata_put(w->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, 5, slice_str("timestamp"), &w->error));
+        OK(store_metadata_put(w->store, TRUST_DIRECTOR, ROLE_TARGETS, 5, slice_str("targets"), &w->error));
+        OK(store_metadata_put(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, 5, slice_str("image timestamp"), &w->error));
+        OK(store_metadata_forget(w->store, TRUST_DIRECTOR, &w->error));
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_ROOT, &latest, &w->error), 1);
+        assert_string_equal(buffer_str(&latest), "root 10");
+        assert_int_equal(store_root_get(w->store, TRUST_DIRECTOR, 1, &first, &w->error), 1);
+        assert_string_equal(buffer_str(&first), "root 1");
+        assert_int_equal(store_root_get(w->store, TRUST_DIRECTOR, 2, &first, &w->error), 0);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, &timestamp, &w->error), 0);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TARGETS, &targets, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, &image, &w->error), 1);
+}
+
+static void what_was_rolled_back_was_never_there(void **state)
+{
+        World *w = *state;
+
+        OK(store_value_put(w->store, "a", "1", &w->error));
+        OK(store_begin(w->store, &w->error));
+        OK(store_value_put(w->store, "a", "2", &w->error));
+        OK(store_value_put(w->store, "b", "2", &w->error));
+        store_rollback(w->store);
+        must_hold(w, "a", "1");
+        must_hold(w, "b", NULL);
+        store_rollback(w->store); /* nothing to take back is no error */
+}
+
+static void history_keeps_the_newest(void **state)
+{
+        World *w = *state;
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        const StoredHistory *list;
+        size_t n;
+
+        for (int i = 0; i < STORE_HISTORY_MAX + 7; i++)
+                OK(store_history_add(w->store, &(StoredHistory) { i, "u", "OK", "", "[]" }, &w->error));
+        OK(store_history_list(w->store, 10000, arena, &list, &n, &w->error));
+        assert_int_equal(n, STORE_HISTORY_MAX);
+        assert_int_equal(list[0].time, STORE_HISTORY_MAX + 6);
+        assert_int_equal(list[n - 1].time, 7);
+        OK(store_history_list(w->store, 2, arena, &list, &n, &w->error));
+        assert_int_equal(n, 2);
+}
+
+static void the_file_is_nobody_elses(void **state)
+{
+        World *w = *state;
+        struct stat st;
+
+        assert_int_equal(stat(w->path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void must_be_damaged(World *w)
+{
+        error_clear(&w->error);
+        assert_int_equal(store_open(w->folder, "test.db", &w->store, &w->error), -1);
+        assert_int_equal(w->error.code, ERR_DATABASE_DAMAGED);
+}
+
+static void spoil(World *w, Slice bytes, off_t at, bool cut)
+{
+        cleanup_close int fd = -1;
+        cleanup_free char *wal = xasprintf("%s-wal", w->path);
+
+        w->store = store_free(w->store);
+        (void) unlink(wal);
+        fd = open(w->path, O_WRONLY);
+        assert_true(fd >= 0);
+        if (cut)
+                assert_int_equal(ftruncate(fd, at), 0);
+        assert_int_equal(pwrite(fd, bytes.data, bytes.size, at), (ssize_t) bytes.size);
+}
+
+static void a_damaged_database_is_kept_aside_and_never_replaced_by_a_fresh_one(void **state)
+{
+        World *w = *state;
+        cleanup_free char *aside = xasprintf("%s.damaged-1", w->path);
+        uint8_t junk[4096];
+
+        memset(junk, 0xa5, sizeof junk);
+        OK(store_value_put(w->store, "trust", "me", &w->error));
+        spoil(w, slice(junk, sizeof junk), 4096, false);
+        must_be_damaged(w);
+        assert_int_equal(access(aside, F_OK), 0);
+        must_be_damaged(w); /* still, until somebody has acted */
+        assert_int_equal(access(w->path, F_OK), -1);
+        assert_int_equal(unlink(aside), 0);
+        error_clear(&w->error);
+        open_store(w);
+        must_hold(w, "trust", NULL);
+}
+
+static void what_is_no_database_is_damage_too(void **state)
+{
+        World *w = *state;
+
+        spoil(w, slice_str("this is a text file, and not a short one, so that nobody takes it for an empty database......................."
+                           "...................................................................................................."), 0, true);
+        must_be_damaged(w);
+}
+
+static void a_database_of_a_newer_version_is_refused_and_left_alone(void **state)
+{
+        World *w = *state;
+        uint8_t version[4] = { 0, 0, 0, 99 };
+
+        spoil(w, slice(version, sizeof version), 60, false); /* user_version in the header */
+        assert_int_equal(store_open(w->folder, "test.db", &w->store, &w->error), -1);
+        assert_int_equal(w->error.code, ERR_STORAGE);
+        assert_non_null(strstr(w->error.message, "newer"));
+        assert_int_equal(access(w->path, F_OK), 0);
+}
+
+/* Two values in each transaction, always equal: a reader that finds two different ones saw half of one. */
+static void write_for_ever(World *w)
+{
+        for (int64_t i = 1;; i++)
+                if (store_begin(w->store, &w->error) < 0 || store_number_put(w->store, "a", i, &w->error) < 0 ||
+                    store_number_put(w->store, "b", i, &w->error) < 0 || store_commit(w->store, &w->error) < 0)
+                        _exit(1);
+}
+
+static void a_writer_killed_at_any_moment_leaves_whole_transactions(void **state)
+{
+        World *w = *state;
+        int64_t last = 0, a, b;
+
+        w->store = store_free(w->store);
+        for (int i = 0; i < 20; i++) {
+                pid_t pid = fork();
+
+                if (pid == 0) {
+                        open_store(w);
+                        write_for_ever(w);
+                }
+                usleep((useconds_t) (3000 + i * 1700)); /* the moment is what is varied */
+                assert_int_equal(kill(pid, SIGKILL), 0);
+                assert_int_equal(waitpid(pid, NULL, 0), pid);
+                open_store(w);
+                OK(store_number_get(w->store, "a", &a, &w->error));
+                OK(store_number_get(w->store, "b", &b, &w->error));
+                assert_true(a == b);
+                last += a > 1;
+                w->store = store_free(w->store);
+        }
+        assert_true(last > 0); /* or nothing was ever written, and this test shows nothing */
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                TEST(everything_comes_back_after_a_restart),
+                TEST(roots_are_all_kept_and_forgetting_takes_timestamp_and_snapshot_only),
+                TEST(what_was_rolled_back_was_never_there),
+                TEST(history_keeps_the_newest),
+                TEST(the_file_is_nobody_elses),
+                TEST(a_damaged_database_is_kept_aside_and_never_replaced_by_a_fresh_one),
+                TEST(what_is_no_database_is_damage_too),
+                TEST(a_database_of_a_newer_version_is_refused_and_left_alone),
+                TEST(a_writer_killed_at_any_moment_leaves_whole_transactions),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -113,8 +113,8 @@ static void nesting_is_bounded(void **state)
                 cleanup_free char *fits = nested(JSON_DEPTH_MAX, kinds[i].open, kinds[i].inner, kinds[i].close);
                 cleanup_free char *deep = nested(JSON_DEPTH_MAX + 1, kinds[i].open, kinds[i].inner, kinds[i].close);
                 cleanup_free char *abyss = nested(200000, kinds[i].open, kinds[i].inner, kinds[i].close);
-                cleanup_json json_t *value = read_good(fits);
 
+                json_decref(read_good(fits));
                 read_bad(slice_str(deep));
                 read_bad(slice_str(abyss));
         }
@@ -146,9 +146,9 @@ static void a_member_is_found_byte_for_byte(void **state)
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                cleanup_json json_t *value = read_good(table[i].text);
                 Slice span;
 
+                json_decref(read_good(table[i].text));
                 assert_int_equal(json_member_span(slice_str(table[i].text), "signed", &span), table[i].span != NULL);
                 if (table[i].span && !slice_equal(span, slice_str(table[i].span)))
                         fail_msg("%.*s where %s was expected", (int) span.size, (const char *) span.data, table[i].span);

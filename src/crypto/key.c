@@ -58,11 +58,14 @@ static EVP_PKEY *from_hex(const char *text, Error *error)
         return pkey;
 }
 
-/* One PEM block of a SubjectPublicKeyInfo; the text has been bounded. */
+/*
+ * One PEM block of a SubjectPublicKeyInfo; the text has been bounded. The empty passphrase keeps the library from asking
+ * for one at the terminal if the text claims to be encrypted.
+ */
 static EVP_PKEY *from_pem(const char *text, Error *error)
 {
         BIO *bio = BIO_new_mem_buf(text, (int) strlen(text));
-        EVP_PKEY *pkey = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+        EVP_PKEY *pkey = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, (void *) "") : NULL;
 
         BIO_free(bio);
         ERR_clear_error();

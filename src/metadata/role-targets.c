@@ -19,8 +19,8 @@ static int check_name(const char *name, Error *error)
                 return error_set(error, ERR_MALFORMED, "a target's name has %zu bytes, 1 to %d are allowed", n, TARGET_NAME_MAX);
         if (name[0] == '/')
                 return error_set(error, ERR_MALFORMED, "target '%s': an absolute path", name);
-        for (const char *p = name; *p; p++)
-                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+        for (const unsigned char *p = (const unsigned char *) name; *p; p++)
+                if (*p < 0x20 || *p == 0x7f || (*p == 0xc2 && p[1] < 0xa0)) /* U+0080 to U+009f too */
                         return error_set(error, ERR_MALFORMED, "target '%s': a control character", name);
         for (const char *p = name; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
                 if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || p[2] == '\0'))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strict reading, spans to the byte, and the three canonical forms. */
+/* What is JSON from outside, where its members stand, and how they are read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,132 +7,224 @@
 
 #include <cmocka.h>
 
+#include "base/mem.h"
 #include "metadata/json.h"
 
-static json_t *read_text(const char *text)
+static json_t *read_good(const char *text)
 {
-        json_t *json;
+        json_t *value = NULL;
         Error error = { 0 };
 
-        if (json_read(slice_str(text), &json, &error) < 0)
+        if (json_read(slice_str(text), &value, &error) < 0)
                 fail_msg("%s: %s", text, error.message);
-        return json;
+        return value;
 }
 
-static void what_is_not_strict_json_is_refused(void **state)
+static void read_bad(Slice text)
 {
-        static const char *const bad[] = { "", " ", "null", "[]", "1", "\"a\"", "{", "{}x", "{} {}", "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}",
-                                           "{'a':1}", "{a:1}", "{\"a\":01}", "{\"a\":99999999999999999999}", "{\"a\":\"\xff\"}", "{\"a\":\"\\u0000\"}",
-                                           "{\"a\":\"\\ud800\"}", "{\"a\":1,}", "\xef\xbb\xbf{}", "{\"a\":NaN}" };
+        json_t *value = NULL;
+        Error error = { 0 };
 
-        (void) state;
-        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
-                Error error = { 0 };
-                json_t *json;
-
-                if (json_read(slice_str(bad[i]), &json, &error) == 0)
-                        fail_msg("'%s' was taken", bad[i]);
-                assert_int_equal(error.code, ERR_MALFORMED);
-        }
-        assert_int_equal(json_read(slice("{\"a\":\"\0\"}", 9), &(json_t *) { NULL }, &(Error) { 0 }), -1);
+        if (json_read(text, &value, &error) == 0)
+                fail_msg("accepted: %.*s", (int) text.size, (const char *) text.data);
+        assert_int_equal(error.code, ERR_MALFORMED);
+        assert_null(value);
 }
 
-static void nesting_has_a_limit(void **state)
+static void what_is_json_is_read(void **state)
 {
-        (void) state;
-        for (int depth = JSON_DEPTH_MAX - 2; depth < 3000; depth += depth < 40 ? 1 : 500) {
-                cleanup_buffer Buffer b = { 0 };
-                cleanup_json json_t *json = NULL;
-                Error error = { 0 };
-
-                buffer_put_str(&b, "{\"a\":");
-                for (int i = 1; i < depth - 1; i++)
-                        buffer_put_str(&b, "[");
-                buffer_put_str(&b, "1");
-                for (int i = 1; i < depth - 1; i++)
-                        buffer_put_str(&b, "]");
-                buffer_put_str(&b, "}");
-                assert_int_equal(json_read(buffer_slice(&b), &json, &error), depth <= JSON_DEPTH_MAX ? 0 : -1);
-        }
-}
-
-static void a_member_is_found_to_the_byte(void **state)
-{
-        static const struct {
-                const char *text, *span;
-        } cases[] = {
-                { "{\"signed\":{}}", "{}" },
-                { " { \"x\" : [1,{\"signed\":2}] , \"signed\" : { \"a\" : \"}\\\"{\" } } ", "{ \"a\" : \"}\\\"{\" }" },
-                { "{\"a\":\"signed\",\"signed\":-12.5e3 }", "-12.5e3" },
-                { "{\"a\":\"\\\\\",\"\\u0073igned\":true}", "true" },
-                { "{\"signed\":\"x\\\"y\",\"z\":1}", "\"x\\\"y\"" },
-                { "{\"signed\":[[],{}],\"signatures\":[]}", "[[],{}]" },
-                { "{\"a\":{\"signed\":1}}", NULL },
-                { "{}", NULL },
+        static const char *const texts[] = {
+                "{}", " \t\r\n{ } \n", "{\"a\":null,\"b\":true,\"c\":[false,{}]}", "{\"n\":9223372036854775807}", "{\"n\":-9223372036854775808}",
+                "{\"r\":1.5e3}", "{\"\":0}", "{\"u\":\"\\u00e4 \xc3\xa4 \\ud83d\\ude97\"}", "{\"e\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"}",
         };
 
-        (void) state;
-        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-                Slice span = SLICE_NONE;
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                cleanup_json json_t *value = read_good(texts[i]);
 
-                json_decref(read_text(cases[i].text)); /* the promise json_member_span() rests on */
-                assert_int_equal(json_member_span(slice_str(cases[i].text), "signed", &span), cases[i].span != NULL);
-                if (cases[i].span && !slice_equal(span, slice_str(cases[i].span)))
-                        fail_msg("%s: %.*s", cases[i].text, (int) span.size, span.data);
+                assert_true(json_is_object(value));
         }
 }
 
-static void must_be(const json_t *json, void (*form)(const json_t *, Buffer *), const char *expected)
+static void what_is_no_json_object_is_refused(void **state)
 {
-        cleanup_buffer Buffer b = { 0 };
+        static const char *const texts[] = {
+                "", " ", "{", "}", "[]", "1", "null", "\"x\"", "{}{}", "{}x", "{} {}", "{}\1", "{a:1}", "{'a':1}", "{\"a\"}", "{\"a\":}",
+                "{\"a\":1,}",
+                "{\"a\":1 \"b\":2}", "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}", "{\"a\":1.}", "{\"a\":0x1}", "{\"a\":NaN}", "{\"a\":Infinity}",
+                "{\"a\":1e999}", "{\"a\":True}", "{\"a\":/**/1}", "{\"a\":[1,]}", "{\"a\":[1}", "{\"a\":\"\\x\"}", "{\"a\":\"\n\"}",
+                "{\"a\":\"", "\xef\xbb\xbf{}",
+        };
 
-        form(json, &b);
-        assert_string_equal(buffer_str(&b), expected);
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                read_bad(slice_str(texts[i]));
+        read_bad(SLICE_NONE);
+        read_bad(slice("{}\0", 3));
 }
 
-static void the_three_forms_are_those_of_the_field(void **state)
+static void a_member_given_twice_is_refused(void **state)
 {
-        cleanup_json json_t *json = read_text("{\"b\": [1, -2, true, null], \"a\": \"\\n\\u00e4\\ud83d\\ude00\\u007f\\u0001\\\"\\\\/\", \"\\u00e4\": {}, \"A\": 0}");
-
-        (void) state;
-        must_be(json, json_canonical, "{\"A\":0,\"a\":\"\\n\xc3\xa4\xf0\x9f\x98\x80\x7f\\u0001\\\"\\\\/\",\"b\":[1,-2,true,null],\"\xc3\xa4\":{}}");
-        must_be(json, json_canonical_ascii,
-                "{\"A\":0,\"a\":\"\\n\\u00e4\\ud83d\\ude00\x7f\\u0001\\\"\\\\/\",\"b\":[1,-2,true,null],\"\\u00e4\":{}}");
-        must_be(json, json_canonical_olpc, "{\"A\":0,\"a\":\"\n\xc3\xa4\xf0\x9f\x98\x80\x7f\x01\\\"\\\\/\",\"b\":[1,-2,true,null],\"\xc3\xa4\":{}}");
+        read_bad(slice_str("{\"a\":1,\"a\":1}"));
+        read_bad(slice_str("{\"a\":1,\"b\":{\"c\":1,\"d\":2,\"c\":3}}"));
+        read_bad(slice_str("{\"a\":1,\"\\u0061\":2}"));
 }
 
-static void members_are_read_with_their_type_and_size(void **state)
+static void numbers_beyond_int64_are_refused(void **state)
 {
-        cleanup_json json_t *json = read_text("{\"s\":\"12345\",\"i\":7,\"n\":-1,\"r\":1.0,\"o\":{\"a\":1,\"b\":2},\"l\":[1,2,3],\"z\":null}");
+        read_bad(slice_str("{\"a\":9223372036854775808}"));
+        read_bad(slice_str("{\"a\":-9223372036854775809}"));
+        read_bad(slice_str("{\"a\":99999999999999999999999999999999999999}"));
+}
+
+static void nul_and_invalid_utf8_are_refused(void **state)
+{
+        static const char *const texts[] = {
+                "{\"a\":\"\\u0000\"}", "{\"\\u0000\":1}", "{\"a\":\"\xff\"}", "{\"a\":\"\xc3\"}", "{\"a\":\"\xc0\x80\"}", "{\"a\":\"\xed\xa0\x80\"}",
+                "{\"a\":\"\xf4\x90\x80\x80\"}", "{\"\xff\":1}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\udc00\\ud800\"}",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+                read_bad(slice_str(texts[i]));
+        read_bad(slice("{\"a\":\"x\0y\"}", 11));
+}
+
+/* {"a":{"a":...{}...}} or {"a":[[...]]}, depth values in each other */
+static char *nested(unsigned depth, const char *open, const char *inner, const char *close)
+{
+        Buffer b = { 0 };
+
+        buffer_put_str(&b, "{\"a\":");
+        for (unsigned i = 0; i + 2 < depth; i++)
+                buffer_put_str(&b, open);
+        buffer_put_str(&b, inner);
+        for (unsigned i = 0; i + 2 < depth; i++)
+                buffer_put_str(&b, close);
+        buffer_put_str(&b, "}");
+        (void) buffer_str(&b);
+        return (char *) b.data;
+}
+
+static void nesting_is_bounded(void **state)
+{
+        static const struct {
+                const char *open, *inner, *close;
+        } kinds[] = { { "{\"a\":", "{}", "}" }, { "[", "[]", "]" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
+                cleanup_free char *fits = nested(JSON_DEPTH_MAX, kinds[i].open, kinds[i].inner, kinds[i].close);
+                cleanup_free char *deep = nested(JSON_DEPTH_MAX + 1, kinds[i].open, kinds[i].inner, kinds[i].close);
+                cleanup_free char *abyss = nested(200000, kinds[i].open, kinds[i].inner, kinds[i].close);
+
+                json_decref(read_good(fits));
+                read_bad(slice_str(deep));
+                read_bad(slice_str(abyss));
+        }
+}
+
+static void a_member_is_found_byte_for_byte(void **state)
+{
+        static const struct {
+                const char *text, *span; /* NULL: no such member */
+        } table[] = {
+                { "{\"signed\":{}}", "{}" },
+                { " { \"signed\" : { \"a\" : 1 } } ", "{ \"a\" : 1 }" },
+                { "{\"signatures\":[],\"signed\":{\"x\":[1,2]}}", "{\"x\":[1,2]}" },
+                { "{\"signed\":{\"x\":1},\"signatures\":[]}", "{\"x\":1}" },
+                { "{\"a\":{\"signed\":{\"no\":1}},\"signed\":{\"yes\":1}}", "{\"yes\":1}" },
+                { "{\"a\":\"\\\"signed\\\":{}\",\"signed\":{\"yes\":1}}", "{\"yes\":1}" },
+                { "{\"a\":[\"signed\",{\"signed\":{}},\"]\"],\"signed\":{\"yes\":\"}\"}}", "{\"yes\":\"}\"}" },
+                { "{\"signed\":{\"s\":\"\\\\\"},\"b\":1}", "{\"s\":\"\\\\\"}" },
+                { "{\"signed\":{\"s\":\"\\\\\\\"}\"},\"b\":1}", "{\"s\":\"\\\\\\\"}\"}" },
+                { "{\"\\u0073igned\":{\"escaped\":1}}", "{\"escaped\":1}" },
+                { "{\"signed \":1,\"Signed\":2,\"signe\":3}", NULL },
+                { "{\"signed\":12 ,\"b\":1}", "12" },
+                { "{\"signed\":-1.5e3\n}", "-1.5e3" },
+                { "{\"signed\":\"a, }\"}", "\"a, }\"" },
+                { "{\"signed\":null}", "null" },
+                { "{\"signed\":[ {} , [] ]\t}", "[ {} , [] ]" },
+                { "{}", NULL },
+                { "{\"a\":{\"signed\":1}}", NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Slice span;
+
+                json_decref(read_good(table[i].text));
+                assert_int_equal(json_member_span(slice_str(table[i].text), "signed", &span), table[i].span != NULL);
+                if (table[i].span && !slice_equal(span, slice_str(table[i].span)))
+                        fail_msg("%.*s where %s was expected", (int) span.size, (const char *) span.data, table[i].span);
+        }
+}
+
+static void members_are_read_by_type_and_bounded(void **state)
+{
+        cleanup_json json_t *o = read_good("{\"s\":\"abc\",\"i\":7,\"neg\":-1,\"r\":1.0,\"z\":0,\"max\":9223372036854775807,"
+                                           "\"o\":{\"a\":1,\"b\":2},\"l\":[1,2],\"null\":null,\"t\":true}");
         const char *text;
-        int64_t number;
         json_t *value;
+        int64_t n;
+        Error e = { 0 };
 
-        (void) state;
-        assert_int_equal(json_get_string(json, "x", "s", 5, &text, &(Error) { 0 }), 0);
-        assert_int_equal(json_get_string(json, "x", "s", 4, &text, &(Error) { 0 }), -1);
-        assert_int_equal(json_get_string(json, "x", "i", 5, &text, &(Error) { 0 }), -1);
-        assert_int_equal(json_get_int(json, "x", "i", &number, &(Error) { 0 }), 0);
-        assert_int_equal(json_get_int(json, "x", "n", &number, &(Error) { 0 }), -1);
-        assert_int_equal(json_get_int(json, "x", "r", &number, &(Error) { 0 }), -1);
-        assert_int_equal(json_get_int(json, "x", "missing", &number, &(Error) { 0 }), -1);
-        assert_int_equal(json_get_object(json, "x", "o", 2, &value, &(Error) { 0 }), 0);
-        assert_int_equal(json_get_object(json, "x", "o", 1, &value, &(Error) { 0 }), -1);
-        assert_int_equal(json_get_array(json, "x", "l", 3, &value, &(Error) { 0 }), 0);
-        assert_int_equal(json_get_array(json, "x", "l", 2, &value, &(Error) { 0 }), -1);
-        assert_int_equal(json_get_array(json, "x", "o", 9, &value, &(Error) { 0 }), -1);
-        assert_false(json_has(json, "z"));
-        assert_true(json_has(json, "n"));
+        assert_int_equal(json_get_string(o, "x", "s", 3, &text, &e), 0);
+        assert_string_equal(text, "abc");
+        assert_int_equal(json_get_int(o, "x", "i", &n, &e), 0);
+        assert_int_equal(n, 7);
+        assert_int_equal(json_get_int(o, "x", "z", &n, &e), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(json_get_int(o, "x", "max", &n, &e), 0);
+        assert_true(n == INT64_MAX);
+        assert_int_equal(json_get_object(o, "x", "o", 2, &value, &e), 0);
+        assert_int_equal(json_get_array(o, "x", "l", 2, &value, &e), 0);
+        assert_true(json_has(o, "s"));
+        assert_false(json_has(o, "null"));
+        assert_false(json_has(o, "nothing"));
+}
+
+static void what_a_member_is_not_is_said(void **state)
+{
+        cleanup_json json_t *o = read_good("{\"s\":\"abc\",\"neg\":-1,\"r\":1.0,\"o\":{\"a\":1,\"b\":2},\"l\":[1,2],\"null\":null,\"t\":true}");
+        static const struct {
+                char kind;
+                const char *name;
+                size_t max;
+                const char *message;
+        } table[] = {
+                { 's', "no", 9, "x.no is missing" },  { 's', "o", 9, "x.o is no string" },  { 's', "null", 9, "x.null is no string" },
+                { 's', "s", 2, "x.s has 3 bytes" },   { 'i', "no", 0, "x.no is missing" },  { 'i', "s", 0, "x.s is no integer" },
+                { 'i', "r", 0, "x.r is no integer" }, { 'i', "t", 0, "x.t is no integer" }, { 'i', "neg", 0, "x.neg is negative" },
+                { 'o', "no", 9, "x.no is missing" },  { 'o', "l", 9, "x.l is no object" },  { 'o', "o", 1, "x.o has 2 members" },
+                { 'a', "no", 9, "x.no is missing" },  { 'a', "o", 9, "x.o is no array" },   { 'a', "l", 1, "x.l has 2 entries" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const char *text = NULL;
+                json_t *value = NULL;
+                int64_t n = -7;
+                Error e = { 0 };
+                int r = table[i].kind == 's' ? json_get_string(o, "x", table[i].name, table[i].max, &text, &e)
+                      : table[i].kind == 'i' ? json_get_int(o, "x", table[i].name, &n, &e)
+                      : table[i].kind == 'o' ? json_get_object(o, "x", table[i].name, table[i].max, &value, &e)
+                                             : json_get_array(o, "x", table[i].name, table[i].max, &value, &e);
+
+                assert_int_equal(r, -1);
+                assert_int_equal(e.code, ERR_MALFORMED);
+                assert_ptr_equal(strstr(e.message, table[i].message), e.message);
+                assert_true(!text && !value && n == -7);
+        }
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(what_is_not_strict_json_is_refused),
-                cmocka_unit_test(nesting_has_a_limit),
-                cmocka_unit_test(a_member_is_found_to_the_byte),
-                cmocka_unit_test(the_three_forms_are_those_of_the_field),
-                cmocka_unit_test(members_are_read_with_their_type_and_size),
+                cmocka_unit_test(what_is_json_is_read),
+                cmocka_unit_test(what_is_no_json_object_is_refused),
+                cmocka_unit_test(a_member_given_twice_is_refused),
+                cmocka_unit_test(numbers_beyond_int64_are_refused),
+                cmocka_unit_test(nul_and_invalid_utf8_are_refused),
+                cmocka_unit_test(nesting_is_bounded),
+                cmocka_unit_test(a_member_is_found_byte_for_byte),
+                cmocka_unit_test(members_are_read_by_type_and_bounded),
+                cmocka_unit_test(what_a_member_is_not_is_said),
         };
+
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

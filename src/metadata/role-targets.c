@@ -93,7 +93,7 @@ static int parse_format(const json_t *custom, const char *where, Target *t, Erro
         else if (strcasecmp(text, "BINARY") == 0)
                 t->format = TARGET_FORMAT_BINARY;
         else
-                return error_set(error, ERR_UNSUPPORTED, "%s.targetFormat is '%s'; OSTREE and BINARY are supported", where, text);
+                t->format = TARGET_FORMAT_OTHER;
         return 0;
 }
 

@@ -68,6 +68,7 @@ typedef enum TargetFormat {
         TARGET_FORMAT_UNSPECIFIED,
         TARGET_FORMAT_BINARY,
         TARGET_FORMAT_OSTREE,
+        TARGET_FORMAT_OTHER, /* one this software does not know: it cannot be installed, but may stand beside others */
 } TargetFormat;
 
 typedef struct Target {

@@ -165,6 +165,8 @@ static int match(Assignment *a, const Targets *images, Error *error)
                                  a->director->name);
         if (check_content(a->director, image, error) < 0 || check_ecu(a, image, error) < 0)
                 return -1;
+        if (image->format == TARGET_FORMAT_OTHER)
+                return error_set(error, ERR_UNSUPPORTED, "'%.100s': its targetFormat is not known here; OSTREE and BINARY are", image->name);
         a->image = image;
         a->uri = a->director->uri ? a->director->uri : image->uri;
         a->ostree = is_ostree(image);

@@ -171,6 +171,16 @@ static void an_ostree_commit_needs_its_sha256(void **state)
                         .complete = true, .expected = ERR_UNSUPPORTED });
 }
 
+static void a_format_nobody_knows_is_refused_only_where_it_is_assigned(void **state)
+{
+        cleanup_free char *d = target("new.bin", 10, SHA, TO_S1 ",\"releaseCounter\":5"), *i = target("new.bin", 10, SHA, FOR_MCU);
+        cleanup_free char *other = target("app", 1, SHB, "\"targetFormat\":\"DOCKER\""), *beside = xasprintf("%s,%s", i, other);
+
+        (void) state;
+        check(&(Case) { .director = d, .image = beside, .complete = true, .expected = ERR_NONE });
+        one(TO_S1 ",\"releaseCounter\":5", "\"hardwareIds\":[\"mcu\"],\"targetFormat\":\"DOCKER\"", 10, SHA, ERR_UNSUPPORTED);
+}
+
 static void the_primary_comes_last_and_what_is_installed_is_known(void **state)
 {
         Ecu mine[ELEMENTSOF(ecus)];
@@ -212,6 +222,7 @@ int main(void)
                 cmocka_unit_test(a_target_for_no_ecu_is_refused),
                 cmocka_unit_test(the_same_name_with_other_content_than_installed_is_refused),
                 cmocka_unit_test(an_ostree_commit_needs_its_sha256),
+                cmocka_unit_test(a_format_nobody_knows_is_refused_only_where_it_is_assigned),
                 cmocka_unit_test(the_primary_comes_last_and_what_is_installed_is_known),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

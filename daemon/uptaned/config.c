@@ -63,7 +63,6 @@ typedef struct Reader {
         const char *path;
         FILE *file;
         unsigned line;           /* being read */
-        bool line_ended;         /* the piece read last was the end of its line */
         unsigned seen[KEYS_MAX]; /* line in this file; 0: not yet */
         Error *error;
 } Reader;
@@ -233,16 +232,22 @@ static int set_key(Reader *r, const char *section, const char *key, const char *
         return error_set(error, ERR_CONFIG, "unknown key, see uptaned.conf(5)");
 }
 
-/* Counts lines on the way: the library, as distributions build it, does not tell. */
+/*
+ * Counts lines on the way: the library, as distributions build it, does not tell. A line that does not fit into its
+ * buffer would be taken for two, and half of a value for the whole.
+ */
 static char *read_line(char *text, int size, void *stream)
 {
         Reader *r = stream;
 
         if (!fgets(text, size, r->file))
                 return NULL;
-        r->line += r->line_ended;
-        r->line_ended = strchr(text, '\n') != NULL;
-        return text;
+        r->line++;
+        if (strchr(text, '\n') || feof(r->file))
+                return text;
+        if (r->error->code == ERR_NONE)
+                (void) error_set(r->error, ERR_CONFIG, "%s, line %u: longer than %d bytes", r->path, r->line, size - 2);
+        return NULL;
 }
 
 static int on_line(void *user, const char *section, const char *key, const char *value)
@@ -264,7 +269,7 @@ static int on_line(void *user, const char *section, const char *key, const char 
 /* 1: read, 0: not there. */
 static int read_file(const char *path, Config *config, Error *error)
 {
-        Reader reader = { .config = config, .path = path, .file = fopen(path, "re"), .line_ended = true, .error = error };
+        Reader reader = { .config = config, .path = path, .file = fopen(path, "re"), .error = error };
         int line;
 
         if (!reader.file && errno == ENOENT)

@@ -32,6 +32,21 @@ static int get_version(Store *store, int64_t *ret, Error *error)
         return 0;
 }
 
+/* The tables of the first version: every database of ours has them, and one that was just made has none at all. */
+static const char count_sql[] = "SELECT count(*), count(*) FILTER (WHERE type = 'table' AND name IN ('value', 'bytes', 'root', 'metadata'))"
+                                " FROM sqlite_schema";
+#define FIRST_TABLES 4
+
+int schema_is_ours(Store *store, Error *error)
+{
+        cleanup_statement sqlite3_stmt *s = NULL;
+        int64_t version;
+
+        if (get_version(store, &version, error) < 0 || store_prepare(store, &s, error, count_sql, "") < 0 || store_step(store, s, error) < 0)
+                return -1;
+        return version == 0 ? sqlite3_column_int64(s, 0) == 0 : sqlite3_column_int64(s, 1) == FIRST_TABLES;
+}
+
 static int take_step(Store *store, size_t step, Error *error)
 {
         cleanup_free char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %zu; COMMIT;", steps[step], step + 1);

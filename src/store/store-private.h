@@ -34,6 +34,8 @@ int store_run(Store *store, Error *error, const char *sql, const char *types, ..
 const char *store_text(sqlite3_stmt *statement, int column) __attribute__((nonnull, returns_nonnull));
 Slice store_blob(sqlite3_stmt *statement, int column) __attribute__((nonnull));
 
+/* schema.c: 1 if the tables are ours or there are none yet, 0 if they are somebody else's. */
+int schema_is_ours(Store *store, Error *error) __attribute__((nonnull, warn_unused_result));
 /* schema.c: brings the tables to what this version wants. ERR_STORAGE for a database of a newer version. */
 int schema_migrate(Store *store, Error *error) __attribute__((nonnull, warn_unused_result));
 

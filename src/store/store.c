@@ -13,6 +13,7 @@
 #include "store/store-private.h"
 
 #define DAMAGED_MAX 100
+#define PAGE_MIN 512 /* the smallest page of a database, and so the smallest database */
 
 Store *store_free(Store *store)
 {
@@ -63,6 +64,7 @@ static int damaged(const char *path, const char *why, Error *error)
         return error_set(error, ERR_DATABASE_DAMAGED, "%s is damaged (%s) and was renamed to %s.damaged-%d", path, why, path, n);
 }
 
+/* 1: there is a file too short for a database, which SQLite would take for a new one; 0: all well. */
 static int make_file(const char *path, Error *error)
 {
         cleanup_close int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -74,7 +76,7 @@ static int make_file(const char *path, Error *error)
                 return error_set(error, ERR_STORAGE, "%s is no regular file", path);
         if ((st.st_mode & 0077) && fchmod(fd, 0600) < 0)
                 return error_set_errno(error, ERR_STORAGE, errno, "%s", path);
-        return 0;
+        return st.st_size > 0 && st.st_size < PAGE_MIN;
 }
 
 /* Exclusive locking: there is one user, and then WAL needs no shared memory file. */
@@ -91,11 +93,16 @@ static bool is_damage(int code)
 static int check_sound(Store *store, char why[static 128], Error *error)
 {
         cleanup_statement sqlite3_stmt *s = NULL;
+        int r;
 
         if (sqlite3_exec(store->db, settings, NULL, NULL, NULL) == SQLITE_OK &&
             store_prepare(store, &s, error, "PRAGMA quick_check(1)", "") == 0 && store_step(store, s, error) >= 0) {
                 (void) snprintf(why, 128, "%s", store_text(s, 0));
-                return strcmp(why, "ok") != 0;
+                if (strcmp(why, "ok") != 0)
+                        return 1;
+                (void) snprintf(why, 128, "it holds the tables of another program");
+                r = schema_is_ours(store, error);
+                return r < 0 ? -1 : r == 0;
         }
         if (!is_damage(sqlite3_extended_errcode(store->db)))
                 return error->code != ERR_NONE ? -1 : store_error(store, error);
@@ -111,8 +118,11 @@ int store_open(const char *directory, const char *name, Store **ret, Error *erro
         int r;
 
         store->path = xasprintf("%s/%s", directory, name);
-        if (check_earlier_damage(store->path, error) < 0 || make_file(store->path, error) < 0)
+        if (check_earlier_damage(store->path, error) < 0)
                 return -1;
+        r = make_file(store->path, error);
+        if (r != 0)
+                return r < 0 ? -1 : damaged(store->path, "too short for a database", error);
         if (sqlite3_open_v2(store->path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK)
                 return store->db ? store_error(store, error) : error_set(error, ERR_STORAGE, "%s cannot be opened", store->path);
         r = check_sound(store, why, error);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <sqlite3.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
@@ -230,6 +231,47 @@ static void what_is_no_database_is_damage_too(void **state)
         must_be_damaged(w);
 }
 
+/* Whatever is cut off: never a fresh database in the place of one that knew something. */
+static void a_database_cut_short_anywhere_is_damage(void **state)
+{
+        static const off_t left[] = { 1, 15, 50, 99, 512, 4095, 4096, 5000, 8192, 20480 };
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(left); i++) {
+                cleanup_free char *aside = xasprintf("%s.damaged-1", w->path);
+
+                OK(store_value_put(w->store, "trust", "me", &w->error));
+                spoil(w, SLICE_NONE, left[i], true);
+                must_be_damaged(w);
+                assert_int_equal(unlink(aside), 0);
+                error_clear(&w->error);
+                open_store(w);
+        }
+}
+
+/* Sound, but somebody else's: their tables, and user_version as SQLite makes it or as ours is. */
+static void a_database_of_another_program_is_damage(void **state)
+{
+        static const char *const sql[] = { "CREATE TABLE theirs (a)", "CREATE TABLE theirs (a); PRAGMA user_version = 1", "PRAGMA user_version = 1" };
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(sql); i++) {
+                cleanup_free char *aside = xasprintf("%s.damaged-1", w->path), *wal = xasprintf("%s-wal", w->path);
+                sqlite3 *db = NULL;
+
+                w->store = store_free(w->store);
+                (void) unlink(wal);
+                assert_int_equal(unlink(w->path), 0);
+                assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+                assert_int_equal(sqlite3_exec(db, sql[i], NULL, NULL, NULL), SQLITE_OK);
+                assert_int_equal(sqlite3_close(db), SQLITE_OK);
+                must_be_damaged(w);
+                assert_int_equal(unlink(aside), 0);
+                error_clear(&w->error);
+                open_store(w);
+        }
+}
+
 static void a_database_of_a_newer_version_is_refused_and_left_alone(void **state)
 {
         World *w = *state;
@@ -289,6 +331,8 @@ int main(void)
                 TEST(the_file_is_nobody_elses),
                 TEST(a_damaged_database_is_kept_aside_and_never_replaced_by_a_fresh_one),
                 TEST(what_is_no_database_is_damage_too),
+                TEST(a_database_cut_short_anywhere_is_damage),
+                TEST(a_database_of_another_program_is_damage),
                 TEST(a_database_of_a_newer_version_is_refused_and_left_alone),
                 TEST(a_writer_killed_at_any_moment_leaves_whole_transactions),
         };

@@ -167,6 +167,8 @@ void client_done(Client *c)
 static int answer(Client *c, const Fake *f, TrustRepo *repo, const TrustStep *step, Error *error)
 {
         c->fetched[step->role]++;
+        if (c->gone[step->role])
+                return trust_repo_feed_absent(repo, error);
         if (step->role != ROLE_ROOT)
                 return trust_repo_feed(repo, buffer_slice(&f->files[step->role]), error);
         if (step->version < (int64_t) ELEMENTSOF(f->roots) && f->roots[step->version].size)

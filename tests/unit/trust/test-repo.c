@@ -380,10 +380,80 @@ static void a_director_without_timestamp_is_asked_for_root_and_targets_only(void
 
 static void a_file_that_is_missing_is_not_found_unless_it_is_the_next_root(void **state)
 {
+        World *w = with_baseline(state);
+
+        for (unsigned r = ROLE_TIMESTAMP; r < _ROLE_MAX; r++) {
+                w->client.gone[r] = true;
+                must(w, ERR_NOT_FOUND);
+                assert_non_null(strstr(w->error.message, role_name((Role) r)));
+                w->client.gone[r] = false;
+                fake_publish(&w->fake);
+        }
+        w->client.gone[ROLE_ROOT] = true;
+        must(w, ERR_NONE);
+}
+
+static void an_empty_answer_is_no_file(void **state)
+{
         World *w = *state;
 
         buffer_done(&w->fake.files[ROLE_TIMESTAMP]);
-        must(w, ERR_MALFORMED); /* an empty body is no file either */
+        must(w, ERR_MALFORMED);
+}
+
+static void a_file_of_another_role_is_refused(void **state)
+{
+        World *w = with_baseline(state);
+        Buffer *files = w->fake.files;
+        Buffer timestamp = files[ROLE_TIMESTAMP];
+
+        files[ROLE_TIMESTAMP] = files[ROLE_TARGETS];
+        must(w, ERR_WRONG_ROLE);
+        files[ROLE_TIMESTAMP] = timestamp;
+        must(w, ERR_NONE);
+}
+
+static void a_root_the_client_cannot_read_or_that_signs_nothing_is_an_error(void **state)
+{
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = TRUST_IMAGE, .now = NOW });
+        cleanup_json json_t *json = NULL;
+        cleanup_buffer Buffer bare = { 0 };
+        World *w = *state;
+
+        assert_int_equal(trust_repo_restore(repo, ROLE_ROOT, slice_str("{}"), &w->error), -1);
+        assert_int_equal(w->error.code, ERR_MALFORMED);
+        error_clear(&w->error);
+        assert_int_equal(json_read(buffer_slice(&w->fake.roots[1]), &json, &w->error), 0);
+        assert_int_equal(json_array_clear(json_object_get(json, "signatures")), 0);
+        json_canonical(json, &bare);
+        assert_int_equal(trust_repo_restore(repo, ROLE_ROOT, buffer_slice(&bare), &w->error), -1);
+        assert_int_equal(w->error.code, ERR_BAD_SIGNATURE);
+        assert_non_null(strstr(w->error.message, "image root"));
+}
+
+/* What is stored and cannot be read is fetched anew; a damaged file never blocks an update. */
+static void stored_files_that_do_not_verify_are_fetched_again(void **state)
+{
+        World *w = *state;
+
+        for (unsigned r = ROLE_TIMESTAMP; r < _ROLE_MAX; r++) {
+                must(w, ERR_NONE);
+                w->client.stored[r].data[w->client.stored[r].size / 2] ^= 1;
+                must(w, ERR_NONE);
+                assert_int_equal(w->client.fetched[r], 1);
+                assert_true(slice_equal(buffer_slice(&w->client.stored[r]), buffer_slice(&w->fake.files[r])));
+        }
+}
+
+static void freshness_is_asked_again_before_installing(void **state)
+{
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = TRUST_DIRECTOR, .now = NOW });
+        World *w = *state;
+
+        assert_int_equal(trust_repo_restore(repo, ROLE_ROOT, buffer_slice(&w->fake.roots[1]), &w->error), 0);
+        assert_int_equal(trust_repo_check_fresh(repo, w->fake.expires[ROLE_ROOT] - 1, &w->error), 0);
+        assert_int_equal(trust_repo_check_fresh(repo, w->fake.expires[ROLE_ROOT], &w->error), -1);
+        assert_int_equal(w->error.code, ERR_EXPIRED);
 }
 
 /* ---- power cuts ---- */
@@ -454,6 +524,11 @@ int main(void)
                 TEST(older_targets_are_refused_without_a_snapshot_to_tell),
                 TEST(a_director_without_timestamp_is_asked_for_root_and_targets_only),
                 TEST(a_file_that_is_missing_is_not_found_unless_it_is_the_next_root),
+                TEST(an_empty_answer_is_no_file),
+                TEST(a_file_of_another_role_is_refused),
+                TEST(a_root_the_client_cannot_read_or_that_signs_nothing_is_an_error),
+                TEST(stored_files_that_do_not_verify_are_fetched_again),
+                TEST(freshness_is_asked_again_before_installing),
                 TEST(a_power_cut_after_any_store_leaves_a_true_baseline),
                 TEST(a_flipped_bit_in_what_is_signed_never_verifies),
         };

@@ -93,6 +93,98 @@ static void a_report_by_another_key_of_another_ecu_or_spoilt_anywhere_is_refused
                 refuse(slice(b.data, n), "ECU-1", key);
 }
 
+/* A report of form like no other, properly signed: only its form is wrong. */
+static void a_signed_report_with_anything_amiss_is_refused(void **state)
+{
+        static const struct {
+                const char *path[3]; /* members on the way; the last one is replaced, or removed */
+                const char *value;
+        } amiss[] = {
+                { { "ecu_serial" }, NULL }, { { "ecu_serial" }, "1" }, { { "ecu_serial" }, "\"ECU-10\"" }, { { "attacks_detected" }, "7" },
+                { { "report_counter" }, "12" }, { { "report_counter" }, "\"\"" }, { { "report_counter" }, "\"-1\"" },
+                { { "report_counter" }, "\" 1\"" }, { { "report_counter" }, "\"1x\"" }, { { "timeserver_time" }, "\"today\"" },
+                { { "timeserver_time" }, "100" }, { { "previous_timeserver_time" }, "\"1970-01-01\"" }, { { "installed_image" }, NULL },
+                { { "installed_image" }, "[]" }, { { "installed_image", "filepath" }, NULL }, { { "installed_image", "filepath" }, "7" },
+                { { "installed_image", "fileinfo" }, NULL }, { { "installed_image", "fileinfo", "length" }, NULL },
+                { { "installed_image", "fileinfo", "length" }, "-1" }, { { "installed_image", "fileinfo", "length" }, "1.5" },
+                { { "installed_image", "fileinfo", "hashes" }, "{}" }, { { "installed_image", "fileinfo", "hashes" }, "{\"sha256\":\"00\"}" },
+        };
+        CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519);
+        CLEANUP(public_key_free) PublicKey *key = key_of(s);
+        cleanup_buffer Buffer good = { 0 };
+
+        (void) state;
+        sign(s, &good);
+        for (size_t i = 0; i < ELEMENTSOF(amiss); i++) {
+                cleanup_json json_t *document = NULL;
+                cleanup_buffer Buffer b = { 0 };
+                json_t *body, *at;
+                size_t n = 0;
+                Error error = { 0 };
+
+                assert_int_equal(json_read(buffer_slice(&good), &document, &error), 0);
+                at = body = json_object_get(document, "signed");
+                for (; n + 1 < ELEMENTSOF(amiss[i].path) && amiss[i].path[n + 1]; n++)
+                        at = json_object_get(at, amiss[i].path[n]);
+                if (amiss[i].value)
+                        assert_int_equal(json_object_set_new(at, amiss[i].path[n], json_loads(amiss[i].value, JSON_DECODE_ANY, NULL)), 0);
+                else
+                        assert_int_equal(json_object_del(at, amiss[i].path[n]), 0);
+                assert_int_equal(envelope_sign(json_incref(body), s, &b, &error), 0);
+                refuse(buffer_slice(&b), "ECU-1", key);
+        }
+}
+
+static void a_report_has_one_signature_and_a_largest_size(void **state)
+{
+        CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519);
+        CLEANUP(public_key_free) PublicKey *key = key_of(s);
+        cleanup_buffer Buffer good = { 0 }, two = { 0 }, none = { 0 };
+        cleanup_json json_t *document = NULL, *other = NULL;
+        json_t *signatures;
+        Error error = { 0 };
+
+        (void) state;
+        sign(s, &good);
+        assert_int_equal(json_read(buffer_slice(&good), &document, &error), 0);
+        signatures = json_object_get(document, "signatures");
+        other = json_deep_copy(json_array_get(signatures, 0));
+        assert_int_equal(json_object_set_new(other, "keyid", json_string("other")), 0);
+        assert_int_equal(json_array_append(signatures, other), 0);
+        json_canonical(document, &two);
+        refuse(buffer_slice(&two), "ECU-1", key);
+        assert_int_equal(json_array_clear(signatures), 0);
+        json_canonical(document, &none);
+        refuse(buffer_slice(&none), "ECU-1", key);
+        while (good.size <= MANIFEST_BYTES_MAX)
+                buffer_put_str(&good, " ");
+        refuse(buffer_slice(&good), "ECU-1", key);
+}
+
+static void what_a_report_may_leave_out_is_left_at_nothing(void **state)
+{
+        static const char *const may[] = { "attacks_detected", "report_counter", "timeserver_time", "previous_timeserver_time" };
+        CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519);
+        CLEANUP(public_key_free) PublicKey *key = key_of(s);
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        cleanup_buffer Buffer good = { 0 }, b = { 0 };
+        cleanup_json json_t *document = NULL;
+        json_t *body;
+        VersionReport got;
+        Error error = { 0 };
+
+        (void) state;
+        sign(s, &good);
+        assert_int_equal(json_read(buffer_slice(&good), &document, &error), 0);
+        body = json_object_get(document, "signed");
+        for (size_t i = 0; i < ELEMENTSOF(may); i++)
+                assert_int_equal(json_object_del(body, may[i]), 0);
+        assert_int_equal(envelope_sign(json_incref(body), s, &b, &error), 0);
+        assert_int_equal(version_report_verify(buffer_slice(&b), "ECU-1", key, arena, &got, &error), 0);
+        assert_string_equal(got.attacks_detected, "");
+        assert_true(got.report_counter == 0 && got.time == 0 && got.previous_time == 0);
+}
+
 static void nothing_known_is_written_as_the_field_does(void **state)
 {
         CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519);
@@ -157,6 +249,9 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_report_of_every_key_type_comes_back_as_it_was),
                 cmocka_unit_test(a_report_by_another_key_of_another_ecu_or_spoilt_anywhere_is_refused),
+                cmocka_unit_test(a_signed_report_with_anything_amiss_is_refused),
+                cmocka_unit_test(a_report_has_one_signature_and_a_largest_size),
+                cmocka_unit_test(what_a_report_may_leave_out_is_left_at_nothing),
                 cmocka_unit_test(nothing_known_is_written_as_the_field_does),
                 cmocka_unit_test(a_report_of_the_installation_needs_a_correlation_id),
                 cmocka_unit_test(the_registration_names_the_primary_first),

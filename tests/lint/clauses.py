@@ -8,13 +8,17 @@ import sys
 
 import common
 
-TAG = re.compile(r"\bUptane (\d+(?:\.\d+)+)((?: ?\(\d+[a-z]?(?:[-,] ?\d+)*\))|(?:, \d+(?:-\d+)?)+)")
+TAG = re.compile(r"\bUptane (\d+(?:\.\d+)+)((?: ?\((?:\d+[a-z]?(?:[-,] ?\d+)*|\d+(?:\.\d+)+)\))|(?:, \d+(?:-\d+)?)+)")
 
 
 def tags(text):
     """All steps cited in text: "Uptane 5.4.4.5 (4-6)" and "Uptane 5.4.4.5, 4-6" are three of them."""
     found = set()
     for clause, steps in TAG.findall(re.sub(r"\n\s*[*#]*\s*", " ", text)):
+        dotted = re.search(r"\d+(?:\.\d+)+", steps)
+        if dotted:
+            found.add("Uptane %s (%s)" % (clause, dotted.group()))
+            continue
         for first, last in re.findall(r"(\d+)(?:-(\d+))?", steps):
             found |= {"Uptane %s (%d)" % (clause, n) for n in range(int(first), int(last or first) + 1)}
     return found
@@ -41,6 +45,8 @@ if sys.argv[1:] == ["--table"]:
     sys.exit(0)
 assert code, "no code cites the Standard: was the way of citing changed?"
 common.finish(check(code, tests),
-              good=[check({"Uptane 5.4 (1)": ["a.c"]}, tags("/* Uptane 5.4 (1-2): x */"))],
+              good=[check({"Uptane 5.4 (1)": ["a.c"]}, tags("/* Uptane 5.4 (1-2): x */")),
+                    check({"Uptane 5.4 (2.3.1)": ["a.c"]}, tags("/* Uptane 5.4 (2.3.1): x */"))],
               bad=[check({"Uptane 5.4 (3)": ["a.c"]}, tags("/* Uptane 5.4 (1-2): x */")), tags("# Uptane 5.4.4.2, 10"),
+                   check({"Uptane 5.4 (2.3)": ["a.c"]}, tags("/* Uptane 5.4 (2): x, Uptane 5.4 (2.4): y */")),
                    tags("* Uptane\n * 5.4.4.2 (10)")])

@@ -157,7 +157,7 @@ class Vehicle:
         }
         for s in self.secondaries:
             services[s.label] = {"command": self._program("secondary", "uptane-secondary", "--config", s.config),
-                                 "log": self.path("log", s.label), "restart": True}
+                                 "log": self.path("log", s.label), "restart": True, "wait_port": s.port}
         order = ["bus", "logind", "fetch", "ostree", "secondary-ip", *[s.label for s in self.secondaries], "uptaned"]
         return {
             "mount_point": self.path("root"), "sysroot": self.sysroot, "deployment": deployment, "build": self.build,

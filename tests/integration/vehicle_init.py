@@ -40,6 +40,19 @@ def enter(plan):
     os.chdir("/")
 
 
+def is_listening(port):
+    """Without connecting: a Secondary serves one connection at a time."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        return any(line.split()[1].endswith(":%04X" % port) and line.split()[3] == "0A" for line in f.readlines()[1:])
+
+
+def is_up(service):
+    """Whether it is there for others, as far as its plan says how to see that."""
+    if "wait_for" in service:
+        return os.path.exists(service["wait_for"])
+    return "wait_port" not in service or is_listening(service["wait_port"])
+
+
 class Services:
     def __init__(self, plan):
         self.plan = plan
@@ -53,9 +66,8 @@ class Services:
         environment = dict(self.environment, **service.get("environment", {}))
         self.running[name] = subprocess.Popen(service["command"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
-        path = service.get("wait_for")
         deadline = time.monotonic() + 20
-        while path and not os.path.exists(path):
+        while not is_up(service):
             if time.monotonic() > deadline or self.running[name].poll() is not None:
                 sys.exit("%s did not come up" % name)
             time.sleep(0.01)

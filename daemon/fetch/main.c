@@ -221,17 +221,9 @@ static int parse_arguments(int argc, char **argv, HttpOptions *options, Error *e
         return r < 0 ? r : optind < argc ? error_set(error, ERR_INVALID_ARGUMENT, "unknown argument '%.40s'", argv[optind]) : 0;
 }
 
-/* systemd's LoadCredential=; one that was not loaded is missed when it is needed. */
-static char *credential(const char *name)
-{
-        const char *folder = getenv("CREDENTIALS_DIRECTORY");
-
-        return folder ? xasprintf("%s/%s", folder, name) : NULL;
-}
-
 static int run(int argc, char **argv, Error *error)
 {
-        cleanup_free char *ca = credential("ca.pem"), *cert = credential("device.crt"), *key = credential("device.key");
+        cleanup_free char *ca = peer_credential("ca.pem"), *cert = peer_credential("device.crt"), *key = peer_credential("device.key");
         CLEANUP(http_free) Http *http = NULL;
         HttpOptions options = {
                 .ca_file = ca,

@@ -263,22 +263,11 @@ int secondary_root_version(Secondary *secondary, TrustKind kind, int64_t *ret, E
         return 0;
 }
 
-/* Uptane 5.4.4.3 (4): keys of Timestamp or Snapshot were rotated, so their versions may begin anew */
-static bool keys_rotated(const Root *old, const Root *new)
-{
-        static const Role roles[] = { ROLE_TIMESTAMP, ROLE_SNAPSHOT };
-
-        for (size_t i = 0; i < ELEMENTSOF(roles); i++) {
-                Role role = roles[i];
-
-                if (old->has[role] != new->has[role] || (old->has[role] && !keyset_equal(&old->keys[role], &new->keys[role])))
-                        return true;
-        }
-        return false;
-}
-
-/* The core stores a Root as soon as the one before it vouches for it; that it is fresh matters when it is used. */
-static int step_root(Secondary *s, TrustRepo *repo, TrustKind kind, Slice root, Changes *changes, Error *error)
+/*
+ * The core stores a Root as soon as the one before it vouches for it, and says what its keys make void; that it is fresh
+ * matters when it is used. Its next question, for the Root behind this one, is left open.
+ */
+static int step_root(TrustRepo *repo, TrustKind kind, Slice root, Changes *changes, Error *error)
 {
         TrustStep step;
 
@@ -286,34 +275,32 @@ static int step_root(Secondary *s, TrustRepo *repo, TrustKind kind, Slice root, 
                 return -1;
         if (step.kind != TRUST_FETCH || step.role != ROLE_ROOT)
                 return error_set(error, ERR_WRONG_STATE, "%s: no Root is asked for", trust_kind_name(kind));
-        if (trust_repo_feed(repo, root, error) < 0 || trust_repo_next(repo, &step, error) < 0)
+        if (trust_repo_feed(repo, root, error) < 0)
                 return -1;
-        if (step.kind != TRUST_STORE || step.role != ROLE_ROOT)
-                return error_set(error, ERR_WRONG_STATE, "%s: the Root is not to be stored", trust_kind_name(kind));
-        return changes_add(changes, kind, &step, error);
+        for (;;) {
+                if (trust_repo_next(repo, &step, error) < 0)
+                        return -1;
+                if (step.kind == TRUST_FETCH)
+                        return 0;
+                if (changes_add(changes, kind, &step, error) < 0)
+                        return -1;
+        }
 }
 
 int secondary_put_root(Secondary *secondary, TrustKind kind, Slice root, Error *error)
 {
         cleanup_changes Changes changes = { .arena = arena_new() };
         CLEANUP(trust_repo_free) TrustRepo *repo = NULL;
-        CLEANUP(metadata_free) Metadata *old = NULL;
-        cleanup_buffer Buffer stored = { 0 };
         int64_t now;
 
         if (secondary_time(secondary, &now, error) < 0)
                 return -1;
         repo = trust_repo_new(&(TrustOptions) { .kind = kind, .now = now, .without_timestamp = kind == TRUST_DIRECTOR });
-        if (restore(secondary, repo, kind, ROLE_ROOT, error) < 0 ||
-            store_metadata_get(secondary->store, kind, ROLE_ROOT, &stored, error) < 0)
+        if (restore(secondary, repo, kind, ROLE_ROOT, error) < 0)
                 return -1;
-        if (slice_equal(buffer_slice(&stored), root))
+        if (slice_equal(trust_repo_metadata(repo, ROLE_ROOT)->envelope->bytes, root))
                 return 0;
-        if (metadata_parse(ROLE_ROOT, buffer_slice(&stored), &old, error) < 0 ||
-            step_root(secondary, repo, kind, root, &changes, error) < 0)
-                return -1;
-        if (keys_rotated(&old->root, &trust_repo_metadata(repo, ROLE_ROOT)->root) &&
-            changes_add(&changes, kind, &(TrustStep) { .kind = TRUST_FORGET }, error) < 0)
+        if (step_root(repo, kind, root, &changes, error) < 0)
                 return -1;
         return changes_store(secondary, &changes, 0, error);
 }

@@ -41,7 +41,6 @@ int ctl_get_objects(Ctl *ctl, sd_bus_message **ret, Error *error) __attribute__(
 
 /* json.c: writes the value a message stands at, whatever its type. */
 int json_write_value(sd_bus_message *m, Buffer *b) __attribute__((nonnull, warn_unused_result));
-void json_write_string(const char *text, Buffer *b) __attribute__((nonnull));
 
 /* show.c */
 int show_status(Ctl *ctl, Error *error) __attribute__((nonnull, warn_unused_result));

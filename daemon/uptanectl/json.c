@@ -3,20 +3,8 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/codec.h"
 #include "uptanectl/ctl.h"
-
-void json_write_string(const char *text, Buffer *b)
-{
-        buffer_put_str(b, "\"");
-        for (const char *p = text; *p; p++)
-                if (*p == '"' || *p == '\\')
-                        buffer_printf(b, "\\%c", *p);
-                else if ((unsigned char) *p < 0x20)
-                        buffer_printf(b, "\\u%04x", (unsigned) (unsigned char) *p);
-                else
-                        buffer_put(b, p, 1);
-        buffer_put_str(b, "\"");
-}
 
 static int write_basic(sd_bus_message *m, char type, Buffer *b)
 {
@@ -33,7 +21,7 @@ static int write_basic(sd_bus_message *m, char type, Buffer *b)
         if (r < 0)
                 return r;
         if (type == 's' || type == 'o' || type == 'g')
-                json_write_string(v.s, b);
+                json_quote(v.s, b);
         else if (type == 'b')
                 buffer_put_str(b, v.boolean ? "true" : "false");
         else if (type == 't')

@@ -9,6 +9,7 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
+#include "base/codec.h"
 #include "uptanectl/ctl.h"
 
 #define SHOWN_MAX 4096
@@ -79,7 +80,7 @@ static bool is_awaited(const Monitor *m, const char *path, const char *name, con
 
         if (!m->ctl->until || strcmp(path, CTL_PATH) != 0 || strcmp(name, "State") != 0)
                 return false;
-        json_write_string(m->ctl->until, &until);
+        json_quote(m->ctl->until, &until);
         return strcmp(buffer_str(&until), value) == 0;
 }
 

@@ -110,21 +110,10 @@ int manifest_finalize(Manager *m, Error *error)
         return -1;
 }
 
-static void put_string(Buffer *b, const char *text)
-{
-        buffer_put_str(b, "\"");
-        for (const char *p = text; *p; p++)
-                if (*p == '"' || *p == '\\' || (unsigned char) *p < 0x20)
-                        buffer_printf(b, "\\u%04x", (unsigned) (unsigned char) *p);
-                else
-                        buffer_put(b, p, 1);
-        buffer_put_str(b, "\"");
-}
-
 static void put_member(Buffer *b, const char *name, const char *text)
 {
         buffer_printf(b, "%s\"%s\":", b->data[b->size - 1] == '{' ? "" : ",", name);
-        put_string(b, text);
+        json_quote(text, b);
 }
 
 /* [{"ecu","image","sha256","state","description"}]: for people and tools that look back. */

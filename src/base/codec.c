@@ -100,3 +100,16 @@ int base64_decode(const char *text, Buffer *ret, Error *error)
         }
         return 0;
 }
+
+void json_quote(const char *text, Buffer *ret)
+{
+        buffer_put_str(ret, "\"");
+        for (const char *p = text; *p; p++)
+                if (*p == '"' || *p == '\\')
+                        buffer_printf(ret, "\\%c", *p);
+                else if ((unsigned char) *p < 0x20)
+                        buffer_printf(ret, "\\u%04x", (unsigned) (unsigned char) *p);
+                else
+                        buffer_put(ret, p, 1);
+        buffer_put_str(ret, "\"");
+}

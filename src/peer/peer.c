@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -204,6 +205,13 @@ static size_t utf8_sequence(const unsigned char *text)
             (*text == 0xf0 && text[1] < 0x90) || (*text == 0xf4 && text[1] >= 0x90))
                 return 0;
         return n;
+}
+
+char *peer_credential(const char *name)
+{
+        const char *folder = getenv("CREDENTIALS_DIRECTORY");
+
+        return folder ? xasprintf("%s/%s", folder, name) : NULL;
 }
 
 /* D-Bus carries only UTF-8, and a message may quote any server: an error must arrive, even with a ? in it. */

@@ -33,6 +33,8 @@ int peer_error_from_message(sd_bus_message *reply, Error *error) __attribute__((
  */
 int peer_serve(const char *path, const char *interface, const sd_bus_vtable *vtable, void *userdata, Error *error)
         __attribute__((nonnull(1, 2, 3, 5), warn_unused_result));
+/* Path of one of systemd's LoadCredential=, or NULL without any; free() it. One that was not loaded is missed when it is needed. */
+char *peer_credential(const char *name) __attribute__((nonnull));
 /* For a method: turns an Error into the reply's; return its result from the method. */
 int peer_error_reply(const Error *error, sd_bus_error *ret) __attribute__((nonnull));
 /* Emits signal Progress(t done, t total) to whoever sent call, at most ten times a second unless done == total. */

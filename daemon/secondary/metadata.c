@@ -114,49 +114,55 @@ static int check_roles(const DerFile *files, size_t n, TrustKind kind, Error *er
         return 0;
 }
 
-/* The message has the latest Root only: the trusted one, or the one behind it. */
-static int feed_root(TrustRepo *repo, TrustKind kind, const DerFile *root, Error *error)
-{
-        const Metadata *trusted = trust_repo_metadata(repo, ROLE_ROOT);
+/* One repository's part of a message, and what it makes to be stored. */
+typedef struct Part {
+        TrustKind kind;
+        const DerFile *files;
+        size_t n;
+        Changes *changes;
+        const TrustRepo *repo;
+} Part;
 
+/* The message has the latest Root only: the trusted one, or the one behind it. */
+static int get_root(const Part *part, const DerFile *root, Error *error)
+{
         if (!root)
-                return error_set(error, ERR_NOT_FOUND, "%s: the message has no Root", trust_kind_name(kind));
-        if (slice_equal(trusted->envelope->bytes, root->json))
-                return trust_repo_feed_absent(repo, error);
-        return trust_repo_feed(repo, root->json, error);
+                return error_set(error, ERR_NOT_FOUND, "%s: the message has no Root", trust_kind_name(part->kind));
+        return !slice_equal(trust_repo_metadata(part->repo, ROLE_ROOT)->envelope->bytes, root->json);
 }
 
-static int feed(TrustRepo *repo, TrustKind kind, Role role, const DerFile *files, size_t n, Error *error)
+static int get(void *userdata, const TrustStep *step, Buffer *ret, Error *error)
 {
-        const DerFile *file = find_file(files, n, role);
+        const Part *part = userdata;
+        const DerFile *file = step->name ? NULL : find_file(part->files, part->n, step->role); /* a message has no delegated roles */
+        int r = step->role == ROLE_ROOT ? get_root(part, file, error) : file != NULL;
 
-        if (role == ROLE_ROOT)
-                return feed_root(repo, kind, file, error);
-        if (!file)
-                return error_set(error, ERR_NOT_FOUND, "%s: the message has no %s", trust_kind_name(kind), role_name(role));
-        return trust_repo_feed(repo, file->json, error);
+        if (r > 0)
+                buffer_put(ret, file->json.data, file->json.size);
+        return r;
+}
+
+static int put(void *userdata, const TrustStep *step, Error *error)
+{
+        const Part *part = userdata;
+
+        return changes_add(part->changes, part->kind, step, error);
 }
 
 /* Uptane 5.4.4.2: Root, Timestamp, Snapshot, Targets of one repository, from what the message holds. */
-static int verify(Secondary *s, const TrustOptions *options, const DerFile *files, size_t n, Changes *changes, TrustRepo **ret, Error *error)
+static int verify(Secondary *s, const TrustOptions *options, Part *part, TrustRepo **ret, Error *error)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(options);
-        TrustStep step;
 
-        if (check_roles(files, n, options->kind, error) < 0)
+        part->kind = options->kind;
+        part->repo = repo;
+        if (check_roles(part->files, part->n, part->kind, error) < 0)
                 return -1;
         for (unsigned role = 0; role < _ROLE_MAX; role++)
-                if (restore(s, repo, options->kind, (Role) role, error) < 0)
+                if (restore(s, repo, part->kind, (Role) role, error) < 0)
                         return -1;
-        for (;;) {
-                if (trust_repo_next(repo, &step, error) < 0)
-                        return -1;
-                if (step.kind == TRUST_DONE)
-                        break;
-                if (step.kind == TRUST_FETCH ? feed(repo, options->kind, step.role, files, n, error) < 0
-                                             : changes_add(changes, options->kind, &step, error) < 0)
-                        return -1;
-        }
+        if (trust_repo_drive(repo, &(TrustFiles) { .get = get, .put = put, .userdata = part }, error) < 0)
+                return -1;
         *ret = TAKE_PTR(repo);
         return 0;
 }
@@ -188,7 +194,7 @@ static int take_assignment(const Secondary *s, const Plan *plan, Wanted *ret, Er
 }
 
 /* Uptane 5.4.4.2 (10): both repositories agree on the image for this ECU */
-static int check_assignment(const Secondary *s, const TrustRepo *director, const TrustRepo *image, Wanted *ret, Error *error)
+static int check_assignment(const Secondary *s, const TrustRepo *director, TrustRepo *image, Part *part, Wanted *ret, Error *error)
 {
         const Ecu self = {
                 .serial = s->serial,
@@ -198,9 +204,11 @@ static int check_assignment(const Secondary *s, const TrustRepo *director, const
                 .hashes = s->installed.hashes,
                 .length = s->installed.length,
         };
+        static const char *const nothing[] = { NULL };
         cleanup_plan Plan plan = { 0 };
 
-        if (uptane_check(trust_repo_targets(director), trust_repo_targets(image), &self, 1, false, &plan, error) < 0)
+        if (uptane_check_director(trust_repo_targets(director), &self, 1, false, &plan, error) < 0 ||
+            uptane_check_images(&plan, image, &(TrustFiles) { .get = get, .put = put, .userdata = part }, nothing, error) < 0)
                 return -1;
         return take_assignment(s, &plan, ret, error);
 }
@@ -225,15 +233,16 @@ static int verify_all(Secondary *s, const DerMessage *files, int64_t now, Change
         TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now };
         const TrustOptions for_image = { .kind = TRUST_IMAGE, .now = now };
         CLEANUP(trust_repo_free) TrustRepo *director = NULL, *image = NULL;
+        Part director_part = { .files = files->director_files, .n = files->n_director_files, .changes = changes };
+        Part image_part = { .files = files->image_files, .n = files->n_image_files, .changes = changes };
         int r = without_timestamp(s, files, error);
 
         if (r < 0)
                 return -1;
         for_director.without_timestamp = r;
-        if (verify(s, &for_director, files->director_files, files->n_director_files, changes, &director, error) < 0 ||
-            verify(s, &for_image, files->image_files, files->n_image_files, changes, &image, error) < 0)
+        if (verify(s, &for_director, &director_part, &director, error) < 0 || verify(s, &for_image, &image_part, &image, error) < 0)
                 return -1;
-        return check_assignment(s, director, image, ret, error);
+        return check_assignment(s, director, image, &image_part, ret, error);
 }
 
 int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error *error)

@@ -21,12 +21,17 @@ typedef struct Check {
         bool manifest_sent;
         Error manifest_error;
         Verify *director, *image;
+        Ecu *ecus; /* the plan borrows from them */
+        Plan plan;
+        size_t next; /* assignment whose image is looked for */
 } Check;
 
 static void check_free(Job *job)
 {
         Check *c = (Check *) job;
 
+        plan_done(&c->plan);
+        free(c->ecus);
         verify_free(c->director);
         verify_free(c->image);
         reports_free(c->reports);
@@ -93,31 +98,54 @@ static EngineUpdate *make_update(const Plan *plan, const Verify *director)
         return update;
 }
 
+static void search_next(Check *c);
+
+static void on_found(void *userdata, Error *error)
+{
+        Check *c = userdata;
+
+        if (error->code != ERR_NONE ||
+            uptane_check_image(&c->plan, c->next, verify_found(c->image), (const char *const *) c->m->config.must_match_names, error) < 0) {
+                check_failed(c, error);
+                return;
+        }
+        c->next++;
+        search_next(c);
+}
+
+/* Uptane 5.4.4.2 (10): every image that the Director lists */
+static void search_next(Check *c)
+{
+        const Assignment *a = &c->plan.assignments[c->next];
+        Error error = { 0 };
+
+        if (c->next == c->plan.n_assignments)
+                check_done(c, make_update(&c->plan, c->director));
+        else if (verify_search(c->image, a->director->name, a->ecu->hardware_id, on_found, c, &error) < 0)
+                check_failed(c, &error);
+}
+
 static void on_image(void *userdata, Error *error)
 {
         Check *c = userdata;
-        cleanup_free Ecu *ecus = vehicle_ecus(c->m);
-        cleanup_plan Plan plan = { 0 };
 
-        if (error->code != ERR_NONE || uptane_check(verify_targets(c->director), verify_targets(c->image), ecus, c->m->n_ecus,
-                                                    true, &plan, error) < 0)
+        if (error->code != ERR_NONE)
                 check_failed(c, error);
         else
-                check_done(c, make_update(&plan, c->director));
+                search_next(c);
 }
 
 static void on_director(void *userdata, Error *error)
 {
         Check *c = userdata;
-        cleanup_free Ecu *ecus = vehicle_ecus(c->m);
-        cleanup_plan Plan plan = { 0 };
 
+        c->ecus = vehicle_ecus(c->m);
         if (error->code != ERR_NONE ||
-            uptane_check_director(verify_targets(c->director), ecus, c->m->n_ecus, true, &plan, error) < 0)
+            uptane_check_director(verify_targets(c->director), c->ecus, c->m->n_ecus, true, &c->plan, error) < 0)
                 check_failed(c, error);
         /* Uptane 5.4.4.2 (6): nothing new for this vehicle ends the check */
-        else if (plan.n_pending == 0)
-                check_done(c, plan.n_assignments ? make_update(&plan, c->director) : NULL);
+        else if (c->plan.n_pending == 0)
+                check_done(c, c->plan.n_assignments ? make_update(&c->plan, c->director) : NULL);
         else {
                 manager_set_step(c->m, "verifying the Image repository", 0, 0);
                 if (verify_online(c->m, c->fetch, TRUST_IMAGE, on_image, c, &c->image, error) < 0)

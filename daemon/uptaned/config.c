@@ -21,7 +21,18 @@
 #define SECONDS_MAX (30 * 86400)
 #define KEYS_MAX 64
 
-typedef enum Type { TYPE_TEXT, TYPE_URL, TYPE_PATH, TYPE_BOOL, TYPE_CONSENT, TYPE_KEY_TYPE, TYPE_SECONDS, TYPE_INTERVAL, TYPE_PERCENT } Type;
+typedef enum Type {
+        TYPE_TEXT,
+        TYPE_URL,
+        TYPE_PATH,
+        TYPE_BOOL,
+        TYPE_CONSENT,
+        TYPE_KEY_TYPE,
+        TYPE_SECONDS,
+        TYPE_INTERVAL,
+        TYPE_PERCENT,
+        TYPE_BYTES,
+} Type;
 
 static const struct {
         const char *section, *key;
@@ -45,6 +56,12 @@ static const struct {
         ROW("update", "consent-download", TYPE_CONSENT, policy.ask[ENGINE_STAGE_DOWNLOAD], "auto"),
         ROW("update", "consent-install", TYPE_CONSENT, policy.ask[ENGINE_STAGE_INSTALL], "auto"),
         ROW("update", "consent-reboot", TYPE_CONSENT, policy.ask[ENGINE_STAGE_REBOOT], "auto"),
+        ROW("update", "must-match", TYPE_TEXT, must_match, ""),
+        ROW("limits", "root", TYPE_BYTES, max_bytes[ROLE_ROOT], "256K"),
+        ROW("limits", "timestamp", TYPE_BYTES, max_bytes[ROLE_TIMESTAMP], "64K"),
+        ROW("limits", "snapshot", TYPE_BYTES, max_bytes[ROLE_SNAPSHOT], "1M"),
+        ROW("limits", "targets", TYPE_BYTES, max_bytes[ROLE_TARGETS], "16M"),
+        ROW("limits", "delegations", TYPE_BYTES, max_delegated_bytes, "64M"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
@@ -105,6 +122,21 @@ static int parse_number(const char *value, long long min, long long max, long lo
         return 0;
 }
 
+/* 1K to ROLE_BYTES_MAX, in bytes or with K or M behind. */
+static int set_bytes(size_t *p, const char *value, Error *error)
+{
+        size_t n = strlen(value), unit = n > 0 && value[n - 1] == 'K' ? 1024 : n > 0 && value[n - 1] == 'M' ? (size_t) 1024 * 1024 : 1;
+        cleanup_free char *digits = xstrndup(value, unit > 1 ? n - 1 : n);
+        long long number;
+
+        if (parse_number(digits, 1, (long long) (ROLE_BYTES_MAX / unit), &number, error) < 0)
+                return -1;
+        if ((size_t) number * unit < 1024)
+                return error_set(error, ERR_CONFIG, "'%.40s' is less than 1K", value);
+        *p = (size_t) number * unit;
+        return 0;
+}
+
 static int set_key_type(KeyType *p, const char *value, Error *error)
 {
         if (strcmp(value, "ed25519") == 0)
@@ -159,6 +191,8 @@ static int set_value(Type type, void *p, const char *value, Error *error)
                         return -1;
                 *(int64_t *) p = n;
                 return 0;
+        case TYPE_BYTES:
+                return set_bytes(p, value, error);
         case TYPE_PERCENT:
                 if (parse_number(value, 0, 50, &n, error) < 0)
                         return -1;
@@ -392,6 +426,22 @@ static int complete(Config *c, Error *error)
         return 0;
 }
 
+/* Names of members of "custom", between spaces. */
+static void split_must_match(Config *c)
+{
+        cleanup_free char *text = xstrdup(c->must_match);
+        char *rest = NULL;
+        size_t n = 0;
+
+        for (char *name = strtok_r(text, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
+                c->must_match_names = xrealloc(c->must_match_names, n + 2, sizeof *c->must_match_names);
+                c->must_match_names[n++] = xstrdup(name);
+                c->must_match_names[n] = NULL;
+        }
+        if (n == 0)
+                c->must_match_names = xcalloc(1, sizeof *c->must_match_names);
+}
+
 int config_load(const char *path, Config *ret, Error *error)
 {
         Config config = { 0 };
@@ -401,6 +451,7 @@ int config_load(const char *path, Config *ret, Error *error)
                 config_done(&config);
                 return -1;
         }
+        split_must_match(&config);
         *ret = config;
         return 0;
 }
@@ -416,5 +467,8 @@ void config_done(Config *c)
                 free(c->secondaries[i].address);
         }
         free(c->secondaries);
+        for (size_t i = 0; c->must_match_names && c->must_match_names[i]; i++)
+                free(c->must_match_names[i]);
+        free(c->must_match_names);
         *c = (Config) { 0 };
 }

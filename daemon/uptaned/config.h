@@ -9,6 +9,7 @@
  */
 #include "crypto/key.h"
 #include "engine/engine.h"
+#include "metadata/role.h"
 
 #define CONFIG_SECONDARIES_MAX 255
 
@@ -33,6 +34,11 @@ typedef struct Config {
         KeyType key_type;  /* of a key made at first start: ed25519 or rsa */
         /* [update] */
         EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask */
+        char *must_match;        /* must-match, as written */
+        char **must_match_names; /* the same as a list that ends with NULL */
+        /* [limits], bytes */
+        size_t max_bytes[_ROLE_MAX]; /* root, timestamp, snapshot, targets: one file */
+        size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         /* [timeouts], seconds */
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout;
         /* [paths] */

@@ -356,16 +356,14 @@ static int ask_root_version(Install *in, Error *error)
 /* That verified metadata of both repositories, as stored, still says to put exactly this image on this ECU. */
 static int check_metadata(Install *in, Error *error)
 {
-        CLEANUP(trust_repo_free) TrustRepo *director = NULL, *image = NULL;
         cleanup_free Ecu *ecus = vehicle_ecus(in->m);
-        cleanup_plan Plan plan = { 0 };
+        cleanup_stored_plan StoredPlan stored = { 0 };
         const EngineEcu *want = current(in);
 
-        if (verify_stored(in->m, TRUST_DIRECTOR, &director, error) < 0 || verify_stored(in->m, TRUST_IMAGE, &image, error) < 0 ||
-            uptane_check(trust_repo_targets(director), trust_repo_targets(image), ecus, in->m->n_ecus, true, &plan, error) < 0)
+        if (verify_again(in->m, ecus, &stored, error) < 0)
                 return -1;
-        for (size_t i = 0; i < plan.n_assignments; i++) {
-                const Assignment *a = &plan.assignments[i];
+        for (size_t i = 0; i < stored.plan.n_assignments; i++) {
+                const Assignment *a = &stored.plan.assignments[i];
 
                 if (strcmp(a->ecu->serial, want->serial) == 0 && strcmp(a->director->name, want->image) == 0 &&
                     a->director->length == want->length && hashes_match(&a->director->hashes, &want->hashes))

@@ -2,6 +2,7 @@
 /*
  * Making a manager, the clock and the job. What happens to events and effects is in cycle.c.
  */
+#include "base/codec.h"
 #include "uptaned/manager.h"
 
 #include <errno.h>
@@ -221,11 +222,7 @@ char *manager_url(const char *base, const char *path)
         cleanup_buffer Buffer b = { 0 };
 
         buffer_printf(&b, "%s/", base);
-        for (const char *p = path; *p; p++)
-                if ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || strchr("-._~/", *p))
-                        buffer_put(&b, p, 1);
-                else
-                        buffer_printf(&b, "%%%02X", (unsigned) (unsigned char) *p);
+        percent_encode(path, "/", &b);
         return xstrdup(buffer_str(&b));
 }
 

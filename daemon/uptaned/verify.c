@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "uptaned/verify.h"
 
-#include <stdio.h>
+#include <assert.h>
+#include "base/codec.h"
 
 struct Verify {
         Manager *m;
@@ -45,7 +46,11 @@ static int repo_from_store(Manager *m, TrustKind kind, TrustRepo **ret, Error *e
                 .kind = kind,
                 .now = manager_now(m),
                 .without_timestamp = kind == TRUST_DIRECTOR && !m->config.require_director_timestamp,
+                .max_bytes = { m->config.max_bytes[0], m->config.max_bytes[1], m->config.max_bytes[2], m->config.max_bytes[3] },
+                .max_delegated_bytes = m->config.max_delegated_bytes,
+                .must_match = (const char *const *) m->config.must_match_names,
         };
+        static_assert(_ROLE_MAX == 4, "a role without a limit");
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&options);
 
         for (unsigned role = 0; role < _ROLE_MAX; role++) {
@@ -77,7 +82,7 @@ static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
         int r;
 
         if (!answer) {
-                (void) error_prefix(error, "%s %s", trust_kind_name(v->kind), role_name(v->step.role));
+                (void) error_prefix(error, "%s %s", trust_kind_name(v->kind), v->step.name ? v->step.name : role_name(v->step.role));
                 finish(v, error);
                 return;
         }
@@ -91,8 +96,24 @@ static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
                 drive(v);
 }
 
+static char *step_url(const char *base, const TrustStep *step)
+{
+        cleanup_free char *name = NULL;
+
+        if (step->name) {
+                cleanup_buffer Buffer encoded = { 0 };
+
+                /* encoded as a whole: the name of a role never becomes a path */
+                percent_encode(step->name, "", &encoded);
+                return xasprintf("%s/delegations/%s.json", base, buffer_str(&encoded));
+        }
+        name = step->role == ROLE_ROOT ? xasprintf("%lld.root.json", (long long) step->version) : xasprintf("%s.json", role_name(step->role));
+        return manager_url(base, name);
+}
+
 static int fetch_step(Verify *v, Error *error)
 {
+
         const char *base = v->kind == TRUST_DIRECTOR ? v->m->config.director_url : v->m->config.repository_url;
         FetchRequest request = {
                 .max = v->step.max_bytes,
@@ -100,14 +121,9 @@ static int fetch_step(Verify *v, Error *error)
                 .done = on_fetched,
                 .userdata = v,
         };
-        char name[64];
 
-        if (v->step.role == ROLE_ROOT)
-                (void) snprintf(name, sizeof name, "%lld.root.json", (long long) v->step.version);
-        else
-                (void) snprintf(name, sizeof name, "%s.json", role_name(v->step.role));
         free(v->url);
-        v->url = manager_url(base, name);
+        v->url = step_url(base, &v->step);
         request.url = v->url;
         request.authenticate = manager_authenticates(v->m, v->url);
         return fetch_get(v->fetch, &request, error);
@@ -117,7 +133,19 @@ static int store_step(Manager *m, TrustKind kind, const TrustStep *step, Error *
 {
         if (step->kind == TRUST_FORGET)
                 return store_metadata_forget(m->store, kind, error);
+        if (step->name)
+                return store_delegated_put(m->store, kind, step->name, step->version, step->bytes, error);
         return store_metadata_put(m->store, kind, step->role, step->version, step->bytes, error);
+}
+
+static int load_step(Verify *v, Error *error)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        int r = store_delegated_get(v->m->store, v->kind, v->step.name, &bytes, error);
+
+        if (r < 0)
+                return -1;
+        return r ? trust_repo_feed(v->repo, buffer_slice(&bytes), error) : trust_repo_feed_absent(v->repo, error);
 }
 
 static void drive(Verify *v)
@@ -134,7 +162,8 @@ static void drive(Verify *v)
                                 break;
                         return;
                 }
-                if (store_step(v->m, v->kind, &v->step, &error) < 0)
+                r = v->step.kind == TRUST_LOAD ? load_step(v, &error) : store_step(v->m, v->kind, &v->step, &error);
+                if (r < 0)
                         break;
         }
         finish(v, &error);
@@ -151,55 +180,84 @@ static int on_ready(sd_event_source *source, void *userdata)
         return 0;
 }
 
+static int start(Verify *v, VerifyDone done, void *userdata, Error *error)
+{
+        int r = sd_event_add_defer(v->m->event, &v->start, on_ready, v);
+
+        if (r < 0)
+                return error_set_errno(error, ERR_SYSTEM, -r, "event loop");
+        v->done = done;
+        v->userdata = userdata;
+        return 0;
+}
+
 int verify_online(Manager *m, Fetch *fetch, TrustKind kind, VerifyDone done, void *userdata, Verify **ret, Error *error)
 {
         CLEANUP(verify_free) Verify *v = xcalloc(1, sizeof *v);
-        int r;
 
         v->m = m;
         v->fetch = fetch;
         v->kind = kind;
-        v->done = done;
-        v->userdata = userdata;
-        if (repo_from_store(m, kind, &v->repo, error) < 0)
+        if (repo_from_store(m, kind, &v->repo, error) < 0 || start(v, done, userdata, error) < 0)
                 return -1;
-        r = sd_event_add_defer(m->event, &v->start, on_ready, v);
-        if (r < 0)
-                return error_set_errno(error, ERR_SYSTEM, -r, "event loop");
         *ret = TAKE_PTR(v);
         return 0;
 }
 
-/* Answers a FETCH with what is stored. */
-static int feed_stored(Manager *m, TrustKind kind, TrustRepo *repo, const TrustStep *step, Error *error)
+int verify_search(Verify *v, const char *name, const char *hardware_id, VerifyDone done, void *userdata, Error *error)
 {
-        cleanup_buffer Buffer bytes = { 0 };
-        int r;
-
-        if (step->role == ROLE_ROOT)
-                return trust_repo_feed_absent(repo, error);
-        r = store_metadata_get(m->store, kind, step->role, &bytes, error);
-        if (r < 0)
-                return -1;
-        return r ? trust_repo_feed(repo, buffer_slice(&bytes), error) : trust_repo_feed_absent(repo, error);
+        trust_repo_search(v->repo, name, hardware_id);
+        return start(v, done, userdata, error);
 }
 
-int verify_stored(Manager *m, TrustKind kind, TrustRepo **ret, Error *error)
+const Target *verify_found(const Verify *v)
+{
+        return trust_repo_found(v->repo);
+}
+
+/* ---- with what is stored ---- */
+
+typedef struct Stored {
+        Manager *m;
+        TrustKind kind;
+} Stored;
+
+static int get_stored(void *userdata, const TrustStep *step, Buffer *ret, Error *error)
+{
+        const Stored *s = userdata;
+
+        if (step->role == ROLE_ROOT)
+                return 0;
+        if (step->name)
+                return store_delegated_get(s->m->store, s->kind, step->name, ret, error);
+        return store_metadata_get(s->m->store, s->kind, step->role, ret, error);
+}
+
+static int verify_stored(Manager *m, TrustKind kind, TrustRepo **ret, Error *error)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = NULL;
-        TrustStep step;
+        /* what is asked to be stored is what was given */
+        const TrustFiles files = { .get = get_stored, .userdata = &(Stored) { m, kind } };
 
-        if (repo_from_store(m, kind, &repo, error) < 0)
+        if (repo_from_store(m, kind, &repo, error) < 0 || trust_repo_drive(repo, &files, error) < 0)
                 return -1;
-        for (;;) {
-                if (trust_repo_next(repo, &step, error) < 0)
-                        return -1;
-                if (step.kind == TRUST_DONE)
-                        break;
-                if (step.kind == TRUST_FETCH && feed_stored(m, kind, repo, &step, error) < 0)
-                        return -1;
-                /* TRUST_STORE and TRUST_FORGET: what is stored is what was fed */
-        }
         *ret = TAKE_PTR(repo);
         return 0;
+}
+
+int verify_again(Manager *m, const Ecu *ecus, StoredPlan *ret, Error *error)
+{
+        const TrustFiles files = { .get = get_stored, .userdata = &(Stored) { m, TRUST_IMAGE } };
+
+        if (verify_stored(m, TRUST_DIRECTOR, &ret->director, error) < 0 || verify_stored(m, TRUST_IMAGE, &ret->image, error) < 0 ||
+            uptane_check_director(trust_repo_targets(ret->director), ecus, m->n_ecus, true, &ret->plan, error) < 0)
+                return -1;
+        return uptane_check_images(&ret->plan, ret->image, &files, (const char *const *) m->config.must_match_names, error);
+}
+
+void stored_plan_done(StoredPlan *stored)
+{
+        plan_done(&stored->plan);
+        trust_repo_free(stored->director);
+        trust_repo_free(stored->image);
 }

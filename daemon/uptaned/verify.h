@@ -4,7 +4,7 @@
 
 /*
  * Drives trust/ for one repository: with files from the network, storing what was verified (verify_online), or with
- * nothing but what is stored, right before installing (verify_stored).
+ * nothing but what is stored, right before installing (verify_again).
  */
 #include "trust/repo.h"
 #include "uptaned/fetch.h"
@@ -24,7 +24,21 @@ DEFINE_CLEANUP(Verify, verify_free)
 const Targets *verify_targets(const Verify *verify) __attribute__((nonnull, returns_nonnull));
 int64_t verify_targets_version(const Verify *verify) __attribute__((nonnull));
 
-/* Verifies what is stored once more, with expiry at the present time (Uptane 5.4.3.2). */
-int verify_stored(Manager *m, TrustKind kind, TrustRepo **ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Looks for an image in a repository that was verified; as verify_online(). */
+int verify_search(Verify *verify, const char *name, const char *hardware_id, VerifyDone done, void *userdata, Error *error)
+        __attribute__((nonnull(1, 2, 3, 4, 6), warn_unused_result));
+/* What it found, borrowed, or NULL. */
+const Target *verify_found(const Verify *verify) __attribute__((nonnull));
+
+/* A plan made from what is stored; zero-initialized, then stored_plan_done(). */
+typedef struct StoredPlan {
+        TrustRepo *director, *image;
+        Plan plan;
+} StoredPlan;
+#define cleanup_stored_plan __attribute__((cleanup(stored_plan_done)))
+
+/* Verifies what is stored once more, with expiry at the present time (Uptane 5.4.3.2). ecus must live as long as the plan. */
+int verify_again(Manager *m, const Ecu *ecus, StoredPlan *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+void stored_plan_done(StoredPlan *stored) __attribute__((nonnull));
 
 #endif

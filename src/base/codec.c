@@ -113,3 +113,12 @@ void json_quote(const char *text, Buffer *ret)
                         buffer_put(ret, p, 1);
         buffer_put_str(ret, "\"");
 }
+
+void percent_encode(const char *text, const char *keep, Buffer *ret)
+{
+        for (const char *p = text; *p; p++)
+                if ((*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || strchr("-._~", *p) || strchr(keep, *p))
+                        buffer_put(ret, p, 1);
+                else
+                        buffer_printf(ret, "%%%02X", (unsigned) (unsigned char) *p);
+}

@@ -17,4 +17,7 @@ int base64_decode(const char *text, Buffer *ret, Error *error) __attribute__((no
 /* Appends text as a JSON string, quotes and all. For the programs that only write JSON; text is valid UTF-8. */
 void json_quote(const char *text, Buffer *ret) __attribute__((nonnull));
 
+/* Appends text with everything but unreserved characters (RFC 3986 2.3) and those of keep as %XX. */
+void percent_encode(const char *text, const char *keep, Buffer *ret) __attribute__((nonnull));
+
 #endif

@@ -8,6 +8,8 @@
 /* m->envelope is parsed; each fills its member of m. */
 int role_parse_root(Metadata *m, Error *error) __attribute__((nonnull, warn_unused_result));
 int role_parse_targets(Metadata *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* "delegations" of Targets, where there are any. */
+int role_parse_delegations(Metadata *m, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* "hashes" of object: every known one must be well-formed, unknown ones are passed over; ERR_UNSUPPORTED if none is known. */
 int role_parse_hashes(const json_t *object, const char *where, Hashes *ret, Error *error) __attribute__((nonnull, warn_unused_result));

@@ -109,6 +109,7 @@ static int parse_custom(const json_t *json, const char *where, Arena *arena, Tar
             (json_has(custom, "releaseCounter") && json_get_int(custom, where, "releaseCounter", &t->release_counter, error) < 0) ||
             get_text(custom, where, "uri", URI_MAX, &t->uri, error) < 0)
                 return -1;
+        t->custom = custom;
         /* shown to people only: one that is no string, or too long, is not shown */
         if (json_is_string(json_object_get(custom, "version")) && json_string_length(json_object_get(custom, "version")) <= VERSION_TEXT_MAX)
                 t->version = json_string_value(json_object_get(custom, "version"));
@@ -157,30 +158,11 @@ static int parse_list(Metadata *m, Error *error)
         return 0;
 }
 
-/* Only whether there are any: they are followed by a later version of this software (docs/ARCHITECTURE.md). */
-static int parse_delegations(Metadata *m, Error *error)
-{
-        json_t *delegations, *roles;
-
-        if (!json_has(m->envelope->body, "delegations"))
-                return 0;
-        if (json_get_object(m->envelope->body, "targets", "delegations", 16, &delegations, error) < 0)
-                return -1;
-        if (json_has(delegations, "succinct_roles"))
-                m->targets.has_delegations = true;
-        if (!json_has(delegations, "roles"))
-                return 0;
-        if (json_get_array(delegations, "targets.delegations", "roles", SNAPSHOT_META_MAX, &roles, error) < 0)
-                return -1;
-        m->targets.has_delegations |= json_array_size(roles) > 0;
-        return 0;
-}
-
 int role_parse_targets(Metadata *m, Error *error)
 {
         json_t *custom;
 
-        if (parse_list(m, error) < 0 || parse_delegations(m, error) < 0)
+        if (parse_list(m, error) < 0 || role_parse_delegations(m, error) < 0)
                 return -1;
         if (!json_has(m->envelope->body, "custom"))
                 return 0;
@@ -197,4 +179,20 @@ static int find_target(const void *name, const void *target)
 const Target *targets_find(const Targets *targets, const char *name)
 {
         return targets->n_targets ? bsearch(name, targets->targets, targets->n_targets, sizeof *targets->targets, find_target) : NULL;
+}
+
+const char *target_custom_differs(const Target *a, const Target *b, const char *const *must_match)
+{
+        for (size_t i = 0; must_match[i]; i++) {
+                const json_t *x = json_object_get(a->custom, must_match[i]), *y = json_object_get(b->custom, must_match[i]);
+
+                if ((x || y) && json_equal(x, y) != 1)
+                        return must_match[i];
+        }
+        return NULL;
+}
+
+bool target_agrees(const Target *a, const Target *b, const char *const *must_match)
+{
+        return a->length == b->length && hashes_match(&a->hashes, &b->hashes) && !target_custom_differs(a, b, must_match);
 }

@@ -175,9 +175,9 @@ int metadata_parse(Role role, Slice bytes, Metadata **ret, Error *error)
         CLEANUP(metadata_free) Metadata *m = xcalloc(1, sizeof *m);
 
         m->role = role;
-        if (bytes.size > role_bytes_max(role))
-                return error_set(error, ERR_TOO_LARGE, "%zu bytes, at most %zu are allowed for %s metadata", bytes.size,
-                                 role_bytes_max(role), role_name(role));
+        if (bytes.size > ROLE_BYTES_MAX)
+                return error_set(error, ERR_TOO_LARGE, "%zu bytes, at most %zu are allowed for %s metadata", bytes.size, ROLE_BYTES_MAX,
+                                 role_name(role));
         if (envelope_parse(bytes, &m->envelope, error) < 0 || parse_header(m, error) < 0 || parse_body(m, error) < 0)
                 return -1;
         *ret = TAKE_PTR(m);

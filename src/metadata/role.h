@@ -20,25 +20,33 @@ typedef enum Role {
 /* "root", "timestamp", "snapshot", "targets" */
 const char *role_name(Role role) __attribute__((returns_nonnull));
 
-/* Limits, for the network before a byte is read and for parsers after. */
+/* Limits for the network before a byte is read and for parsers after, where nothing else is configured. */
 #define ROLE_ROOT_BYTES_MAX ((size_t) 256 * 1024)
 #define ROLE_TIMESTAMP_BYTES_MAX ((size_t) 64 * 1024)
 #define ROLE_SNAPSHOT_BYTES_MAX ((size_t) 1024 * 1024)
-#define ROLE_TARGETS_BYTES_MAX ((size_t) 8 * 1024 * 1024)
+#define ROLE_TARGETS_BYTES_MAX ((size_t) 16 * 1024 * 1024)
+/* What nobody can configure: far above any use, far below where sizes of this program overflow. */
+#define ROLE_BYTES_MAX ((size_t) 256 * 1024 * 1024)
 size_t role_bytes_max(Role role);
 
 #define TARGET_NAME_MAX 253
-#define TARGETS_MAX 20000
+#define TARGETS_MAX 1000000
 #define TARGET_HARDWARE_IDS_MAX 256
 #define TARGET_ECUS_MAX 256
 #define ECU_SERIAL_MAX 64
 #define HARDWARE_ID_MAX 200
 #define URI_MAX 2048
-#define SNAPSHOT_META_MAX 8192
+#define SNAPSHOT_META_MAX 20000
+#define DELEGATIONS_MAX 20000     /* in one file */
+#define DELEGATION_ROLES_MAX 32   /* of one multi-role delegation */
+#define DELEGATION_PATHS_MAX 4096 /* or hash prefixes */
+#define PATH_PATTERN_MAX 512
+#define ROLE_NAME_MAX 200
 
 typedef struct Root {
         bool has[_ROLE_MAX]; /* a Director without Timestamp and Snapshot lists no keys for them */
         Keyset keys[_ROLE_MAX];
+        bool consistent_snapshot; /* files have their version or hash before their names (TUF 6.2) */
 } Root;
 
 /* How one metadata file is described in another. */
@@ -83,13 +91,42 @@ typedef struct Target {
         int64_t release_counter;
         const char *uri; /* the placeholder https://example.com/ counts as absent */
         TargetFormat format;
-        const char *version; /* for people */
+        const char *version;  /* for people */
+        const json_t *custom; /* all of it, for what must match; NULL: none */
 } Target;
+
+/* A role that another trusts, with the keys it is to sign with. */
+typedef struct DelegatedRole {
+        const char *name; /* any text without control characters, none of the four roles: never a path */
+        Keyset keys;
+} DelegatedRole;
+
+/* Uptane 5.2.3.2: who signs for some images. Exactly one of paths and hash_prefixes is not NULL. */
+typedef struct Delegation {
+        const DelegatedRole *roles; /* several: a multi-role delegation (TAP 3) */
+        size_t n_roles;
+        size_t n_agreeing; /* so many of roles must say the same of an image; 1..n_roles */
+        const char *const *paths; /* shell patterns */
+        const char *const *hash_prefixes; /* hex digits, lower case, of the SHA-256 of the image's name */
+        size_t n_patterns;                /* of either */
+        const char *const *hardware_ids; /* NULL: all */
+        size_t n_hardware_ids;
+        bool terminating;
+} Delegation;
+
+/* TAP 15: 2^bit_length bins named PREFIX-HEX, by the first bits of the SHA-256 of the image's name. */
+typedef struct SuccinctRoles {
+        Keyset keys;
+        const char *name_prefix; /* NULL: there are none */
+        unsigned bit_length;     /* 1..32 */
+} SuccinctRoles;
 
 typedef struct Targets {
         const Target *targets; /* sorted by name */
         size_t n_targets;
-        bool has_delegations;       /* at least one delegated role */
+        const Delegation *delegations; /* highest priority first */
+        size_t n_delegations;
+        SuccinctRoles succinct; /* instead of delegations */
         const char *correlation_id; /* Director: custom.correlationId, or NULL */
 } Targets;
 
@@ -110,7 +147,7 @@ typedef struct Metadata {
 } Metadata;
 
 /*
- * Parses bytes (at most role_bytes_max(role)) as this role. "_type" is compared without letter case; another role's
+ * Parses bytes (the caller has bounded them) as this role. "_type" is compared without letter case; another role's
  * document is ERR_WRONG_ROLE. The bytes are copied.
  */
 int metadata_parse(Role role, Slice bytes, Metadata **ret, Error *error) __attribute__((nonnull, warn_unused_result));
@@ -120,6 +157,14 @@ DEFINE_CLEANUP(Metadata, metadata_free)
 /* NULL if not listed. Binary search. */
 const FileMeta *snapshot_find(const Snapshot *snapshot, const char *name) __attribute__((nonnull));
 const Target *targets_find(const Targets *targets, const char *name) __attribute__((nonnull));
+bool targets_delegate(const Targets *targets) __attribute__((nonnull));
+/*
+ * Whether two roles say the same of an image: length, every hash, and those members of "custom" that must match (must_match
+ * ends with NULL; a member that only one of them has does not match).
+ */
+bool target_agrees(const Target *a, const Target *b, const char *const *must_match) __attribute__((nonnull));
+/* The same for "custom" alone. Names the first that differs, or NULL. */
+const char *target_custom_differs(const Target *a, const Target *b, const char *const *must_match) __attribute__((nonnull));
 /* True if content has the length and every known hash that meta lists; over the bytes, or failing that over their canonical form. */
 bool file_meta_matches(const FileMeta *meta, Slice content) __attribute__((nonnull));
 

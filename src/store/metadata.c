@@ -38,6 +38,25 @@ int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version,
                          "iiib", (int64_t) kind, (int64_t) role, version, bytes);
 }
 
+int store_delegated_get(Store *store, TrustKind kind, const char *name, Buffer *ret, Error *error)
+{
+        cleanup_statement sqlite3_stmt *s = NULL;
+
+        if (store_prepare(store, &s, error, "SELECT bytes FROM delegated WHERE repository = ? AND name = ?", "it", (int64_t) kind, name) < 0)
+                return -1;
+        return get(store, s, ret, error);
+}
+
+/* REPLACE gives a new id: those that have not changed for the longest time go first. */
+int store_delegated_put(Store *store, TrustKind kind, const char *name, int64_t version, Slice bytes, Error *error)
+{
+        if (store_run(store, error, "INSERT OR REPLACE INTO delegated (repository, name, version, bytes) VALUES (?, ?, ?, ?)", "itib",
+                      (int64_t) kind, name, version, bytes) < 0)
+                return -1;
+        return store_run(store, error, "DELETE FROM delegated WHERE id NOT IN (SELECT id FROM delegated ORDER BY id DESC LIMIT ?)", "i",
+                         (int64_t) STORE_DELEGATED_MAX);
+}
+
 int store_metadata_forget(Store *store, TrustKind kind, Error *error)
 {
         return store_run(store, error, "DELETE FROM metadata WHERE repository = ? AND role IN (?, ?)", "iii", (int64_t) kind,

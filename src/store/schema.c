@@ -20,6 +20,8 @@ static const char *const steps[] = {
         "  code INTEGER NOT NULL, description TEXT NOT NULL) STRICT;"
         "CREATE TABLE history (id INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, \"update\" TEXT NOT NULL,"
         "  result TEXT NOT NULL, description TEXT NOT NULL, details TEXT NOT NULL) STRICT;",
+        "CREATE TABLE delegated (id INTEGER PRIMARY KEY, repository INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,"
+        "  bytes BLOB NOT NULL, UNIQUE (repository, name)) STRICT;",
 };
 
 static int get_version(Store *store, int64_t *ret, Error *error)

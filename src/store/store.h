@@ -44,6 +44,14 @@ int store_metadata_get(Store *store, TrustKind kind, Role role, Buffer *ret, Err
 /* Roots are kept, all of them; of the others the latest. An equal row is not written again. */
 int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version, Slice bytes, Error *error)
         __attribute__((nonnull, warn_unused_result));
+/*
+ * Delegated roles by name, which is a key and never a path. They are only a cache: each is verified again when it is used.
+ * The oldest go when there are more than STORE_DELEGATED_MAX.
+ */
+#define STORE_DELEGATED_MAX 1024
+int store_delegated_get(Store *store, TrustKind kind, const char *name, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int store_delegated_put(Store *store, TrustKind kind, const char *name, int64_t version, Slice bytes, Error *error)
+        __attribute__((nonnull, warn_unused_result));
 /* Timestamp and Snapshot of one repository: their keys were rotated (TRUST_FORGET). */
 int store_metadata_forget(Store *store, TrustKind kind, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The Root of exactly this version. 1, 0 if absent. */

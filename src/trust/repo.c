@@ -11,7 +11,24 @@
 
 #include "trust/repo-check.h"
 
-typedef enum Phase { PHASE_ROOT, PHASE_TIMESTAMP, PHASE_SNAPSHOT, PHASE_TARGETS, PHASE_DONE, PHASE_FAILED } Phase;
+typedef enum Phase {
+        PHASE_ROOT,
+        PHASE_TIMESTAMP,
+        PHASE_SNAPSHOT,
+        PHASE_TARGETS,
+        PHASE_SEARCH,
+        PHASE_LOAD,    /* a delegated role that may be stored */
+        PHASE_DELEGATED, /* the same from the repository */
+        PHASE_DONE,
+        PHASE_FAILED,
+} Phase;
+
+/* A delegated role, verified with these keys. */
+typedef struct Delegated {
+        char *name;
+        Metadata *metadata;
+        const Keyset *keys; /* in the delegating document */
+} Delegated;
 
 struct TrustRepo {
         TrustOptions options;
@@ -21,9 +38,15 @@ struct TrustRepo {
         int64_t targets_baseline;    /* version; 0: none */
         unsigned n_roots;            /* taken in this cycle */
         bool asked;                  /* a FETCH waits for its answer */
-        bool store_due;
-        Role store_role;
+        const Metadata *store_due; /* NULL: nothing */
+        const char *store_name;    /* of a delegated role, or NULL */
         bool forget_due;
+        Delegated *delegated; /* loaded in this cycle */
+        size_t n_delegated;
+        size_t delegated_bytes;
+        SearchQuery query; /* its strings are owned */
+        SearchNeed need;   /* in PHASE_LOAD and PHASE_DELEGATED */
+        const Target *found;
 };
 
 static const char *const kind_names[] = { [TRUST_DIRECTOR] = "director", [TRUST_IMAGE] = "image" };
@@ -37,7 +60,7 @@ const char *trust_kind_name(TrustKind kind)
 
 /* "director timestamp" */
 typedef struct What {
-        char text[32];
+        char text[32 + ROLE_NAME_MAX];
 } What;
 
 static What what(const TrustRepo *repo, Role role)
@@ -48,11 +71,27 @@ static What what(const TrustRepo *repo, Role role)
         return w;
 }
 
+/* "image role 'supplier'" */
+static What what_delegated(const TrustRepo *repo, const char *name)
+{
+        What w;
+
+        (void) snprintf(w.text, sizeof w.text, "%s role '%s'", trust_kind_name(repo->options.kind), name);
+        return w;
+}
+
 TrustRepo *trust_repo_new(const TrustOptions *options)
 {
+        static const char *const nothing[] = { NULL };
         TrustRepo *repo = xcalloc(1, sizeof *repo);
 
         repo->options = *options;
+        for (unsigned role = 0; role < _ROLE_MAX; role++)
+                if (repo->options.max_bytes[role] == 0)
+                        repo->options.max_bytes[role] = role_bytes_max((Role) role);
+        if (repo->options.max_delegated_bytes == 0)
+                repo->options.max_delegated_bytes = TRUST_DELEGATED_BYTES_MAX;
+        repo->query.must_match = options->must_match ? options->must_match : nothing;
         return repo;
 }
 
@@ -64,12 +103,22 @@ TrustRepo *trust_repo_free(TrustRepo *repo)
                 metadata_free(repo->trusted[role]);
                 metadata_free(repo->stored[role]);
         }
+        for (size_t i = 0; i < repo->n_delegated; i++) {
+                metadata_free(repo->delegated[i].metadata);
+                free(repo->delegated[i].name);
+        }
+        free(repo->delegated);
+        free((char *) repo->query.name);
+        free((char *) repo->query.hardware_id);
         free(repo);
         return NULL;
 }
 
 static int parse(const TrustRepo *repo, Role role, Slice bytes, Metadata **ret, Error *error)
 {
+        if (bytes.size > repo->options.max_bytes[role])
+                return error_set(error, ERR_TOO_LARGE, "%s: %zu bytes, at most %zu are allowed", what(repo, role).text, bytes.size,
+                                 repo->options.max_bytes[role]);
         return metadata_parse(role, bytes, ret, error) < 0 ? error_prefix(error, "%s", what(repo, role).text) : 0;
 }
 
@@ -116,8 +165,8 @@ static Metadata *take(TrustRepo *repo, Metadata *m)
 
         metadata_free(repo->trusted[role]);
         repo->trusted[role] = m;
-        repo->store_due = !known;
-        repo->store_role = role;
+        repo->store_due = known ? NULL : m;
+        repo->store_name = NULL;
         return NULL;
 }
 
@@ -243,9 +292,9 @@ static int use_stored(TrustRepo *repo, Role role, Error *error)
         return role == ROLE_SNAPSHOT ? feed_snapshot(repo, bytes, error) : feed_targets(repo, bytes, error);
 }
 
-static size_t limit(Role role, const FileMeta *listed)
+static size_t limit(const TrustRepo *repo, Role role, const FileMeta *listed)
 {
-        size_t max = role_bytes_max(role);
+        size_t max = repo->options.max_bytes[role];
 
         return listed && listed->length >= 0 && (uint64_t) listed->length < max ? (size_t) listed->length : max;
 }
@@ -255,8 +304,8 @@ static int ask(TrustRepo *repo, Role role, const FileMeta *listed, TrustStep *re
         *ret = (TrustStep) {
                 .kind = TRUST_FETCH,
                 .role = role,
-                .version = role == ROLE_ROOT ? repo->trusted[ROLE_ROOT]->version + 1 : 0,
-                .max_bytes = limit(role, listed),
+                .version = role == ROLE_ROOT ? repo->trusted[ROLE_ROOT]->version + 1 : listed ? listed->version : 0,
+                .max_bytes = limit(repo, role, listed),
         };
         repo->asked = true;
         return 0;
@@ -270,6 +319,132 @@ static int next_root(TrustRepo *repo, TrustStep *ret, Error *error)
         if (repo->trusted[ROLE_ROOT]->version == INT64_MAX)
                 return error_set(error, ERR_MALFORMED, "%s: no version can follow this one", what(repo, ROLE_ROOT).text);
         return ask(repo, ROLE_ROOT, NULL, ret);
+}
+
+/* ---- delegated roles ---- */
+
+/* Uptane 5.2.4: what Snapshot does not list is not used */
+static int listed_role(const TrustRepo *repo, const char *name, const FileMeta **ret, Error *error)
+{
+        char file[ROLE_NAME_MAX + sizeof ".json"];
+
+        *ret = NULL;
+        if (repo->options.without_timestamp)
+                return 0;
+        (void) snprintf(file, sizeof file, "%s.json", name);
+        *ret = snapshot_find(&repo->trusted[ROLE_SNAPSHOT]->snapshot, file);
+        return *ret ? 0 : error_set(error, ERR_MIX_AND_MATCH, "%s: it is delegated to, but Snapshot version %lld does not list it",
+                                    what_delegated(repo, name).text, (long long) repo->trusted[ROLE_SNAPSHOT]->version);
+}
+
+/* The keys of every delegation that leads to a role must have signed it, not only those of the first one. */
+static int load(void *userdata, const char *name, const Keyset *keys, const Metadata **ret, Error *error)
+{
+        TrustRepo *repo = userdata;
+
+        for (size_t i = 0; i < repo->n_delegated; i++) {
+                Delegated *d = &repo->delegated[i];
+
+                if (strcmp(d->name, name) != 0)
+                        continue;
+                if (d->keys != keys && envelope_verify(d->metadata->envelope, keys, what_delegated(repo, name).text, error) < 0)
+                        return -1;
+                d->keys = keys;
+                *ret = d->metadata;
+                return 1;
+        }
+        return 0;
+}
+
+static void take_delegated(TrustRepo *repo, Metadata *m, bool store)
+{
+        repo->delegated = xrealloc(repo->delegated, repo->n_delegated + 1, sizeof *repo->delegated);
+        repo->delegated[repo->n_delegated] = (Delegated) { xstrdup(repo->need.name), m, repo->need.keys };
+        repo->store_due = store ? m : NULL;
+        repo->store_name = repo->delegated[repo->n_delegated].name;
+        repo->n_delegated++;
+        repo->delegated_bytes += m->envelope->bytes.size;
+        repo->phase = PHASE_SEARCH;
+}
+
+/* What is stored is used if it is, to the byte, what is listed now, and signed with the keys of the delegation as it is now. */
+static int feed_loaded(TrustRepo *repo, Slice bytes, Error *error)
+{
+        CLEANUP(metadata_free) Metadata *m = NULL;
+        What w = what_delegated(repo, repo->need.name);
+        const FileMeta *listed;
+        Error why = { 0 };
+
+        repo->phase = PHASE_DELEGATED;
+        if (listed_role(repo, repo->need.name, &listed, error) < 0)
+                return -1;
+        if (metadata_parse(ROLE_TARGETS, bytes, &m, &why) < 0 || !is_listed(m, listed) ||
+            envelope_verify(m->envelope, repo->need.keys, w.text, &why) < 0)
+                return 0;
+        if (trust_check_fresh(m, repo->options.now, w.text, error) < 0)
+                return -1;
+        take_delegated(repo, TAKE_PTR(m), false);
+        return 0;
+}
+
+static int feed_delegated(TrustRepo *repo, Slice bytes, Error *error)
+{
+        CLEANUP(metadata_free) Metadata *m = NULL;
+        What w = what_delegated(repo, repo->need.name);
+        const FileMeta *listed;
+
+        if (listed_role(repo, repo->need.name, &listed, error) < 0)
+                return -1;
+        if (bytes.size > repo->options.max_bytes[ROLE_TARGETS] || bytes.size > repo->options.max_delegated_bytes - repo->delegated_bytes)
+                return error_set(error, ERR_TOO_LARGE, "%s: %zu bytes, at most %zu for one and %zu for all delegated roles are allowed", w.text,
+                                 bytes.size, repo->options.max_bytes[ROLE_TARGETS], repo->options.max_delegated_bytes);
+        /* Uptane 5.4.4.6 (2): the version listed; (3.2): the keys of the delegation; (5): expiry */
+        if (listed && trust_check_listed_bytes(listed, bytes, w.text, error) < 0)
+                return -1;
+        if (metadata_parse(ROLE_TARGETS, bytes, &m, error) < 0)
+                return error_prefix(error, "%s", w.text);
+        if ((listed && trust_check_listed_version(listed, m, w.text, error) < 0) ||
+            envelope_verify(m->envelope, repo->need.keys, w.text, error) < 0 ||
+            trust_check_fresh(m, repo->options.now, w.text, error) < 0)
+                return -1;
+        take_delegated(repo, TAKE_PTR(m), true);
+        return 0;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+        return a < b ? a : b;
+}
+
+static int ask_delegated(TrustRepo *repo, TrustStepKind kind, TrustStep *ret, Error *error)
+{
+        const FileMeta *listed;
+        size_t left = repo->options.max_delegated_bytes - repo->delegated_bytes;
+
+        if (listed_role(repo, repo->need.name, &listed, error) < 0)
+                return -1;
+        if (left == 0)
+                return error_set(error, ERR_TOO_LARGE, "%s: %zu bytes of delegated roles were read already, no more are allowed",
+                                 what_delegated(repo, repo->need.name).text, repo->delegated_bytes);
+        *ret = (TrustStep) {
+                .kind = kind,
+                .role = ROLE_TARGETS,
+                .name = repo->need.name,
+                .version = listed ? listed->version : 0,
+                .max_bytes = smaller(limit(repo, ROLE_TARGETS, listed), left),
+        };
+        repo->asked = true;
+        return 1;
+}
+
+static int search(TrustRepo *repo, TrustStep *ret, Error *error)
+{
+        int r = delegation_search(&repo->trusted[ROLE_TARGETS]->targets, &repo->query, load, repo, &repo->found, &repo->need, error);
+
+        if (r < 0)
+                return error_prefix(error, "%s", trust_kind_name(repo->options.kind));
+        repo->phase = r == SEARCH_NEEDS ? PHASE_LOAD : PHASE_DONE;
+        return r == SEARCH_NEEDS ? ask_delegated(repo, TRUST_LOAD, ret, error) : 0;
 }
 
 /* Returns 1 if ret was filled, 0 if the phase ended without a question. */
@@ -297,9 +472,14 @@ static int next_step(TrustRepo *repo, TrustStep *ret, Error *error)
                         return use_stored(repo, ROLE_TARGETS, error);
                 (void) ask(repo, ROLE_TARGETS, listed, ret);
                 return 1;
+        case PHASE_SEARCH:
+                return search(repo, ret, error);
+        case PHASE_DELEGATED:
+                return ask_delegated(repo, TRUST_FETCH, ret, error);
         case PHASE_DONE:
                 *ret = (TrustStep) { .kind = TRUST_DONE };
                 return 1;
+        case PHASE_LOAD:
         case PHASE_FAILED:
                 break;
         }
@@ -313,10 +493,11 @@ int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error)
         assert(repo->trusted[ROLE_ROOT] && !repo->asked);
         while (r == 0) {
                 if (repo->store_due) {
-                        const Metadata *m = repo->trusted[repo->store_role];
+                        const Metadata *m = repo->store_due;
 
-                        repo->store_due = false;
-                        *ret = (TrustStep) { .kind = TRUST_STORE, .role = m->role, .version = m->version, .bytes = m->envelope->bytes };
+                        repo->store_due = NULL;
+                        *ret = (TrustStep) { .kind = TRUST_STORE, .role = m->role, .name = repo->store_name, .version = m->version,
+                                             .bytes = m->envelope->bytes };
                         return 0;
                 }
                 if (repo->forget_due) {
@@ -350,6 +531,13 @@ int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error)
         case PHASE_TARGETS:
                 r = feed_targets(repo, bytes, error);
                 break;
+        case PHASE_LOAD:
+                r = feed_loaded(repo, bytes, error);
+                break;
+        case PHASE_DELEGATED:
+                r = feed_delegated(repo, bytes, error);
+                break;
+        case PHASE_SEARCH:
         case PHASE_DONE:
         case PHASE_FAILED:
                 abort();
@@ -362,14 +550,17 @@ int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error)
 int trust_repo_feed_absent(TrustRepo *repo, Error *error)
 {
         static const Role roles[] = { [PHASE_TIMESTAMP] = ROLE_TIMESTAMP, [PHASE_SNAPSHOT] = ROLE_SNAPSHOT, [PHASE_TARGETS] = ROLE_TARGETS };
-        int r;
+        int r = 0;
 
         assert(repo->asked);
         repo->asked = false;
         if (repo->phase == PHASE_ROOT)
                 r = end_roots(repo, error);
+        else if (repo->phase == PHASE_LOAD)
+                repo->phase = PHASE_DELEGATED;
         else
-                r = error_set(error, ERR_NOT_FOUND, "%s: the repository has no such file", what(repo, roles[repo->phase]).text);
+                r = error_set(error, ERR_NOT_FOUND, "%s: the repository has no such file",
+                              (repo->phase == PHASE_DELEGATED ? what_delegated(repo, repo->need.name) : what(repo, roles[repo->phase])).text);
         if (r < 0)
                 repo->phase = PHASE_FAILED;
         return r;
@@ -386,10 +577,30 @@ const Metadata *trust_repo_metadata(const TrustRepo *repo, Role role)
         return repo->trusted[role];
 }
 
+void trust_repo_search(TrustRepo *repo, const char *name, const char *hardware_id)
+{
+        assert(repo->phase == PHASE_DONE);
+        free((char *) repo->query.name);
+        free((char *) repo->query.hardware_id);
+        repo->query.name = xstrdup(name);
+        repo->query.hardware_id = hardware_id ? xstrdup(hardware_id) : NULL;
+        repo->found = NULL;
+        repo->phase = PHASE_SEARCH;
+}
+
+const Target *trust_repo_found(const TrustRepo *repo)
+{
+        assert(repo->phase == PHASE_DONE);
+        return repo->found;
+}
+
 int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error)
 {
         for (unsigned role = 0; role < _ROLE_MAX; role++)
                 if (repo->trusted[role] && trust_check_fresh(repo->trusted[role], now, what(repo, (Role) role).text, error) < 0)
+                        return -1;
+        for (size_t i = 0; i < repo->n_delegated; i++)
+                if (trust_check_fresh(repo->delegated[i].metadata, now, what_delegated(repo, repo->delegated[i].name).text, error) < 0)
                         return -1;
         return 0;
 }

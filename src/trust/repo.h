@@ -11,8 +11,13 @@
  * checked on the last Root of the chain, never on those in between.
  *
  *        new -> restore(root)... -> next: FETCH n+1.root.json -> feed -> next: STORE ... -> DONE
+ *
+ * Then any number of images can be looked for, one after the other, the same way; delegated roles are only asked for where
+ * an image needs them (Uptane 5.4.4.7):
+ *
+ *        search("brake.img", "ecu-x") -> next: LOAD "supplier" -> feed or feed_absent -> next: FETCH ... -> DONE -> found()
  */
-#include "metadata/role.h"
+#include "trust/delegation.h"
 
 typedef struct TrustRepo TrustRepo;
 
@@ -23,8 +28,9 @@ typedef enum TrustKind {
 } TrustKind;
 
 typedef enum TrustStepKind {
-        TRUST_DONE,  /* the workflow is complete; trust_repo_targets() is valid */
-        TRUST_FETCH, /* get .role/.version, at most .max_bytes, then feed() or feed_absent() */
+        TRUST_DONE,  /* the workflow is complete; trust_repo_targets() is valid, after a search trust_repo_found() */
+        TRUST_FETCH, /* get .role/.name/.version, at most .max_bytes, then feed() or feed_absent() */
+        TRUST_LOAD,  /* give what is stored under .name with feed(), or feed_absent() where nothing is */
         TRUST_STORE, /* persist .bytes before asking for the next step */
         TRUST_FORGET, /* forget the stored Timestamp and Snapshot: their keys were rotated (5.4.4.3, 4) */
 } TrustStepKind;
@@ -32,7 +38,8 @@ typedef enum TrustStepKind {
 typedef struct TrustStep {
         TrustStepKind kind;
         Role role;
-        int64_t version;  /* Root: fetch or store under this number; others: version of .bytes, 0 when fetching */
+        const char *name; /* of a delegated role (role is ROLE_TARGETS), else NULL; borrowed until the next call */
+        int64_t version;  /* of .bytes, or of the file to fetch; 0: not known before (Timestamp; Targets without Snapshot) */
         size_t max_bytes; /* TRUST_FETCH: never more than this */
         Slice bytes;      /* TRUST_STORE only */
 } TrustStep;
@@ -41,10 +48,14 @@ typedef struct TrustOptions {
         TrustKind kind;
         int64_t now;            /* seconds since 1970 */
         bool without_timestamp; /* Director only: a back-end that has neither Timestamp nor Snapshot */
+        size_t max_bytes[_ROLE_MAX];   /* of one file; 0: role_bytes_max() */
+        size_t max_delegated_bytes;    /* of all delegated roles together; 0: TRUST_DELEGATED_BYTES_MAX */
+        const char *const *must_match; /* members of "custom" that agreeing roles must agree in; ends with NULL; NULL: none */
 } TrustOptions;
 
 /* At most this many new Roots are taken in one cycle; the rest follows in the next. */
 #define TRUST_ROOTS_PER_CYCLE 64
+#define TRUST_DELEGATED_BYTES_MAX ((size_t) 64 * 1024 * 1024)
 
 /* "director" or "image" */
 const char *trust_kind_name(TrustKind kind) __attribute__((returns_nonnull));
@@ -63,13 +74,20 @@ DEFINE_CLEANUP(TrustRepo, trust_repo_free)
 int trust_repo_restore(TrustRepo *repo, Role role, Slice stored, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
-/* The file asked for does not exist (404). Only the next Root may be missing; anything else is ERR_NOT_FOUND. */
+/* The file asked for does not exist (404), or nothing is stored. Of files only the next Root may be missing; else ERR_NOT_FOUND. */
 int trust_repo_feed_absent(TrustRepo *repo, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* Valid after TRUST_DONE, borrowed from repo. */
 const Targets *trust_repo_targets(const TrustRepo *repo) __attribute__((nonnull, returns_nonnull));
 /* The verified document of a role, or NULL; at any time. */
 const Metadata *trust_repo_metadata(const TrustRepo *repo, Role role) __attribute__((nonnull));
+/*
+ * Begins to look for an image of this name for this hardware (NULL: any), among the Targets and in the roles they delegate
+ * to. After TRUST_DONE; ask trust_repo_next() until TRUST_DONE comes again.
+ */
+void trust_repo_search(TrustRepo *repo, const char *name, const char *hardware_id) __attribute__((nonnull(1, 2)));
+/* What the search found, borrowed from repo, or NULL: no role lists it. */
+const Target *trust_repo_found(const TrustRepo *repo) __attribute__((nonnull));
 /* Whether everything is still unexpired at now: asked again right before installing (a freeze between check and install). */
 int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error) __attribute__((nonnull, warn_unused_result));
 

@@ -81,7 +81,7 @@ static int plan_director(const Targets *director, const Ecu *ecus, size_t n_ecus
         Assignment *list = arena_alloc(plan->arena, n_ecus, sizeof *list);
 
         /* Uptane 5.4.4.6 (6): the Director does not delegate */
-        if (director->has_delegations)
+        if (targets_delegate(director))
                 return error_set(error, ERR_WRONG_ROLE, "director targets: there are delegations, the Director may have none");
         plan->assignments = list;
         for (size_t i = 0; i < director->n_targets; i++)
@@ -104,8 +104,11 @@ int uptane_check_director(const Targets *director, const Ecu *ecus, size_t n_ecu
 
 /* ---- the Image repository ---- */
 
+/* An image that lists no hardware at all is made for what the Director says; one with an empty list for none. */
 static bool made_for(const Target *image, const char *hardware_id)
 {
+        if (!image->hardware_ids)
+                return true;
         for (size_t i = 0; i < image->n_hardware_ids; i++)
                 if (strcmp(image->hardware_ids[i], hardware_id) == 0)
                         return true;
@@ -152,39 +155,47 @@ static bool is_ostree(const Target *image)
         return image->format == TARGET_FORMAT_OSTREE || (image->format == TARGET_FORMAT_UNSPECIFIED && image->length == 0);
 }
 
-static int match(Assignment *a, const Targets *images, Error *error)
+static int check_match(Assignment *a, const Target *image, const char *const *must_match, Error *error)
 {
-        const Target *image = targets_find(images, a->director->name);
+        const char *member;
 
         /* Uptane 5.4.4.2 (10.1): exactly the same filename */
-        if (!image && images->has_delegations)
-                return error_set(error, ERR_UNSUPPORTED, "'%.100s' is not among the Image repository's own targets, and its delegations are "
-                                                         "not followed by this version", a->director->name);
         if (!image)
                 return error_set(error, ERR_TARGET_MISMATCH, "'%.100s' is assigned by the Director, but unknown to the Image repository",
                                  a->director->name);
         if (check_content(a->director, image, error) < 0 || check_ecu(a, image, error) < 0)
                 return -1;
+        /* Uptane 5.4.4.2 (10.2.2): the section that is configured to match */
+        member = target_custom_differs(a->director, image, must_match);
+        if (member)
+                return error_set(error, ERR_TARGET_MISMATCH, "'%.100s': Director and Image repository differ in custom.%.100s, which must match",
+                                 image->name, member);
         if (image->format == TARGET_FORMAT_OTHER)
                 return error_set(error, ERR_UNSUPPORTED, "'%.100s': its targetFormat is not known here; OSTREE and BINARY are", image->name);
-        a->image = image;
-        a->uri = a->director->uri ? a->director->uri : image->uri;
-        a->ostree = is_ostree(image);
-        if (a->ostree && !image->hashes.has_sha256)
+        if (is_ostree(image) && !image->hashes.has_sha256)
                 return error_set(error, ERR_UNSUPPORTED, "'%.100s' is an OSTree commit without its SHA-256", image->name);
         return 0;
 }
 
-int uptane_check(const Targets *director, const Targets *image, const Ecu *ecus, size_t n_ecus, bool complete, Plan *ret, Error *error)
+int uptane_check_image(Plan *plan, size_t index, const Target *image, const char *const *must_match, Error *error)
 {
-        cleanup_plan Plan plan = { .arena = arena_new() };
+        Assignment *a = (Assignment *) &plan->assignments[index];
 
-        if (plan_director(director, ecus, n_ecus, complete, &plan, error) < 0)
+        if (check_match(a, image, must_match, error) < 0)
                 return -1;
-        for (size_t i = 0; i < plan.n_assignments; i++)
-                if (match((Assignment *) &plan.assignments[i], image, error) < 0)
+        a->image = image;
+        a->uri = a->director->uri ? a->director->uri : image->uri;
+        a->ostree = is_ostree(image);
+        return 0;
+}
+
+int uptane_check_images(Plan *plan, TrustRepo *images, const TrustFiles *files, const char *const *must_match, Error *error)
+{
+        for (size_t i = 0; i < plan->n_assignments; i++) {
+                trust_repo_search(images, plan->assignments[i].director->name, plan->assignments[i].ecu->hardware_id);
+                if (trust_repo_drive(images, files, error) < 0 ||
+                    uptane_check_image(plan, i, trust_repo_found(images), must_match, error) < 0)
                         return -1;
-        *ret = plan;
-        plan = (Plan) { 0 };
+        }
         return 0;
 }

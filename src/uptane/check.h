@@ -9,7 +9,7 @@
  * A plan borrows from the Targets it was made from.
  */
 #include "base/arena.h"
-#include "trust/repo.h"
+#include "trust/drive.h"
 
 /* An ECU of this vehicle. */
 typedef struct Ecu {
@@ -50,12 +50,15 @@ void plan_done(Plan *plan) __attribute__((nonnull));
 int uptane_check_director(const Targets *director, const Ecu *ecus, size_t n_ecus, bool complete, Plan *ret, Error *error)
         __attribute__((nonnull(1, 5, 6), warn_unused_result));
 /*
- * The same, and for each target a target of the same name in the Image repository's Targets with equal length, equal
- * hashes (every shared one, at least one shared), the ECU's hardware id among its hardware ids, equal release counter
- * where both have one, not lower than the installed one. ERR_TARGET_MISMATCH, ERR_HARDWARE_ID, ERR_ROLLBACK,
- * ERR_UNSUPPORTED where the image could only be found by following delegations.
+ * Assignment index of a plan against what the Image repository says of an image of this name (NULL: nothing): equal length,
+ * equal hashes (every shared one, at least one shared), the ECU's hardware id among its hardware ids, equal release counter
+ * where both have one, not lower than the installed one, equal members must_match (ends with NULL) of "custom".
+ * Fills image, uri and ostree of the assignment. ERR_TARGET_MISMATCH, ERR_HARDWARE_ID, ERR_ROLLBACK, ERR_UNSUPPORTED.
  */
-int uptane_check(const Targets *director, const Targets *image, const Ecu *ecus, size_t n_ecus, bool complete, Plan *ret,
-                 Error *error) __attribute__((nonnull(1, 2, 6, 7), warn_unused_result));
+int uptane_check_image(Plan *plan, size_t index, const Target *image, const char *const *must_match, Error *error)
+        __attribute__((nonnull(1, 4, 5), warn_unused_result));
+/* Looks every assignment's image up in the Image repository (TRUST_DONE) and checks it, where all answers are at hand. */
+int uptane_check_images(Plan *plan, TrustRepo *images, const TrustFiles *files, const char *const *must_match, Error *error)
+        __attribute__((nonnull, warn_unused_result));
 
 #endif

@@ -27,6 +27,8 @@ CLASSES = {
     "SecurityException": {"WrongRole"},
     "BadHardwareId": {"HardwareMismatch"},
     "TargetMismatch": {"TargetMismatch", "HardwareMismatch"},
+    "DelegationMissing": {"MixAndMatch", "NotFound"},
+    "VersionMismatch": {"MixAndMatch"},
 }
 counts = {"ok": 0, "failed": 0, "skipped": 0}
 
@@ -49,11 +51,14 @@ def agrees(step, got):
     """Whether got, of one step, is what the vector's authors expect."""
     for part, line in (("director", "director"), ("image_repo", "image")):
         update = step[part]["update"]
+        # delegated roles are only looked at for an image that needs them
+        if line == "image" and got[line][0] == "ok" and not update["is_success"] and "targets" in got:
+            line = "targets"
         if update["is_success"] != (got[line][0] == "ok"):
             return False
         if not update["is_success"] and got[line][0] not in CLASSES[update["err"].split("::")[0]]:
             return False
-    if "targets" not in got:
+    if "targets" not in got or not step["image_repo"]["update"]["is_success"]:
         return True
     errors = [t["err"] for part in ("director", "image_repo") for t in step[part]["targets"].values() if not t["is_success"]]
     if not errors:
@@ -66,10 +71,6 @@ def vectors():
     with open(os.path.join(folder, "expected.json"), encoding="utf-8") as f:
         expected = json.load(f)
     for name, steps in sorted(expected.items()):
-        if name.startswith("delegation"):
-            counts["skipped"] += 1
-            print("ok - vector %s # SKIP delegations are not followed by this version" % name)
-            continue
         with tempfile.TemporaryDirectory() as state:
             for number, step in enumerate(steps):
                 at = os.path.join(folder, name, str(number))

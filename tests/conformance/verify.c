@@ -15,6 +15,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "base/codec.h"
 #include "io/file.h"
 #include "uptane/check.h"
 
@@ -34,10 +35,21 @@ static int read_state(const Arguments *a, TrustKind kind, Role role, Buffer *ret
         return a->flip_file ? 0 : file_read(path, role_bytes_max(role) + 1, ret, error);
 }
 
-/* What the repository serves. */
-static int read_served(const Arguments *a, TrustKind kind, Role role, int64_t version, Buffer *ret, Error *error)
+static char *file_name(const TrustStep *step)
 {
-        cleanup_free char *name = version ? xasprintf("%lld.%s.json", (long long) version, role_name(role)) : xasprintf("%s.json", role_name(role));
+        cleanup_buffer Buffer encoded = { 0 };
+
+        if (step->role == ROLE_ROOT)
+                return xasprintf("%lld.root.json", (long long) step->version);
+        percent_encode(step->name ? step->name : role_name(step->role), "", &encoded);
+        return xasprintf("%s%s.json", step->name ? "delegations/" : "", buffer_str(&encoded));
+}
+
+/* What the repository serves. Nothing of a delegated role is kept. */
+static int read_served(const Arguments *a, TrustKind kind, const TrustStep *step, Buffer *ret, Error *error)
+{
+        Role role = step->role;
+        cleanup_free char *name = file_name(step);
         cleanup_free char *path = xasprintf("%s/%s", a->folders[kind], name);
         int r = file_read(path, role_bytes_max(role) + 1, ret, error);
 
@@ -62,7 +74,7 @@ static int restore(const Arguments *a, TrustKind kind, TrustRepo *repo, Error *e
                 int r = read_state(a, kind, (Role) role, &bytes, error);
 
                 for (int64_t v = 1; r == 0 && role == ROLE_ROOT && v <= 32; v++)
-                        r = read_served(a, kind, ROLE_ROOT, v, &bytes, error);
+                        r = read_served(a, kind, &(TrustStep) { .role = ROLE_ROOT, .version = v }, &bytes, error);
                 if (r > 0) {
                         r = trust_repo_restore(repo, (Role) role, buffer_slice(&bytes), error);
                         if (r >= 0 && role == ROLE_ROOT)
@@ -79,7 +91,7 @@ static int store(const Arguments *a, TrustKind kind, const TrustStep *step, Erro
 {
         static const Role forgotten[] = { ROLE_TIMESTAMP, ROLE_SNAPSHOT };
 
-        if (a->flip_file)
+        if (a->flip_file || step->name)
                 return 0;
         if (step->kind == TRUST_STORE) {
                 cleanup_free char *path = xasprintf("%s/%s.%s.json", a->state, trust_kind_name(kind), role_name(step->role));
@@ -94,33 +106,34 @@ static int store(const Arguments *a, TrustKind kind, const TrustStep *step, Erro
         return 0;
 }
 
+typedef struct Folder {
+        const Arguments *arguments;
+        TrustKind kind;
+} Folder;
+
+static int get(void *userdata, const TrustStep *step, Buffer *ret, Error *error)
+{
+        const Folder *f = userdata;
+
+        return step->kind == TRUST_LOAD ? 0 : read_served(f->arguments, f->kind, step, ret, error);
+}
+
+static int put(void *userdata, const TrustStep *step, Error *error)
+{
+        const Folder *f = userdata;
+
+        return store(f->arguments, f->kind, step, error);
+}
+
 static int verify(const Arguments *a, TrustKind kind, TrustRepo **ret, Error *error)
 {
         const TrustOptions options = { .kind = kind, .now = a->now,
                                        .without_timestamp = kind == TRUST_DIRECTOR && a->without_director_timestamp };
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&options);
-        TrustStep step;
 
-        if (restore(a, kind, repo, error) < 0)
+        if (restore(a, kind, repo, error) < 0 ||
+            trust_repo_drive(repo, &(TrustFiles) { get, put, &(Folder) { a, kind } }, error) < 0)
                 return -1;
-        for (;;) {
-                cleanup_buffer Buffer bytes = { 0 };
-                int r;
-
-                if (trust_repo_next(repo, &step, error) < 0)
-                        return -1;
-                if (step.kind == TRUST_DONE)
-                        break;
-                if (step.kind != TRUST_FETCH)
-                        r = store(a, kind, &step, error);
-                else {
-                        r = read_served(a, kind, step.role, step.version, &bytes, error);
-                        if (r >= 0)
-                                r = r ? trust_repo_feed(repo, buffer_slice(&bytes), error) : trust_repo_feed_absent(repo, error);
-                }
-                if (r < 0)
-                        return -1;
-        }
         *ret = TAKE_PTR(repo);
         return 0;
 }
@@ -134,13 +147,17 @@ static int report(const char *what, int r, const Error *error)
         return r;
 }
 
-static int check_targets(const Arguments *a, const TrustRepo *director, const TrustRepo *image, Error *error)
+static int check_targets(const Arguments *a, const TrustRepo *director, TrustRepo *image, Error *error)
 {
         const Ecu self = { .serial = a->serial, .hardware_id = a->hardware_id, .primary = true, .release_counter = -1, .length = -1 };
+        static const char *const nothing[] = { NULL };
+        const TrustFiles files = { get, put, &(Folder) { a, TRUST_IMAGE } };
+        bool complete = a->serial[0] != '\0' && a->serial[0] != '*';
         cleanup_plan Plan plan = { 0 };
 
-        return uptane_check(trust_repo_targets(director), trust_repo_targets(image), &self, 1, a->serial[0] != '\0' && a->serial[0] != '*',
-                            &plan, error);
+        if (uptane_check_director(trust_repo_targets(director), &self, 1, complete, &plan, error) < 0)
+                return -1;
+        return uptane_check_images(&plan, image, &files, nothing, error);
 }
 
 static int flip_all(Arguments *a)

@@ -193,6 +193,8 @@ static int one_step(Client *c, const Fake *f, TrustRepo *repo, Error *error)
                 buffer_done(&c->stored[ROLE_TIMESTAMP]);
                 buffer_done(&c->stored[ROLE_SNAPSHOT]);
                 return 0;
+        case TRUST_LOAD:
+                return -1; /* this repository has no delegations */
         case TRUST_STORE:
                 if (c->stop_after == 0)
                         return 1;

@@ -36,6 +36,8 @@ static char *target(const char *name, int length, const char *hash, const char *
         return xasprintf("\"%s\":{\"length\":%d,\"hashes\":{\"sha256\":\"%s\"},\"custom\":{%s}}", name, length, hash, custom);
 }
 
+static const char *const must_match[] = { "train", NULL };
+
 typedef struct Case {
         const char *director, *director_more, *image, *image_more;
         bool complete;
@@ -48,7 +50,10 @@ static void check(const Case *c)
         CLEANUP(metadata_free) Metadata *i = targets(c->image, c->image_more ? c->image_more : "");
         cleanup_plan Plan plan = { 0 };
         Error error = { 0 };
-        int r = uptane_check(&d->targets, &i->targets, ecus, ELEMENTSOF(ecus), c->complete, &plan, &error);
+        int r = uptane_check_director(&d->targets, ecus, ELEMENTSOF(ecus), c->complete, &plan, &error);
+
+        for (size_t n = 0; r >= 0 && n < plan.n_assignments; n++)
+                r = uptane_check_image(&plan, n, targets_find(&i->targets, plan.assignments[n].director->name), must_match, &error);
 
         if ((r < 0 ? error.code : ERR_NONE) != c->expected)
                 fail_msg("%s: %s", c->director, r < 0 ? error.message : "was taken");
@@ -69,6 +74,15 @@ static void an_image_both_repositories_agree_on_is_taken(void **state)
         (void) state;
         one(TO_S1 ",\"releaseCounter\":5", FOR_MCU ",\"releaseCounter\":5", 10, SHA, ERR_NONE);
         one(TO_S1, FOR_MCU ",\"releaseCounter\":6", 10, SHA, ERR_NONE);
+}
+
+/* Uptane 5.4.4.2 (10.2.2): the configured section */
+static void custom_members_that_must_match_are_compared(void **state)
+{
+        (void) state;
+        one(TO_S1 ",\"releaseCounter\":5,\"train\":7", FOR_MCU ",\"releaseCounter\":5,\"train\":7", 10, SHA, ERR_NONE);
+        one(TO_S1 ",\"releaseCounter\":5,\"train\":7", FOR_MCU ",\"releaseCounter\":5,\"train\":8", 10, SHA, ERR_TARGET_MISMATCH);
+        one(TO_S1 ",\"releaseCounter\":5", FOR_MCU ",\"releaseCounter\":5,\"train\":8", 10, SHA, ERR_TARGET_MISMATCH);
 }
 
 /* Uptane 5.4.4.2 (10.2.1): length and hashes */
@@ -93,7 +107,10 @@ static void hardware_ids_and_release_counters_must_match(void **state)
 {
         (void) state;
         one(TO_S1 ",\"releaseCounter\":5", "\"hardwareIds\":[\"board\"]", 10, SHA, ERR_HARDWARE_ID);
-        one(TO_S1 ",\"releaseCounter\":5", "\"hardwareIds\":null", 10, SHA, ERR_HARDWARE_ID);
+        one(TO_S1 ",\"releaseCounter\":5", "\"hardwareIds\":[]", 10, SHA, ERR_HARDWARE_ID);
+        /* the Standard only recommends the list: where there is none, the Director's own stands alone */
+        one(TO_S1 ",\"releaseCounter\":5", "\"hardwareIds\":null", 10, SHA, ERR_NONE);
+        one("\"ecuIdentifiers\":{\"S1\":{\"hardwareId\":\"board\"}}", "\"releaseCounter\":5", 10, SHA, ERR_HARDWARE_ID);
         one(TO_S1 ",\"releaseCounter\":6", FOR_MCU ",\"releaseCounter\":7", 10, SHA, ERR_TARGET_MISMATCH);
         one("\"ecuIdentifiers\":{\"S1\":{\"hardwareId\":\"board\"}}", FOR_MCU, 10, SHA, ERR_HARDWARE_ID);
 }
@@ -113,9 +130,11 @@ static void a_name_the_image_repository_does_not_know_is_refused(void **state)
 
         (void) state;
         check(&(Case) { .director = d, .image = i, .complete = true, .expected = ERR_TARGET_MISMATCH });
-        check(&(Case) { .director = d, .image = i, .complete = true, .expected = ERR_UNSUPPORTED,
-                        .image_more = ",\"delegations\":{\"keys\":{},\"roles\":[{\"name\":\"a\"}]}" });
 }
+
+#define KEYS "\"keys\":{\"k\":{\"keytype\":\"ed25519\",\"keyval\":{\"public\":" \
+             "\"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\"}}}"
+#define SIGNERS "\"keyids\":[\"k\"],\"threshold\":1"
 
 /* Uptane 5.4.4.6 (6): the Director does not delegate */
 static void delegations_of_the_director_are_refused(void **state)
@@ -124,9 +143,9 @@ static void delegations_of_the_director_are_refused(void **state)
 
         (void) state;
         check(&(Case) { .director = d, .image = d, .complete = true, .expected = ERR_WRONG_ROLE,
-                        .director_more = ",\"delegations\":{\"keys\":{},\"roles\":[{\"name\":\"a\"}]}" });
+                        .director_more = ",\"delegations\":{" KEYS ",\"roles\":[{\"name\":\"a\",\"paths\":[]," SIGNERS "}]}" });
         check(&(Case) { .director = d, .image = d, .complete = true, .expected = ERR_WRONG_ROLE,
-                        .director_more = ",\"delegations\":{\"succinct_roles\":{}}" });
+                        .director_more = ",\"delegations\":{" KEYS ",\"succinct_roles\":{\"bit_length\":1,\"name_prefix\":\"b\"," SIGNERS "}}" });
 }
 
 /* Uptane 5.4.4.6 (7): no ECU twice */
@@ -216,6 +235,7 @@ int main(void)
                 cmocka_unit_test(hardware_ids_and_release_counters_must_match),
                 cmocka_unit_test(a_lower_or_missing_release_counter_is_a_rollback),
                 cmocka_unit_test(a_name_the_image_repository_does_not_know_is_refused),
+                cmocka_unit_test(custom_members_that_must_match_are_compared),
                 cmocka_unit_test(delegations_of_the_director_are_refused),
                 cmocka_unit_test(an_ecu_with_two_images_is_refused),
                 cmocka_unit_test(an_ecu_of_another_vehicle_is_refused_by_a_primary_and_ignored_by_a_secondary),

@@ -119,13 +119,9 @@ static int parse_timestamp(Metadata *m, Error *error)
         json_t *meta, *entry;
 
         if (json_get_object(m->envelope->body, "timestamp", "meta", 16, &meta, error) < 0 ||
-            json_get_object(meta, "timestamp.meta", "snapshot.json", 16, &entry, error) < 0 ||
-            parse_file_meta("snapshot.json", entry, &m->timestamp.snapshot, error) < 0)
+            json_get_object(meta, "timestamp.meta", "snapshot.json", 16, &entry, error) < 0)
                 return -1;
-        /* Uptane 5.2.5: version and hashes of the Snapshot */
-        if (!m->timestamp.snapshot.has_hashes)
-                return error_set(error, ERR_MALFORMED, "timestamp.meta.snapshot.json.hashes is missing");
-        return 0;
+        return parse_file_meta("snapshot.json", entry, &m->timestamp.snapshot, error);
 }
 
 static int compare_files(const void *a, const void *b)

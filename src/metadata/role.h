@@ -59,7 +59,7 @@ typedef struct FileMeta {
 } FileMeta;
 
 typedef struct Timestamp {
-        FileMeta snapshot; /* has_hashes is true */
+        FileMeta snapshot;
 } Timestamp;
 
 typedef struct Snapshot {

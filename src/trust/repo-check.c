@@ -64,7 +64,8 @@ int trust_check_listed_version(const FileMeta *meta, const Metadata *m, const ch
 
 static bool same_meta(const FileMeta *a, const FileMeta *b)
 {
-        return a->version == b->version && a->length == b->length && hashes_match(&a->hashes, &b->hashes);
+        return a->version == b->version && a->length == b->length && a->has_hashes == b->has_hashes &&
+               (!a->has_hashes || hashes_match(&a->hashes, &b->hashes));
 }
 
 int trust_check_timestamp(const Metadata *old, const Metadata *new, const char *what, Error *error)

@@ -89,6 +89,8 @@ TrustRepo *trust_repo_new(const TrustOptions *options)
         for (unsigned role = 0; role < _ROLE_MAX; role++)
                 if (repo->options.max_bytes[role] == 0)
                         repo->options.max_bytes[role] = role_bytes_max((Role) role);
+        if (repo->options.max_roots == 0)
+                repo->options.max_roots = TRUST_ROOTS_PER_CYCLE;
         if (repo->options.max_delegated_bytes == 0)
                 repo->options.max_delegated_bytes = TRUST_DELEGATED_BYTES_MAX;
         repo->query.must_match = options->must_match ? options->must_match : nothing;
@@ -146,7 +148,7 @@ int trust_repo_restore(TrustRepo *repo, Role role, Slice bytes, Error *error)
         assert(repo->trusted[ROLE_ROOT] && !repo->stored[role]);
         if (metadata_parse(role, bytes, &m, &why) < 0)
                 return 1;
-        if (role == ROLE_TARGETS)
+        if (role == ROLE_TARGETS && !repo->options.plain_tuf)
                 repo->targets_baseline = m->version;
         if (trust_check_signatures(repo->trusted[ROLE_ROOT], m, "stored", &why) < 0) {
                 repo->forget_due |= role != ROLE_TARGETS;
@@ -219,8 +221,16 @@ static int feed_timestamp(TrustRepo *repo, Slice bytes, Error *error)
 
         /* Uptane 5.4.4.4 (2): signatures; (4): expiry */
         if (parse(repo, ROLE_TIMESTAMP, bytes, &m, error) < 0 ||
-            trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
-            trust_check_timestamp(repo->stored[ROLE_TIMESTAMP], m, w.text, error) < 0 ||
+            trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0)
+                return -1;
+        if (repo->options.plain_tuf && repo->stored[ROLE_TIMESTAMP] && m->version == repo->stored[ROLE_TIMESTAMP]->version) {
+                metadata_free(m);
+                m = TAKE_PTR(repo->stored[ROLE_TIMESTAMP]);
+        }
+        /* Uptane 5.2.5: version and hashes of the Snapshot */
+        if (!repo->options.plain_tuf && !m->timestamp.snapshot.has_hashes)
+                return error_set(error, ERR_MALFORMED, "%s: timestamp.meta.snapshot.json.hashes is missing", w.text);
+        if (trust_check_timestamp(repo->stored[ROLE_TIMESTAMP], m, w.text, error) < 0 ||
             trust_check_fresh(m, repo->options.now, w.text, error) < 0)
                 return -1;
         m = take(repo, m);
@@ -313,9 +323,9 @@ static int ask(TrustRepo *repo, Role role, const FileMeta *listed, TrustStep *re
 
 static int next_root(TrustRepo *repo, TrustStep *ret, Error *error)
 {
-        if (repo->n_roots == TRUST_ROOTS_PER_CYCLE)
-                return error_set(error, ERR_TOO_LARGE, "%s: more than %d new versions; the rest follows in the next cycle",
-                                 what(repo, ROLE_ROOT).text, TRUST_ROOTS_PER_CYCLE);
+        if (repo->n_roots == repo->options.max_roots)
+                return error_set(error, ERR_TOO_LARGE, "%s: more than %u new versions; the rest follows in the next cycle",
+                                 what(repo, ROLE_ROOT).text, repo->options.max_roots);
         if (repo->trusted[ROLE_ROOT]->version == INT64_MAX)
                 return error_set(error, ERR_MALFORMED, "%s: no version can follow this one", what(repo, ROLE_ROOT).text);
         return ask(repo, ROLE_ROOT, NULL, ret);

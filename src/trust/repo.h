@@ -48,10 +48,18 @@ typedef struct TrustOptions {
         TrustKind kind;
         int64_t now;            /* seconds since 1970 */
         bool without_timestamp; /* Director only: a back-end that has neither Timestamp nor Snapshot */
+        bool plain_tuf; /* the TUF specification where Uptane asks for more: see below */
+        unsigned max_roots;            /* new Roots in one cycle; 0: TRUST_ROOTS_PER_CYCLE */
         size_t max_bytes[_ROLE_MAX];   /* of one file; 0: role_bytes_max() */
         size_t max_delegated_bytes;    /* of all delegated roles together; 0: TRUST_DELEGATED_BYTES_MAX */
         const char *const *must_match; /* members of "custom" that agreeing roles must agree in; ends with NULL; NULL: none */
 } TrustOptions;
+
+/*
+ * plain_tuf, for repositories that are none of a vehicle's: hashes in Timestamp are optional (TUF 4.6); a Timestamp of the
+ * version that is trusted already is passed over (5.4.3) whatever it says; the version of Targets is held to what Snapshots
+ * say of it and to nothing else (5.5.5).
+ */
 
 /* At most this many new Roots are taken in one cycle; the rest follows in the next. */
 #define TRUST_ROOTS_PER_CYCLE 64

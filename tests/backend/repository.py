@@ -18,6 +18,61 @@ def file_meta(data, version):
     return {"version": version, "length": len(data), "hashes": digests}
 
 
+class Delegations:
+    """What one Targets file delegates: entries in order of priority, or the bins of TAP 15."""
+
+    def __init__(self):
+        self.keys, self.roles, self.bins = {}, [], None
+        self.tap3 = False  # as TAP 3 itself spells multi-role delegations: a list, its keys beside it
+
+    def add(self, role, threshold=1, paths=None, path_hash_prefixes=None, terminating=False, hardware_ids=None, signers=None):
+        """signers: other keys than the role's own; hardware_ids: None is all hardware."""
+        keys = role.keys if signers is None else signers
+        self.keys.update({key.id: key.public() for key in keys})
+        entry = {"name": role.name, "keyids": [key.id for key in keys], "threshold": threshold, "terminating": terminating}
+        entry.update({"paths": paths} if paths is not None else {})
+        entry.update({"path_hash_prefixes": path_hash_prefixes} if path_hash_prefixes is not None else {})
+        entry.update({"hardwareIds": hardware_ids} if hardware_ids is not None else {})
+        self.roles.append(entry)
+        return entry
+
+    def add_multi(self, roles, agreeing, paths, terminating=False):
+        """TAP 3: so many of these roles must say the same."""
+        for role in roles:
+            self.keys.update({key.id: key.public() for key in role.keys})
+        self.roles.append({
+            "name": "+".join(role.name for role in roles), "paths": paths, "terminating": terminating, "min_roles_in_agreement": agreeing,
+            "roleinfo": [{"rolename": role.name, "keyids": [key.id for key in role.keys], "threshold": 1} for role in roles]})
+
+    def succinct(self, key, prefix, bit_length):
+        self.keys[key.id] = key.public()
+        self.bins = {"keyids": [key.id], "threshold": 1, "bit_length": bit_length, "name_prefix": prefix}
+
+    def members(self):
+        """The members of "signed" that say so; none where nothing is delegated."""
+        if self.bins:
+            return {"delegations": {"keys": self.keys, "succinct_roles": self.bins}}
+        if not self.roles:
+            return {}
+        if self.tap3:
+            return {"keys_for_delegations": self.keys, "delegations": self.roles}
+        return {"delegations": {"keys": self.keys, "roles": self.roles}}
+
+
+class Delegated:
+    """One delegated role. listed: by Snapshot; frozen: publish() leaves its file as it is."""
+
+    def __init__(self, name, keys):
+        self.name, self.keys = name, keys
+        self.version, self.expires, self.targets = 0, after(days=365), {}
+        self.delegations = Delegations()
+        self.listed, self.frozen, self.data = True, False, None
+
+    def document(self):
+        return dict({"_type": "Targets", "version": self.version, "expires": self.expires, "targets": copy.deepcopy(self.targets)},
+                    **self.delegations.members())
+
+
 class Repository:
     """files maps a name below the repository's URL to bytes; publish() makes them anew."""
 
@@ -30,6 +85,9 @@ class Repository:
         self.targets = {}
         self.custom = None  # of Targets itself
         self.extra = {}  # more members of Targets, e.g. delegations
+        self.delegated = {}  # name -> Delegated
+        self.delegations = Delegations()  # of Targets itself
+        self.consistent = False
         self.files = {}
         self.sign_root()
         self.publish()
@@ -41,7 +99,7 @@ class Repository:
         self.versions["root"] += 1
         known = {key.id: key.public() for role in ROLES for key in self.keys[role]}
         signed = {
-            "_type": "Root", "consistent_snapshot": False, "version": self.versions["root"], "expires": self.expires["root"],
+            "_type": "Root", "consistent_snapshot": self.consistent, "version": self.versions["root"], "expires": self.expires["root"],
             "keys": known,
             "roles": {r: {"keyids": [k.id for k in self.keys[r]], "threshold": self.thresholds[r]} for r in ROLES},
         }
@@ -65,16 +123,52 @@ class Repository:
             signed = dict(common, _type="Targets", targets=copy.deepcopy(self.targets), **self.extra)
             if self.custom is not None:
                 signed["custom"] = self.custom
+            signed.update(self.delegations.members())
             return signed
         if role == "snapshot":
             meta = {"targets.json": file_meta(self.files["targets.json"], self.versions["targets"])}
+            for delegated in self.delegated.values():
+                if delegated.listed:
+                    meta[delegated.name + ".json"] = file_meta(delegated.data, delegated.version)
             return dict(common, _type="Snapshot", meta=meta)
         return dict(common, _type="Timestamp", meta={"snapshot.json": file_meta(self.files["snapshot.json"], self.versions["snapshot"])})
 
     def sign(self, role, keys=None):
         self.files[role + ".json"] = envelope(self.document(role), self.keys[role] if keys is None else keys)
 
+    # delegated roles
+
+    def delegate(self, name, parent=None, keys=None, threshold=1, key_type="ed25519", **scope):
+        """A role that parent (None: Targets) trusts for scope (Delegations.add). One that exists already keeps its keys."""
+        if name not in self.delegated:
+            self.delegated[name] = Delegated(name, keys or [Key(key_type)])
+        role = self.delegated[name]
+        (self.delegated[parent].delegations if parent else self.delegations).add(role, threshold, **scope)
+        return role
+
+    def delegate_bins(self, prefix, bit_length, parent=None):
+        """TAP 15: every bin with the same key."""
+        key = Key("ed25519")
+        for i in range(1 << bit_length):
+            name = "%s-%0*x" % (prefix, (bit_length + 3) // 4, i)
+            self.delegated[name] = Delegated(name, [key])
+        (self.delegated[parent].delegations if parent else self.delegations).succinct(key, prefix, bit_length)
+
+    def bin_of(self, prefix, bit_length, path):
+        """The bin that TAP 15 puts this path into."""
+        number = int(hashlib.sha256(path.encode()).hexdigest()[:8], 16) >> (32 - bit_length)
+        return self.delegated["%s-%0*x" % (prefix, (bit_length + 3) // 4, number)]
+
+    def sign_delegated(self, name, keys=None):
+        role = self.delegated[name]
+        role.data = envelope(role.document(), role.keys if keys is None else keys)
+        self.files["delegations/%s.json" % name] = role.data
+
     def publish(self, bump=("targets", "snapshot", "timestamp")):
+        for name, role in self.delegated.items():
+            if "targets" in bump and not role.frozen:
+                role.version += 1
+                self.sign_delegated(name)
         for role in ("targets", "snapshot", "timestamp"):
             if role in bump:
                 self.versions[role] += 1

@@ -204,12 +204,17 @@ class Backend:
 
     # the Image repository
 
-    def add_image(self, name, data, hardware_ids, served=None, **custom):
-        """Publishes a file; served: other bytes than the signed ones."""
+    def add_image(self, name, data, hardware_ids, served=None, role=None, **custom):
+        """Publishes a file; served: other bytes than the signed ones; role: the delegated role that lists it, or several."""
         self.images[name] = data if served is None else served
         self.image.target(name, data, hardwareIds=list(hardware_ids), targetFormat="BINARY", **custom)
+        entry = self.image.targets[name]
+        if role:
+            del self.image.targets[name]
+            for r in role if isinstance(role, (list, tuple)) else [role]:
+                r.targets[name] = entry
         self.image.publish()
-        return self.image.targets[name]
+        return entry
 
     def add_commit(self, name, commit, hardware_ids, **custom):
         """Publishes an OSTree commit of the repository served below treehub/."""

@@ -4,7 +4,7 @@
 
 /*
  * uptanectl(1): the command line over the daemon's D-Bus interface (docs/DBUS.md). It knows nothing the bus does not
- * say, and needs nothing but libsystemd. Texts from the bus are shown without control characters.
+ * say; only "verify" drives the core itself, on files. Texts from the bus are shown without control characters.
  */
 #include <stdbool.h>
 
@@ -49,6 +49,9 @@ int show_history(Ctl *ctl, Error *error) __attribute__((nonnull, warn_unused_res
 int show_manifest(Ctl *ctl, Error *error) __attribute__((nonnull, warn_unused_result));
 /* "2026-11-01 12:00:00 (3 min ago)", or "never" for 0. */
 void show_time(uint64_t usec, char *ret, size_t size) __attribute__((nonnull));
+
+/* verify.c: argv[0] is the verb; ctl->bus is not used. */
+int verify_folders(const Ctl *ctl, int argc, char **argv, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* monitor.c */
 int monitor(Ctl *ctl, Error *error) __attribute__((nonnull, warn_unused_result));

@@ -26,6 +26,8 @@ static int usage(FILE *out)
               "  postpone SECONDS [UPDATE]       not before then\n"
               "  cancel | pause | resume         what runs\n"
               "  reboot                          into an installed update\n\n"
+              "  verify --director DIR --image DIR --root-director FILE --root-image FILE [--time T]\n"
+              "         [--ecu SERIAL:HARDWARE-ID ...]   full verification of two folders, without a daemon\n\n"
               "  --json  --until STATE  --version  --help\n", out);
         return out == stdout ? 0 : 2;
 }
@@ -154,6 +156,22 @@ static const struct {
         { "reboot", 0, 0, run_reboot },
 };
 
+static int finish(const Error *error, int r)
+{
+        if (r >= 0)
+                return 0;
+        fprintf(stderr, "uptanectl: %s\n%s\n", error->message, error_info(error->code)->help);
+        return error_info(error->code)->exit_code;
+}
+
+/* Its options are its own, and it needs no bus. argv[0] is the verb. */
+static int run_verify(const Ctl *ctl, int argc, char **argv)
+{
+        Error error = { 0 };
+
+        return finish(&error, verify_folders(ctl, argc, argv, &error));
+}
+
 static int run_verb(Ctl *ctl, Run run, char **arguments, int n)
 {
         Error error = { 0 };
@@ -164,10 +182,21 @@ static int run_verb(Ctl *ctl, Run run, char **arguments, int n)
         else
                 r = run(ctl, arguments, n, &error);
         sd_bus_flush_close_unref(ctl->bus);
-        if (r >= 0)
-                return 0;
-        fprintf(stderr, "uptanectl: %s\n%s\n", error.message, error_info(error.code)->help);
-        return error_info(error.code)->exit_code;
+        return finish(&error, r);
+}
+
+/* Where "verify" stands among the arguments; behind --json or nothing. */
+static bool is_verify(int argc, char **argv, Ctl *ctl, int *ret)
+{
+        int i = 1;
+
+        while (i < argc && (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0))
+                i++;
+        *ret = i;
+        if (i == argc || strcmp(argv[i], "verify") != 0)
+                return false;
+        ctl->json = i > 1;
+        return true;
 }
 
 int main(int argc, char **argv)
@@ -181,6 +210,8 @@ int main(int argc, char **argv)
         const char *verb;
         int c, n;
 
+        if (is_verify(argc, argv, &ctl, &n))
+                return run_verify(&ctl, argc - n, argv + n);
         while ((c = getopt_long(argc, argv, "hj", options, NULL)) >= 0)
                 if (c == 'j')
                         ctl.json = true;

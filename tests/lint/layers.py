@@ -20,7 +20,7 @@ PROGRAMS = {
     "ostree": {"base", "io", "peer", "install"},
     "secondary-ip": {"base", "io", "peer", "secondary"},
     "secondary": {*CORE[:-1], "io", "store", "secondary"},
-    "uptanectl": {"base", "uptanectl"},
+    "uptanectl": {*CORE[:-1], "io", "uptanectl"},  # the core for "verify", which works on files and not on the vehicle
 }
 # header -> where it may be included
 FOREIGN = {

@@ -53,7 +53,8 @@ void fake_sign(Fake *f, Role role, const Signer *signer)
         if (role == ROLE_SNAPSHOT && f->extra)
                 json_object_set_new(list, f->extra, json_pack("{sI}", "version", (json_int_t) f->extra_version));
         if (role == ROLE_TIMESTAMP)
-                json_object_set_new(list, "snapshot.json", meta(&f->files[ROLE_SNAPSHOT], f->versions[ROLE_SNAPSHOT]));
+                json_object_set_new(list, "snapshot.json", f->bare ? json_pack("{sI}", "version", (json_int_t) f->versions[ROLE_SNAPSHOT])
+                                                                   : meta(&f->files[ROLE_SNAPSHOT], f->versions[ROLE_SNAPSHOT]));
         buffer_done(&f->files[role]);
         if (envelope_sign(body, signer ? signer : f->signers[role], &f->files[role], &error) < 0)
                 abort();

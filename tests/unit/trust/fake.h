@@ -17,6 +17,7 @@ typedef struct Fake {
         Buffer roots[FAKE_ROOTS_MAX + 2]; /* by version */
         const char *extra; /* another Targets file that Snapshot lists */
         int64_t extra_version;
+        bool bare; /* Timestamp says nothing of Snapshot but its version */
 } Fake;
 
 typedef struct Client {

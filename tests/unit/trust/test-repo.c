@@ -137,6 +137,16 @@ static void a_root_of_another_version_than_asked_for_is_refused(void **state)
         must(w, ERR_ROLLBACK);
 }
 
+/* Uptane 5.2.5: version and hashes of the Snapshot */
+static void a_timestamp_without_hashes_is_refused(void **state)
+{
+        World *w = with_baseline(state);
+
+        w->fake.bare = true;
+        fake_publish(&w->fake);
+        must(w, ERR_MALFORMED);
+}
+
 /* Uptane 5.4.4.3 (3): only the last Root must be unexpired */
 static void an_expired_root_on_the_way_is_taken_an_expired_last_one_is_not(void **state)
 {
@@ -504,6 +514,7 @@ int main(void)
                 TEST(a_root_without_the_old_keys_is_refused_and_the_old_one_stays),
                 TEST(a_root_without_its_own_keys_is_refused),
                 TEST(a_root_of_another_version_than_asked_for_is_refused),
+                TEST(a_timestamp_without_hashes_is_refused),
                 TEST(an_expired_root_on_the_way_is_taken_an_expired_last_one_is_not),
                 TEST(endless_roots_stop_at_a_limit_and_go_on_in_the_next_cycle),
                 TEST(rotated_timestamp_keys_forget_timestamp_and_snapshot),

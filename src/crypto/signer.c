@@ -26,6 +26,7 @@ static const char *const methods[] = {
         [KEY_ED25519] = "ed25519",
         [KEY_RSA] = "rsassa-pss-sha256",
         [KEY_ECDSA_P256] = "ecdsa-sha2-nistp256",
+        [KEY_ECDSA_P384] = "ecdsa-sha2-nistp384",
 };
 static_assert(ELEMENTSOF(methods) == _KEY_TYPE_MAX, "a key type without a method");
 
@@ -92,6 +93,14 @@ static bool set_pss(EVP_PKEY_CTX *ctx)
                EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_DIGEST) == 1 && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, EVP_sha256()) == 1;
 }
 
+/* NULL: the algorithm has its own. */
+static const EVP_MD *digest_of(const EVP_PKEY *pkey)
+{
+        if (EVP_PKEY_is_a(pkey, "ED25519") == 1)
+                return NULL;
+        return EVP_PKEY_is_a(pkey, "EC") == 1 && EVP_PKEY_get_bits(pkey) == 384 ? EVP_sha384() : EVP_sha256();
+}
+
 static int pem_sign(void *cookie, Slice message, Buffer *ret, Error *error)
 {
         EVP_PKEY *pkey = cookie;
@@ -99,7 +108,7 @@ static int pem_sign(void *cookie, Slice message, Buffer *ret, Error *error)
         EVP_PKEY_CTX *ctx = NULL; /* owned by md */
         uint8_t signature[SIGNATURE_MAX];
         size_t n = sizeof signature;
-        bool good = md && EVP_DigestSignInit(md, &ctx, EVP_PKEY_is_a(pkey, "ED25519") == 1 ? NULL : EVP_sha256(), NULL, pkey) == 1 &&
+        bool good = md && EVP_DigestSignInit(md, &ctx, digest_of(pkey), NULL, pkey) == 1 &&
                     (EVP_PKEY_is_a(pkey, "RSA") != 1 || set_pss(ctx)) &&
                     EVP_DigestSign(md, signature, &n, message.data, message.size) == 1;
 
@@ -124,7 +133,7 @@ static int type_of(const EVP_PKEY *pkey, KeyType *ret)
         else if (EVP_PKEY_is_a(pkey, "RSA") == 1)
                 *ret = KEY_RSA;
         else if (EVP_PKEY_is_a(pkey, "EC") == 1)
-                *ret = KEY_ECDSA_P256;
+                *ret = EVP_PKEY_get_bits(pkey) == 384 ? KEY_ECDSA_P384 : KEY_ECDSA_P256;
         else
                 return -1;
         return 0;
@@ -191,6 +200,8 @@ static EVP_PKEY *generate(KeyType type)
                 return EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) RSA_BITS);
         case KEY_ECDSA_P256:
                 return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
+        case KEY_ECDSA_P384:
+                return EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384");
         case _KEY_TYPE_MAX:
                 break;
         }

@@ -109,17 +109,15 @@ static void forms_make(Forms *f)
         f->made = true;
 }
 
-static bool verify_over(const PublicKey *key, const EnvelopeSignature *signature, Slice message)
+static bool verify_over(const PublicKey *key, const EnvelopeSignature *s, Slice message)
 {
-        return public_key_verify(key, message, signature->bytes) || public_key_verify(key, message, signature->hex_bytes);
+        return public_key_verify_method(key, s->method, message, s->bytes) || public_key_verify_method(key, s->method, message, s->hex_bytes);
 }
 
 static bool verify_one(Forms *f, const PublicKey *key, const EnvelopeSignature *signature)
 {
         Slice previous = f->envelope->signed_span;
 
-        if (signature->method && !key_type_has_method(public_key_type(key), signature->method))
-                return false;
         if (verify_over(key, signature, previous))
                 return true;
         forms_make(f);

@@ -4,27 +4,35 @@
 #define KEY_ID_MAX 256
 #define KEY_TYPE_NAME_MAX 64
 
+static bool key_type_is_known(const char *name)
+{
+        Error ignored = { 0 };
+        KeyType type;
+
+        return key_type_from_name(name, &type, &ignored) == 0;
+}
+
 /* Sets *ret to NULL for a key that cannot be used here, which is no error. */
 static int parse_key(const char *where, const char *id, const json_t *json, PublicKey **ret, Error *error)
 {
-        const char *type_text, *text;
+        const char *type, *text, *scheme = NULL;
         Error why = { 0 };
         json_t *value;
-        KeyType type;
 
         *ret = NULL;
         if (strlen(id) > KEY_ID_MAX)
                 return error_set(error, ERR_MALFORMED, "%s.keys: an id of %zu bytes", where, strlen(id));
         if (!json_is_object(json))
                 return error_set(error, ERR_MALFORMED, "%s.keys.%.16s is no object", where, id);
-        if (json_get_string(json, "keys", "keytype", KEY_TYPE_NAME_MAX, &type_text, error) < 0)
+        if (json_get_string(json, "keys", "keytype", KEY_TYPE_NAME_MAX, &type, error) < 0 ||
+            (json_has(json, "scheme") && json_get_string(json, "keys", "scheme", KEY_TYPE_NAME_MAX, &scheme, error) < 0))
                 return error_prefix(error, "%s", where);
-        if (key_type_from_name(type_text, &type, &why) < 0)
+        if (!key_type_is_known(type))
                 return 0;
         if (json_get_object(json, "keys", "keyval", 16, &value, error) < 0 ||
             json_get_string(value, "keys.keyval", "public", KEY_TEXT_MAX, &text, error) < 0)
                 return error_prefix(error, "%s", where);
-        if (public_key_new(type, text, ret, &why) == 0 || why.code == ERR_UNSUPPORTED)
+        if (public_key_new_named(type, scheme, text, ret, &why) == 0 || why.code == ERR_UNSUPPORTED)
                 return 0;
         return error_set(error, ERR_MALFORMED, "%s.keys.%.16s...: %s", where, id, why.message);
 }

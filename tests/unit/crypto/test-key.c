@@ -15,6 +15,7 @@
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 #include "base/codec.h"
 #include "crypto/key.h"
@@ -32,6 +33,7 @@ static EVP_PKEY *generate(KeyType type)
 {
         EVP_PKEY *pkey = type == KEY_ED25519 ? EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")
                        : type == KEY_RSA     ? EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t) 2048)
+                       : type == KEY_ECDSA_P384 ? EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384")
                                              : EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-256");
 
         assert_non_null(pkey);
@@ -122,6 +124,7 @@ static Way way_of(KeyType type)
 {
         return type == KEY_ED25519 ? (Way) { 0 }
                : type == KEY_RSA   ? (Way) { EVP_sha256(), EVP_sha256(), RSA_PKCS1_PSS_PADDING, 32 }
+               : type == KEY_ECDSA_P384 ? (Way) { .digest = EVP_sha384() }
                                    : (Way) { .digest = EVP_sha256() };
 }
 
@@ -211,6 +214,20 @@ static void a_truncated_or_extended_signature_does_not_verify(void **state)
         }
 }
 
+/* One in 256 begins with a zero: the library would take it without. */
+static void an_rsa_signature_has_one_length(void **state)
+{
+        World *w = *state;
+        uint8_t bytes[SIGNATURE_SIZE];
+        Slice signature;
+
+        do
+                signature = sign_well(w, KEY_RSA, bytes);
+        while (bytes[0] != 0);
+        assert_true(public_key_verify(w->keys[KEY_RSA], MESSAGE, signature));
+        assert_false(public_key_verify(w->keys[KEY_RSA], MESSAGE, slice(bytes + 1, signature.size - 1)));
+}
+
 static void no_flipped_bit_of_a_signature_verifies(void **state)
 {
         World *w = *state;
@@ -275,6 +292,117 @@ static void rsa_pss_verifies_with_any_salt(void **state)
         }
 }
 
+/* T-35: a method, and a scheme in the key, decide the hash; where both speak they must agree */
+static void t35_rsa_pss_with_sha_512_needs_its_name(void **state)
+{
+        static const char *const schemes[] = { NULL, "rsassa-pss-sha256", "rsassa-pss-sha512", "rsassa-pss" };
+        static const char *const names[] = { NULL, "rsassa-pss-sha256", "rsassa-pss-sha512", "rsassa-pss", "RSASSA-PSS-SHA512" };
+        const Way way_512 = { EVP_sha512(), EVP_sha512(), RSA_PKCS1_PSS_PADDING, 64 };
+        World *w = *state;
+        cleanup_free char *text = text_of(w->pkeys[KEY_RSA]);
+        uint8_t bytes[SIGNATURE_SIZE], bytes_512[SIGNATURE_SIZE];
+        Slice with_256 = sign_well(w, KEY_RSA, bytes), with_512 = sign(w->pkeys[KEY_RSA], &way_512, MESSAGE, bytes_512);
+
+        for (size_t i = 0; i < ELEMENTSOF(schemes); i++)
+                for (size_t j = 0; j < ELEMENTSOF(names); j++) {
+                        CLEANUP(public_key_free) PublicKey *key = NULL;
+                        bool scheme_512 = schemes[i] && strstr(schemes[i], "512"), name_512 = names[j] && strstr(names[j], "512");
+                        bool agree = !schemes[i] || !names[j] || scheme_512 == name_512, is_512 = name_512 || (!names[j] && scheme_512);
+                        Error error = { 0 };
+
+                        assert_int_equal(public_key_new_named("rsa", schemes[i], text, &key, &error), 0);
+                        assert_int_equal(public_key_verify_method(key, names[j], MESSAGE, with_256), agree && !is_512);
+                        assert_int_equal(public_key_verify_method(key, names[j], MESSAGE, with_512), agree && is_512);
+                }
+}
+
+/* T-35: a scheme of another type makes the key unusable; PKCS#1 v1.5 has none */
+static void t35_a_scheme_must_fit_the_key(void **state)
+{
+        static const struct {
+                KeyType type;
+                const char *keytype, *scheme;
+                bool good;
+        } table[] = {
+                { KEY_ED25519, "ed25519", "ed25519", true },
+                { KEY_ED25519, "ed25519", "ecdsa-sha2-nistp256", false },
+                { KEY_ED25519, "ed25519", "", false },
+                { KEY_RSA, "rsa", "rsassa-pss-sha256", true },
+                { KEY_RSA, "RSA", "rsassa-pss-sha512", true },
+                { KEY_RSA, "rsa", "rsa-pkcs1v15-sha256", false },
+                { KEY_RSA, "rsa", "rsassa-pkcs1v15-sha256", false },
+                { KEY_RSA, "rsa", "ed25519", false },
+                { KEY_ECDSA_P256, "ecdsa", "ecdsa-sha2-nistp256", true },
+                { KEY_ECDSA_P256, "ecdsa", NULL, true },
+                { KEY_ECDSA_P256, "ecdsa", "ecdsa-sha2-nistp384", false },
+                { KEY_ECDSA_P256, "ecdsa-sha2-nistp256", NULL, true },
+                { KEY_ECDSA_P256, "ecdsa-sha2-nistp384", NULL, false },
+                { KEY_ECDSA_P384, "ecdsa", "ecdsa-sha2-nistp384", true },
+                { KEY_ECDSA_P384, "ecdsa", NULL, true },
+                { KEY_ECDSA_P384, "ecdsa", "ecdsa-sha2-nistp256", false },
+                { KEY_ECDSA_P384, "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp384", true },
+                { KEY_ECDSA_P384, "ecdsa-sha2-nistp256", NULL, false },
+                { KEY_ECDSA_P384, "ecprime256v1", NULL, false },
+        };
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                cleanup_free char *text = text_of(w->pkeys[table[i].type]);
+                CLEANUP(public_key_free) PublicKey *key = NULL;
+                uint8_t bytes[SIGNATURE_SIZE];
+                Error error = { 0 };
+                int r = public_key_new_named(table[i].keytype, table[i].scheme, text, &key, &error);
+
+                if ((r == 0) != table[i].good)
+                        fail_msg("%s with scheme %s: %s", table[i].keytype, table[i].scheme ? table[i].scheme : "-", error.message);
+                if (r == 0) {
+                        assert_int_equal(public_key_type(key), table[i].type);
+                        assert_int_equal(public_key_verify(key, MESSAGE, sign_well(w, table[i].type, bytes)),
+                                         !table[i].scheme || !strstr(table[i].scheme, "512"));
+                } else
+                        assert_int_equal(error.code, ERR_UNSUPPORTED);
+        }
+}
+
+static void keys_in_hex_and_in_pem_are_the_same_keys(void **state)
+{
+        World *w = *state;
+        const KeyType types[] = { KEY_ECDSA_P256, KEY_ECDSA_P384 };
+        cleanup_free char *ed25519 = pem_of(w->pkeys[KEY_ED25519]);
+        CLEANUP(public_key_free) PublicKey *from_pem = key_from(KEY_ED25519, ed25519);
+
+        assert_true(public_key_equal(from_pem, w->keys[KEY_ED25519]));
+        for (size_t i = 0; i < ELEMENTSOF(types); i++) {
+                CLEANUP(public_key_free) PublicKey *a = NULL, *b = NULL, *bad = NULL;
+                uint8_t der[200], point[100], *p = der;
+                char hex[2 * sizeof der + 1];
+                int n = i2d_PUBKEY(w->pkeys[types[i]], &p);
+                size_t n_point = 0;
+                Error error = { 0 };
+
+                assert_in_range(n, 1, sizeof der);
+                hex_encode(slice(der, (size_t) n), hex);
+                a = key_from(types[i], hex);
+                assert_true(public_key_equal(a, w->keys[types[i]]));
+                assert_int_equal(EVP_PKEY_get_octet_string_param(w->pkeys[types[i]], OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, point, sizeof point,
+                                                                 &n_point), 1);
+                hex_encode(slice(point, n_point), hex);
+                b = key_from(types[i], hex);
+                assert_true(public_key_equal(b, w->keys[types[i]]));
+                /* T-35: a point that is not on the curve, or not whole */
+                point[n_point - 1] ^= 1;
+                hex_encode(slice(point, n_point), hex);
+                assert_int_equal(public_key_new(types[i], hex, &bad, &error), -1);
+                error_clear(&error);
+                hex_encode(slice(point, n_point - 1), hex);
+                assert_int_equal(public_key_new(types[i], hex, &bad, &error), -1);
+                error_clear(&error);
+                der[n] = 0;
+                hex_encode(slice(der, (size_t) n + 1), hex);
+                assert_int_equal(public_key_new(types[i], hex, &bad, &error), -1);
+        }
+}
+
 static void the_right_key_with_the_wrong_algorithm_does_not_verify(void **state)
 {
         World *w = *state;
@@ -290,6 +418,7 @@ static void the_right_key_with_the_wrong_algorithm_does_not_verify(void **state)
                 { KEY_ECDSA_P256, { .digest = EVP_sha1() } },
                 { KEY_ECDSA_P256, { .digest = EVP_sha384() } },
                 { KEY_ECDSA_P256, { .digest = EVP_sha3_256() } },
+                { KEY_ECDSA_P384, { .digest = EVP_sha256() } },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
@@ -567,8 +696,9 @@ static void key_types_are_read_as_metadata_spells_them(void **state)
                 { "rsa", KEY_RSA },                   { "RSA", KEY_RSA },
                 { "ecprime256v1", KEY_ECDSA_P256 },   { "ECPRIME256V1", KEY_ECDSA_P256 },
                 { "ecdsa", KEY_ECDSA_P256 },          { "ecdsa-sha2-nistp256", KEY_ECDSA_P256 },
+                { "secp384r1", KEY_ECDSA_P384 },      { "ecdsa-sha2-nistp384", KEY_ECDSA_P384 },
         };
-        static const char *const unknown[] = { "", "ed448", "rsa2048", "ed25519 ", "dsa", "ecdsa-sha2-nistp384", "sphincs" };
+        static const char *const unknown[] = { "", "ed448", "rsa2048", "ed25519 ", "dsa", "ecdsa-sha2-nistp521", "sphincs" };
         Error error = { 0 };
         KeyType type;
 
@@ -595,16 +725,21 @@ static void a_method_belongs_to_one_type_of_key(void **state)
         } table[] = {
                 { "ed25519", KEY_ED25519 },         { "ED25519", KEY_ED25519 },
                 { "rsassa-pss", KEY_RSA },          { "rsassa-pss-sha256", KEY_RSA },
-                { "RSASSA-PSS-SHA256", KEY_RSA },   { "ecdsa", KEY_ECDSA_P256 },
+                { "RSASSA-PSS-SHA256", KEY_RSA },   { "ecdsa-sha2-nistp384", KEY_ECDSA_P384 },
                 { "ecdsa-sha2-nistp256", KEY_ECDSA_P256 },
                 { "rsassa-pkcs1v15", -1 },          { "rsassa-pkcs1v15-sha256", -1 },
-                { "rsassa-pss-sha512", -1 },        { "ecdsa-sha2-nistp384", -1 },
+                { "rsassa-pss-sha512", -1 }, /* the signature is with SHA-256 */
                 { "none", -1 },                     { "", -1 },
         };
+        World *w = *state;
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
-                for (unsigned t = 0; t < _KEY_TYPE_MAX; t++)
-                        assert_int_equal(key_type_has_method((KeyType) t, table[i].method), (int) t == table[i].type);
+                for (unsigned t = 0; t < _KEY_TYPE_MAX; t++) {
+                        uint8_t bytes[SIGNATURE_SIZE];
+
+                        assert_int_equal(public_key_verify_method(w->keys[t], table[i].method, MESSAGE, sign_well(w, (KeyType) t, bytes)),
+                                         (int) t == table[i].type);
+                }
 }
 
 int main(void)
@@ -614,10 +749,14 @@ int main(void)
                 cmocka_unit_test(an_empty_message_can_be_signed),
                 cmocka_unit_test(an_empty_or_malformed_signature_does_not_verify),
                 cmocka_unit_test(a_truncated_or_extended_signature_does_not_verify),
+                cmocka_unit_test(an_rsa_signature_has_one_length),
                 cmocka_unit_test(no_flipped_bit_of_a_signature_verifies),
                 cmocka_unit_test(no_flipped_bit_of_the_message_verifies),
                 cmocka_unit_test(a_signature_verifies_with_no_other_key),
                 cmocka_unit_test(rsa_pss_verifies_with_any_salt),
+                cmocka_unit_test(t35_rsa_pss_with_sha_512_needs_its_name),
+                cmocka_unit_test(t35_a_scheme_must_fit_the_key),
+                cmocka_unit_test(keys_in_hex_and_in_pem_are_the_same_keys),
                 cmocka_unit_test(the_right_key_with_the_wrong_algorithm_does_not_verify),
                 cmocka_unit_test(ecdsa_signatures_have_one_encoding),
                 cmocka_unit_test(degenerate_ecdsa_signatures_do_not_verify),

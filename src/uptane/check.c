@@ -85,7 +85,7 @@ static int plan_director(const Targets *director, const Ecu *ecus, size_t n_ecus
                 return error_set(error, ERR_WRONG_ROLE, "director targets: there are delegations, the Director may have none");
         plan->assignments = list;
         for (size_t i = 0; i < director->n_targets; i++)
-                if (add_target(plan, list, &director->targets[i], ecus, n_ecus, complete, error) < 0)
+                if (add_target(plan, list, targets_at(director, i), ecus, n_ecus, complete, error) < 0)
                         return -1;
         qsort(list, plan->n_assignments, sizeof *list, compare);
         return 0;

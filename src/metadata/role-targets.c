@@ -9,6 +9,7 @@
 #define CUSTOM_MEMBERS_MAX 64
 #define VERSION_TEXT_MAX 256
 #define CORRELATION_ID_MAX 256
+#define VEHICLE_ID_MAX 256
 #define PLACEHOLDER_URI "https://example.com/"
 
 /* A name becomes part of a URL and is shown to people: no escape from a folder, no control characters. */
@@ -197,6 +198,9 @@ int role_parse_targets(Metadata *m, Error *error)
         if (!json_has(m->envelope->body, "custom"))
                 return 0;
         if (json_get_object(m->envelope->body, "targets", "custom", CUSTOM_MEMBERS_MAX, &custom, error) < 0)
+                return -1;
+        if (get_text(custom, "targets.custom", "vin", VEHICLE_ID_MAX, &m->targets.vin, error) < 0 ||
+            get_text(custom, "targets.custom", "deviceId", VEHICLE_ID_MAX, &m->targets.device_id, error) < 0)
                 return -1;
         return get_text(custom, "targets.custom", "correlationId", CORRELATION_ID_MAX, &m->targets.correlation_id, error);
 }

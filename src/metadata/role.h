@@ -137,6 +137,7 @@ typedef struct Targets {
         size_t n_delegations;
         SuccinctRoles succinct; /* instead of delegations */
         const char *correlation_id; /* Director: custom.correlationId, or NULL */
+        const char *vin, *device_id; /* Director: whose vehicle it is for, custom.vin and custom.deviceId, or NULL */
 } Targets;
 
 typedef struct Metadata {

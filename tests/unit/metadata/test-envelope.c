@@ -214,6 +214,7 @@ static void signatures_are_bounded_in_number_and_size(void **state)
         }
 }
 
+/* T-5 */
 static void a_key_that_signs_twice_is_refused(void **state)
 {
         World *w = *state;
@@ -268,7 +269,7 @@ static void a_threshold_counts_distinct_good_signatures(void **state)
                 }
 }
 
-/* Uptane 5.4.4.3 (2): the same key under another name is no other key */
+/* T-5: Uptane 5.4.4.3 (2): the same key under another name is no other key */
 static void one_key_under_two_ids_counts_once(void **state)
 {
         World *w = *state;
@@ -286,7 +287,7 @@ static void one_key_under_two_ids_counts_once(void **state)
         expect(w, BODY, &one, true);
 }
 
-/* One key that signs many times with different signatures, too. */
+/* T-5: One key that signs many times with different signatures, too. */
 static void a_randomised_signature_does_not_make_a_second_key(void **state)
 {
         World *w = *state;
@@ -321,6 +322,7 @@ static void a_stranger_signs_in_vain(void **state)
         expect(w, BODY, &keyset, true);
 }
 
+/* T-34 */
 static void a_key_of_an_unknown_type_never_signs(void **state)
 {
         World *w = *state;
@@ -432,7 +434,7 @@ static void a_method_must_be_one_of_the_key(void **state)
         }
 }
 
-/* Beside enough good signatures it stops nobody. */
+/* T-34: Beside enough good signatures it stops nobody. */
 static void an_unknown_method_is_passed_over(void **state)
 {
         World *w = *state;

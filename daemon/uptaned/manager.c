@@ -75,6 +75,7 @@ static int look_at_boot_id(Manager *m, Error *error)
         return r < 0 ? -1 : 0;
 }
 
+/* Uptane 5.4.1 (2), never before the time of the build; Uptane 5.4.2.2, nor before one that was seen */
 static int load_floor(Manager *m, Error *error)
 {
         if (store_number_get(m->store, "time-floor", &m->time_floor, error) < 0)

@@ -42,6 +42,7 @@ static int build_own_report(Manager *m, Error *error)
         return version_report_sign(&report, m->signer, &ecu->report, error);
 }
 
+/* Uptane 5.4.2.1 */
 int manifest_build(Manager *m, Buffer *ret, Error *error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
@@ -98,6 +99,7 @@ static int write_report(Manager *m, const EngineUpdate *update, Error *error)
         return store_report_put(m->store, update->correlation_id, buffer_str(&raw), results, update->n_ecus, error);
 }
 
+/* Uptane 5.4.3.6 */
 int manifest_finalize(Manager *m, Error *error)
 {
         const EngineUpdate *update = &m->engine.update;

@@ -174,7 +174,7 @@ static void a_new_version_is_fetched_and_a_stored_one_that_is_spoilt_too(void **
         expect(w, "in-b", ERR_NONE, 0, 1);
 }
 
-/* T-31 */
+/* Uptane 5.2.4: T-31 */
 static void what_snapshot_does_not_list_is_not_used(void **state)
 {
         World *w = *state;

@@ -130,7 +130,8 @@ static int read_root(const Verify *v, TrustKind kind, TrustRepo *repo, Error *er
 static int verify_repository(Verify *v, TrustKind kind, Folder *folder, TrustRepo **ret, Error *error)
 {
         TrustRepo *repo = *ret = trust_repo_new(&(TrustOptions) {
-                .kind = kind, .now = v->now, .without_timestamp = kind == TRUST_DIRECTOR && v->without_director_timestamp });
+                .kind = kind, .now = v->now, .without_timestamp = kind == TRUST_DIRECTOR && v->without_director_timestamp,
+                .max_bytes = { [ROLE_TARGETS] = ROLE_BYTES_MAX } }); /* what is published is looked at whatever its size */
         cleanup_free char *check = xasprintf("%s trusted root", trust_kind_name(kind)), *failed = NULL;
 
         *folder = (Folder) { .verify = v, .kind = kind };
@@ -173,8 +174,8 @@ static bool has_ecu(const Verify *v, const char *serial)
 static int learn_ecus(Verify *v, const Targets *director, Error *error)
 {
         for (size_t i = 0; i < director->n_targets; i++)
-                for (size_t j = 0; j < director->targets[i].n_ecus; j++) {
-                        const TargetEcu *ecu = &director->targets[i].ecus[j];
+                for (size_t j = 0; j < targets_at(director, i)->n_ecus; j++) {
+                        const TargetEcu *ecu = &targets_at(director, i)->ecus[j];
 
                         if (!has_ecu(v, ecu->serial) && add_ecu(v, xstrdup(ecu->serial), xstrdup(ecu->hardware_id), error) < 0)
                                 return -1;

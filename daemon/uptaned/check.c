@@ -140,7 +140,7 @@ static void on_director(void *userdata, Error *error)
         Check *c = userdata;
 
         c->ecus = vehicle_ecus(c->m);
-        if (error->code != ERR_NONE ||
+        if (error->code != ERR_NONE || vehicle_check_targets(c->m, verify_targets(c->director), error) < 0 ||
             uptane_check_director(verify_targets(c->director), c->ecus, c->m->n_ecus, true, &c->plan, error) < 0)
                 check_failed(c, error);
         /* Uptane 5.4.4.2 (6): nothing new for this vehicle ends the check */

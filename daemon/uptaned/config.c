@@ -48,6 +48,7 @@ static const struct {
         ROW("server", "repository-url", TYPE_URL, repository_url, NULL),
         ROW("server", "ostree-url", TYPE_URL, ostree_url, NULL),
         ROW("server", "require-director-timestamp", TYPE_BOOL, require_director_timestamp, "yes"),
+        ROW("server", "require-vehicle-id", TYPE_BOOL, require_vehicle_id, "no"),
         ROW("primary", "serial", TYPE_TEXT, serial, ""),
         ROW("primary", "hardware-id", TYPE_TEXT, hardware_id, NULL),
         ROW("primary", "vin", TYPE_TEXT, vin, ""),

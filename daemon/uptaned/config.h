@@ -27,6 +27,7 @@ typedef struct Config {
         char *repository_url; /* repository-url: default url/repo */
         char *ostree_url;     /* ostree-url: default url/treehub */
         bool require_director_timestamp;
+        bool require_vehicle_id;
         /* [primary] */
         char *serial;      /* "": the id of its key */
         char *hardware_id;

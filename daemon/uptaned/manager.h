@@ -127,6 +127,8 @@ void vehicle_done(Manager *m) __attribute__((nonnull));
 VehicleEcu *vehicle_find(Manager *m, const char *serial) __attribute__((nonnull));
 /* The ECUs as uptane/ wants them; borrowed. free() the array. */
 Ecu *vehicle_ecus(const Manager *m) __attribute__((nonnull, returns_nonnull));
+/* That the Director's Targets are for this vehicle and no other. */
+int vehicle_check_targets(const Manager *m, const Targets *director, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Remembers what an ECU runs now; writes only what changed. */
 int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length,
                           int64_t release_counter, Error *error) __attribute__((nonnull, warn_unused_result));

@@ -194,3 +194,8 @@ int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *h
                 return -1;
         return put(m, ecu, error);
 }
+
+int vehicle_check_targets(const Manager *m, const Targets *director, Error *error)
+{
+        return uptane_check_vehicle(director, &(VehicleId) { m->config.vin, m->config.device_id, m->config.require_vehicle_id }, error);
+}

@@ -253,6 +253,7 @@ int verify_again(Manager *m, const Ecu *ecus, StoredPlan *ret, Error *error)
         const TrustFiles files = { .get = get_stored, .userdata = &(Stored) { m, TRUST_IMAGE } };
 
         if (verify_stored(m, TRUST_DIRECTOR, &ret->director, error) < 0 || verify_stored(m, TRUST_IMAGE, &ret->image, error) < 0 ||
+            vehicle_check_targets(m, trust_repo_targets(ret->director), error) < 0 ||
             uptane_check_director(trust_repo_targets(ret->director), ecus, m->n_ecus, true, &ret->plan, error) < 0)
                 return -1;
         return uptane_check_images(&ret->plan, ret->image, &files, (const char *const *) m->config.must_match_names, error);

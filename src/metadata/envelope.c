@@ -59,14 +59,31 @@ static int parse_signatures(Envelope *e, Error *error)
         return 0;
 }
 
-int envelope_parse(Slice bytes, Envelope **ret, Error *error)
+/* The tree of the whole document, but for what is cut out, in whose place an empty object stands. */
+static int read_tree(Envelope *e, const char *cut, Error *error)
+{
+        cleanup_buffer Buffer rest = { 0 };
+        const uint8_t *end = e->bytes.data + e->bytes.size;
+        Slice body;
+
+        if (!cut || !json_member_span(e->bytes, "signed", &body) || !json_member_span(body, cut, &e->cut) || e->cut.data[0] != '{') {
+                e->cut = SLICE_NONE;
+                return json_read(e->bytes, &e->json, error);
+        }
+        buffer_put(&rest, e->bytes.data, (size_t) (e->cut.data - e->bytes.data));
+        buffer_put_str(&rest, "{}");
+        buffer_put(&rest, e->cut.data + e->cut.size, (size_t) (end - (e->cut.data + e->cut.size)));
+        return json_read(buffer_slice(&rest), &e->json, error);
+}
+
+int envelope_parse(Slice bytes, const char *cut, Envelope **ret, Error *error)
 {
         CLEANUP(envelope_free) Envelope *e = xcalloc(1, sizeof *e);
 
         e->arena = arena_new();
         e->bytes = arena_dup(e->arena, bytes);
-        if (json_read(e->bytes, &e->json, error) < 0 ||
-            json_get_object(e->json, "document", "signed", SIZE_MAX, &e->body, error) < 0 || parse_signatures(e, error) < 0)
+        if (read_tree(e, cut, error) < 0 || json_get_object(e->json, "document", "signed", SIZE_MAX, &e->body, error) < 0 ||
+            parse_signatures(e, error) < 0)
                 return -1;
         if (!json_member_span(e->bytes, "signed", &e->signed_span))
                 return error_set(error, ERR_MALFORMED, "document.signed cannot be found");
@@ -86,51 +103,6 @@ Envelope *envelope_free(Envelope *e)
 
 /* ---- verification ---- */
 
-/* The forms of "signed" a signature may be over, made when they are needed. */
-typedef struct Forms {
-        const Envelope *envelope;
-        Buffer canonical[3];
-        bool made;
-} Forms;
-
-static void forms_done(Forms *f)
-{
-        for (size_t i = 0; i < ELEMENTSOF(f->canonical); i++)
-                buffer_done(&f->canonical[i]);
-}
-
-static void forms_make(Forms *f)
-{
-        if (f->made)
-                return;
-        json_canonical(f->envelope->body, &f->canonical[0]);
-        json_canonical_ascii(f->envelope->body, &f->canonical[1]);
-        json_canonical_olpc(f->envelope->body, &f->canonical[2]);
-        f->made = true;
-}
-
-static bool verify_over(const PublicKey *key, const EnvelopeSignature *s, Slice message)
-{
-        return public_key_verify_method(key, s->method, message, s->bytes) || public_key_verify_method(key, s->method, message, s->hex_bytes);
-}
-
-static bool verify_one(Forms *f, const PublicKey *key, const EnvelopeSignature *signature)
-{
-        Slice previous = f->envelope->signed_span;
-
-        if (verify_over(key, signature, previous))
-                return true;
-        forms_make(f);
-        for (size_t i = 0; i < ELEMENTSOF(f->canonical); i++) {
-                Slice form = buffer_slice(&f->canonical[i]);
-
-                if (!slice_equal(form, previous) && verify_over(key, signature, form))
-                        return true;
-                previous = form;
-        }
-        return false;
-}
-
 static const KeysetEntry *find_key(const Keyset *keyset, const char *id)
 {
         for (size_t i = 0; i < keyset->n_entries; i++)
@@ -147,24 +119,62 @@ static bool counted(const PublicKey *const *keys, size_t n, const PublicKey *key
         return false;
 }
 
+/* The distinct keys that have signed, so far. */
+typedef struct Count {
+        const Envelope *envelope;
+        const Keyset *keyset;
+        const PublicKey *good[ENVELOPE_SIGNATURES_MAX];
+        size_t n;
+} Count;
+
+/* Counts signatures over one form of what is signed. True when there are enough. */
+static bool count_over(Count *count, Slice message)
+{
+        for (size_t i = 0; i < count->envelope->n_signatures; i++) {
+                const EnvelopeSignature *s = &count->envelope->signatures[i];
+                const KeysetEntry *entry = find_key(count->keyset, s->key_id);
+
+                /* Uptane 5.4.4.3 (2): a threshold of distinct keys, by key material */
+                if (entry && !counted(count->good, count->n, entry->key) &&
+                    (public_key_verify_method(entry->key, s->method, message, s->bytes) ||
+                     public_key_verify_method(entry->key, s->method, message, s->hex_bytes)))
+                        count->good[count->n++] = entry->key;
+        }
+        return (int64_t) count->n >= count->keyset->threshold;
+}
+
+/* Whether a form can differ from the UTF-8 one: where nothing is to be written in another way it does not. */
+static bool form_differs(JsonForm form, Slice utf8)
+{
+        for (size_t i = 0; i < utf8.size; i++)
+                if (form == JSON_FORM_ASCII ? utf8.data[i] >= 0x80
+                                            : utf8.data[i] == '\\' && utf8.data[++i] != '"' && utf8.data[i] != '\\')
+                        return true;
+        return false;
+}
+
 int envelope_verify(const Envelope *e, const Keyset *keyset, const char *what, Error *error)
 {
-        __attribute__((cleanup(forms_done))) Forms forms = { .envelope = e };
-        const PublicKey *good[ENVELOPE_SIGNATURES_MAX];
-        size_t n = 0;
+        Count count = { .envelope = e, .keyset = keyset };
+        bool wanted[_JSON_FORM_MAX] = { [JSON_FORM_UTF8] = true };
 
-        /* Uptane 5.4.4.3 (2): a threshold of distinct keys, by key material */
-        for (size_t i = 0; i < e->n_signatures; i++) {
-                const KeysetEntry *entry = find_key(keyset, e->signatures[i].key_id);
+        if (count_over(&count, e->signed_span))
+                return 0;
+        /* one form at a time: each is as large as the document */
+        for (JsonForm form = 0; form < _JSON_FORM_MAX; form++) {
+                cleanup_buffer Buffer text = { 0 };
+                Error ignored = { 0 };
 
-                if (!entry || counted(good, n, entry->key) || !verify_one(&forms, entry->key, &e->signatures[i]))
+                if (!wanted[form] || json_canonical_text(e->signed_span, form, &text, &ignored) < 0)
                         continue;
-                good[n++] = entry->key;
-                if ((int64_t) n >= keyset->threshold)
+                if (form == JSON_FORM_UTF8)
+                        for (JsonForm other = JSON_FORM_UTF8 + 1; other < _JSON_FORM_MAX; other++)
+                                wanted[other] = form_differs(other, buffer_slice(&text));
+                if (!slice_equal(buffer_slice(&text), e->signed_span) && count_over(&count, buffer_slice(&text)))
                         return 0;
         }
         return error_set(error, ERR_BAD_SIGNATURE, "%s: %zu valid signatures by distinct trusted keys, %lld are needed (%zu were there)",
-                         what, n, (long long) keyset->threshold, e->n_signatures);
+                         what, count.n, (long long) keyset->threshold, e->n_signatures);
 }
 
 /* ---- signing ---- */

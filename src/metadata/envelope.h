@@ -25,14 +25,18 @@ typedef struct Envelope {
         Arena *arena;
         Slice bytes;       /* as received */
         Slice signed_span; /* the value of "signed" in them */
-        json_t *json;      /* the whole document */
+        json_t *json;      /* the whole document, but for cut */
         json_t *body;      /* "signed", borrowed from json */
+        Slice cut;         /* the text of the member that was cut out: an object, not looked into; or nothing */
         EnvelopeSignature *signatures;
         size_t n_signatures;
 } Envelope;
 
-/* ERR_MALFORMED; a key id that signs twice is ERR_BAD_SIGNATURE. bytes are bounded by the caller and copied. */
-int envelope_parse(Slice bytes, Envelope **ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * ERR_MALFORMED; a key id that signs twice is ERR_BAD_SIGNATURE. bytes are bounded by the caller and copied. cut names a
+ * member of "signed" that may be large, or is NULL: in the tree it is an empty object, its text is left to the caller.
+ */
+int envelope_parse(Slice bytes, const char *cut, Envelope **ret, Error *error) __attribute__((nonnull(3, 4), warn_unused_result));
 Envelope *envelope_free(Envelope *envelope);
 DEFINE_CLEANUP(Envelope, envelope_free)
 

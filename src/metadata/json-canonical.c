@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "metadata/json.h"
+#include "metadata/json-text.h"
 
-typedef enum Form { FORM_UTF8, FORM_ASCII, FORM_OLPC } Form;
+#define PIECE_SIZE ((size_t) 64 * 1024) /* what becomes a tree at once */
 
-static void put_value(const json_t *value, Form form, Buffer *b);
+static void put_value(const json_t *value, JsonForm form, Buffer *b);
 
 /* The code point at *p, which is valid UTF-8; moves *p behind it. */
 static uint32_t next_code_point(const uint8_t **p)
@@ -60,16 +60,16 @@ static void put_escaped(uint32_t c, Buffer *b)
                 buffer_printf(b, "\\u%04" PRIx32 "\\u%04" PRIx32, 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
 }
 
-static bool must_escape(uint32_t c, Form form)
+static bool must_escape(uint32_t c, JsonForm form)
 {
         if (c == '"' || c == '\\')
                 return true;
-        if (form == FORM_OLPC)
+        if (form == JSON_FORM_OLPC)
                 return false;
-        return c < 0x20 || (form == FORM_ASCII && c > 0x7f);
+        return c < 0x20 || (form == JSON_FORM_ASCII && c > 0x7f);
 }
 
-static void put_string(const char *text, size_t size, Form form, Buffer *b)
+static void put_string(const char *text, size_t size, JsonForm form, Buffer *b)
 {
         const uint8_t *p = (const uint8_t *) text, *end = p + size, *start;
 
@@ -92,7 +92,7 @@ static int compare_names(const void *a, const void *b)
         return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-static void put_object(const json_t *object, Form form, Buffer *b)
+static void put_object(const json_t *object, JsonForm form, Buffer *b)
 {
         size_t n = json_object_size(object), i = 0;
         cleanup_free const char **names = xcalloc(n, sizeof *names);
@@ -113,7 +113,7 @@ static void put_object(const json_t *object, Form form, Buffer *b)
         buffer_put_str(b, "}");
 }
 
-static void put_array(const json_t *array, Form form, Buffer *b)
+static void put_array(const json_t *array, JsonForm form, Buffer *b)
 {
         buffer_put_str(b, "[");
         for (size_t i = 0; i < json_array_size(array); i++) {
@@ -136,7 +136,7 @@ static void put_real(double value, Buffer *b)
                 buffer_put_str(b, ".0");
 }
 
-static void put_value(const json_t *value, Form form, Buffer *b)
+static void put_value(const json_t *value, JsonForm form, Buffer *b)
 {
         switch (json_typeof(value)) {
         case JSON_OBJECT:
@@ -168,15 +168,120 @@ static void put_value(const json_t *value, Form form, Buffer *b)
 
 void json_canonical(const json_t *value, Buffer *ret)
 {
-        put_value(value, FORM_UTF8, ret);
+        put_value(value, JSON_FORM_UTF8, ret);
 }
 
 void json_canonical_ascii(const json_t *value, Buffer *ret)
 {
-        put_value(value, FORM_ASCII, ret);
+        put_value(value, JSON_FORM_ASCII, ret);
 }
 
 void json_canonical_olpc(const json_t *value, Buffer *ret)
 {
-        put_value(value, FORM_OLPC, ret);
+        put_value(value, JSON_FORM_OLPC, ret);
+}
+
+/* ---- from text ---- */
+
+typedef struct Member {
+        const char *key;
+        Slice value;
+} Member;
+
+static int put_text(Slice text, JsonForm form, unsigned depth, Buffer *b, Error *error);
+
+static int compare_members(const void *a, const void *b)
+{
+        return strcmp(((const Member *) a)->key, ((const Member *) b)->key);
+}
+
+static int read_members(Slice text, Arena *arena, Member **ret, size_t *ret_n, Error *error)
+{
+        size_t capacity = 0;
+        Slice key, value;
+        JsonEach each;
+        int r;
+
+        (void) json_each_begin(&each, text, '{');
+        while ((r = json_each_next(&each, &key, &value, error)) > 0) {
+                if (*ret_n == capacity) {
+                        capacity = capacity ? 2 * capacity : 256;
+                        *ret = xrealloc(*ret, capacity, sizeof **ret);
+                }
+                (*ret)[*ret_n].value = value;
+                if (json_load_key(key, arena, &(*ret)[*ret_n].key, error) < 0)
+                        return -1;
+                ++*ret_n;
+        }
+        return r;
+}
+
+static int put_object_text(Slice text, JsonForm form, unsigned depth, Buffer *b, Error *error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        cleanup_free Member *members = NULL;
+        size_t n = 0;
+
+        if (read_members(text, arena, &members, &n, error) < 0)
+                return -1;
+        if (n > 0)
+                qsort(members, n, sizeof *members, compare_members);
+        buffer_put_str(b, "{");
+        for (size_t i = 0; i < n; i++) {
+                if (i > 0 && strcmp(members[i - 1].key, members[i].key) == 0)
+                        return error_set(error, ERR_MALFORMED, "not valid JSON, '%.100s' occurs twice", members[i].key);
+                if (i > 0)
+                        buffer_put_str(b, ",");
+                put_string(members[i].key, strlen(members[i].key), form, b);
+                buffer_put_str(b, ":");
+                if (put_text(members[i].value, form, depth + 1, b, error) < 0)
+                        return -1;
+        }
+        buffer_put_str(b, "}");
+        return 0;
+}
+
+static int put_array_text(Slice text, JsonForm form, unsigned depth, Buffer *b, Error *error)
+{
+        Slice key, value;
+        bool first = true;
+        JsonEach each;
+        int r;
+
+        (void) json_each_begin(&each, text, '[');
+        buffer_put_str(b, "[");
+        while ((r = json_each_next(&each, &key, &value, error)) > 0) {
+                if (!first)
+                        buffer_put_str(b, ",");
+                first = false;
+                if (put_text(value, form, depth + 1, b, error) < 0)
+                        return -1;
+        }
+        buffer_put_str(b, "]");
+        return r;
+}
+
+static int put_text(Slice text, JsonForm form, unsigned depth, Buffer *b, Error *error)
+{
+        cleanup_json json_t *value = NULL;
+
+        if (depth >= JSON_DEPTH_MAX)
+                return error_set(error, ERR_MALFORMED, "JSON nested deeper than %d", JSON_DEPTH_MAX);
+        if (text.size > PIECE_SIZE && text.data[0] == '{')
+                return put_object_text(text, form, depth, b, error);
+        if (text.size > PIECE_SIZE && text.data[0] == '[')
+                return put_array_text(text, form, depth, b, error);
+        if (json_load(text, depth, &value, error) < 0)
+                return -1;
+        put_value(value, form, b);
+        return 0;
+}
+
+int json_canonical_text(Slice text, JsonForm form, Buffer *ret, Error *error)
+{
+        JsonEach each;
+
+        if (!json_each_begin(&each, text, '{'))
+                return error_set(error, ERR_MALFORMED, "JSON, but no object");
+        return put_text(text, form, 0, ret, error);
 }

@@ -11,6 +11,13 @@ int role_parse_targets(Metadata *m, Error *error) __attribute__((nonnull, warn_u
 /* "delegations" of Targets, where there are any. */
 int role_parse_delegations(Metadata *m, Error *error) __attribute__((nonnull, warn_unused_result));
 
+#define ROLE_MEMBER_DEPTH 4 /* how deep an entry of "targets" or "meta" stands in its document */
+
+/* Counts the members of an object in the text; ERR_MALFORMED if they are more than max. where names it. */
+int role_count_members(Slice object, const char *where, size_t max, size_t *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/* What targets_at() has read. */
+void role_free_targets(Targets *targets) __attribute__((nonnull));
+
 /* "hashes" of object: every known one must be well-formed, unknown ones are passed over; ERR_UNSUPPORTED if none is known. */
 int role_parse_hashes(const json_t *object, const char *where, Hashes *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 

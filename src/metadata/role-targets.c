@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "metadata/json-text.h"
 #include "metadata/role-parse.h"
 
 #define CUSTOM_MEMBERS_MAX 64
 #define VERSION_TEXT_MAX 256
 #define CORRELATION_ID_MAX 256
+#define VEHICLE_ID_MAX 256
 #define PLACEHOLDER_URI "https://example.com/"
 
 /* A name becomes part of a URL and is shown to people: no escape from a folder, no control characters. */
@@ -134,28 +136,57 @@ static int parse_target(const char *name, const json_t *json, Arena *arena, Targ
         return parse_custom(json, where, arena, t, error);
 }
 
-static int compare_targets(const void *a, const void *b)
+static int compare_entries(const void *a, const void *b)
 {
-        return strcmp(((const Target *) a)->name, ((const Target *) b)->name);
+        return strcmp(((const TargetEntry *) a)->name, ((const TargetEntry *) b)->name);
+}
+
+static int read_entry(TargetEntry *entry, Arena *arena, Target *ret, Error *error)
+{
+        if (json_load(entry->text, ROLE_MEMBER_DEPTH, &entry->json, error) < 0)
+                return error_prefix(error, "targets.%.100s", entry->name);
+        return parse_target(entry->name, entry->json, arena, ret, error);
+}
+
+/* Reads a target to see that it is one, and forgets what it read. */
+static int check_entry(TargetEntry *entry, Error *error)
+{
+        CLEANUP(arena_free) Arena *scratch = arena_new();
+        Target target = { 0 };
+        int r = read_entry(entry, scratch, &target, error);
+
+        json_decref(entry->json);
+        entry->json = NULL;
+        return r;
 }
 
 static int parse_list(Metadata *m, Error *error)
 {
-        json_t *list, *json;
-        const char *name;
-        Target *targets;
-        size_t n = 0;
+        Targets *t = &m->targets;
+        Slice key, value;
+        JsonEach each;
+        json_t *list;
+        size_t n;
+        int r;
 
-        if (json_get_object(m->envelope->body, "targets", "targets", TARGETS_MAX, &list, error) < 0)
+        if (json_get_object(m->envelope->body, "targets", "targets", TARGETS_MAX, &list, error) < 0 ||
+            role_count_members(m->envelope->cut, "targets.targets", TARGETS_MAX, &n, error) < 0)
                 return -1;
-        targets = arena_alloc(m->envelope->arena, json_object_size(list), sizeof *targets);
-        json_object_foreach(list, name, json)
-                if (parse_target(name, json, m->envelope->arena, &targets[n++], error) < 0)
+        t->arena = m->envelope->arena;
+        t->entries = arena_alloc(t->arena, n, sizeof *t->entries);
+        (void) json_each_begin(&each, m->envelope->cut, '{');
+        while ((r = json_each_next(&each, &key, &value, error)) > 0) {
+                TargetEntry *entry = &t->entries[t->n_targets++];
+
+                entry->text = value;
+                if (json_load_key(key, t->arena, &entry->name, error) < 0 || check_entry(entry, error) < 0)
                         return -1;
-        qsort(targets, n, sizeof *targets, compare_targets);
-        m->targets.targets = targets;
-        m->targets.n_targets = n;
-        return 0;
+        }
+        qsort(t->entries, t->n_targets, sizeof *t->entries, compare_entries);
+        for (size_t i = 1; i < t->n_targets; i++)
+                if (strcmp(t->entries[i - 1].name, t->entries[i].name) == 0)
+                        return error_set(error, ERR_MALFORMED, "not valid JSON, target '%.100s' occurs twice", t->entries[i].name);
+        return r;
 }
 
 int role_parse_targets(Metadata *m, Error *error)
@@ -168,17 +199,44 @@ int role_parse_targets(Metadata *m, Error *error)
                 return 0;
         if (json_get_object(m->envelope->body, "targets", "custom", CUSTOM_MEMBERS_MAX, &custom, error) < 0)
                 return -1;
+        if (get_text(custom, "targets.custom", "vin", VEHICLE_ID_MAX, &m->targets.vin, error) < 0 ||
+            get_text(custom, "targets.custom", "deviceId", VEHICLE_ID_MAX, &m->targets.device_id, error) < 0)
+                return -1;
         return get_text(custom, "targets.custom", "correlationId", CORRELATION_ID_MAX, &m->targets.correlation_id, error);
 }
 
-static int find_target(const void *name, const void *target)
+void role_free_targets(Targets *targets)
 {
-        return strcmp(name, ((const Target *) target)->name);
+        for (size_t i = 0; i < targets->n_targets; i++)
+                json_decref(targets->entries[i].json);
+}
+
+const Target *targets_at(const Targets *targets, size_t i)
+{
+        TargetEntry *entry = &targets->entries[i];
+        Error error = { 0 };
+
+        if (!entry->target) {
+                Target *target = arena_alloc(targets->arena, 1, sizeof *target);
+
+                if (read_entry(entry, targets->arena, target, &error) < 0)
+                        abort(); /* it was good when the document was parsed */
+                entry->target = target;
+        }
+        return entry->target;
+}
+
+static int find_entry(const void *name, const void *entry)
+{
+        return strcmp(name, ((const TargetEntry *) entry)->name);
 }
 
 const Target *targets_find(const Targets *targets, const char *name)
 {
-        return targets->n_targets ? bsearch(name, targets->targets, targets->n_targets, sizeof *targets->targets, find_target) : NULL;
+        const TargetEntry *entry = targets->n_targets ? bsearch(name, targets->entries, targets->n_targets, sizeof *targets->entries, find_entry)
+                                                      : NULL;
+
+        return entry ? targets_at(targets, (size_t) (entry - targets->entries)) : NULL;
 }
 
 const char *target_custom_differs(const Target *a, const Target *b, const char *const *must_match)

@@ -6,6 +6,7 @@
 
 #include "base/codec.h"
 #include "base/time.h"
+#include "metadata/json-text.h"
 #include "metadata/role-parse.h"
 
 #define TYPE_MAX 64
@@ -129,22 +130,54 @@ static int compare_files(const void *a, const void *b)
         return strcmp(((const FileMeta *) a)->name, ((const FileMeta *) b)->name);
 }
 
+int role_count_members(Slice object, const char *where, size_t max, size_t *ret, Error *error)
+{
+        Slice key, value;
+        JsonEach each;
+        int r;
+
+        *ret = 0;
+        (void) json_each_begin(&each, object, '{');
+        while ((r = json_each_next(&each, &key, &value, error)) > 0)
+                if (++*ret > max)
+                        return error_set(error, ERR_MALFORMED, "%s has more than the %zu members that are allowed", where, max);
+        return r;
+}
+
+static int parse_listed(Metadata *m, Slice key, Slice value, FileMeta *ret, Error *error)
+{
+        cleanup_json json_t *entry = NULL;
+        const char *name;
+
+        if (json_load_key(key, m->envelope->arena, &name, error) < 0 || json_load(value, ROLE_MEMBER_DEPTH, &entry, error) < 0)
+                return -1;
+        return parse_file_meta(name, entry, ret, error);
+}
+
 static int parse_snapshot(Metadata *m, Error *error)
 {
-        json_t *meta, *entry;
-        const char *name;
+        json_t *meta;
         FileMeta *files;
-        size_t n = 0;
+        Slice key, value;
+        JsonEach each;
+        size_t n;
+        int r;
 
-        if (json_get_object(m->envelope->body, "snapshot", "meta", SNAPSHOT_META_MAX, &meta, error) < 0)
+        if (json_get_object(m->envelope->body, "snapshot", "meta", SNAPSHOT_META_MAX, &meta, error) < 0 ||
+            role_count_members(m->envelope->cut, "snapshot.meta", SNAPSHOT_META_MAX, &n, error) < 0)
                 return -1;
-        files = arena_alloc(m->envelope->arena, json_object_size(meta), sizeof *files);
-        json_object_foreach(meta, name, entry)
-                if (parse_file_meta(name, entry, &files[n++], error) < 0)
+        files = arena_alloc(m->envelope->arena, n, sizeof *files);
+        n = 0;
+        (void) json_each_begin(&each, m->envelope->cut, '{');
+        while ((r = json_each_next(&each, &key, &value, error)) > 0)
+                if (parse_listed(m, key, value, &files[n++], error) < 0)
                         return -1;
         qsort(files, n, sizeof *files, compare_files);
         m->snapshot = (Snapshot) { files, n };
-        return 0;
+        for (size_t i = 1; i < n; i++)
+                if (strcmp(files[i - 1].name, files[i].name) == 0)
+                        return error_set(error, ERR_MALFORMED, "not valid JSON, '%.100s' occurs twice", files[i].name);
+        return r;
 }
 
 /* ---- all ---- */
@@ -170,11 +203,13 @@ int metadata_parse(Role role, Slice bytes, Metadata **ret, Error *error)
 {
         CLEANUP(metadata_free) Metadata *m = xcalloc(1, sizeof *m);
 
+        static const char *const large[_ROLE_MAX] = { [ROLE_SNAPSHOT] = "meta", [ROLE_TARGETS] = "targets" };
+
         m->role = role;
         if (bytes.size > ROLE_BYTES_MAX)
                 return error_set(error, ERR_TOO_LARGE, "%zu bytes, at most %zu are allowed for %s metadata", bytes.size, ROLE_BYTES_MAX,
                                  role_name(role));
-        if (envelope_parse(bytes, &m->envelope, error) < 0 || parse_header(m, error) < 0 || parse_body(m, error) < 0)
+        if (envelope_parse(bytes, large[role], &m->envelope, error) < 0 || parse_header(m, error) < 0 || parse_body(m, error) < 0)
                 return -1;
         *ret = TAKE_PTR(m);
         return 0;
@@ -187,6 +222,8 @@ Metadata *metadata_free(Metadata *m)
         for (size_t i = 0; i < m->n_owned_keys; i++)
                 public_key_free(m->owned_keys[i]);
         free(m->owned_keys);
+        if (m->role == ROLE_TARGETS)
+                role_free_targets(&m->targets);
         envelope_free(m->envelope);
         free(m);
         return NULL;
@@ -220,17 +257,16 @@ static bool has_hashes(const FileMeta *meta, Slice content)
 /* The length of the bytes and the hash of the canonical form stand side by side in the field: each may fit either. */
 bool file_meta_matches(const FileMeta *meta, Slice content)
 {
-        cleanup_json json_t *json = NULL;
-        cleanup_buffer Buffer utf8 = { 0 }, ascii = { 0 };
         bool length = has_length(meta, content), hashes = has_hashes(meta, content);
-        Error ignored = { 0 };
 
-        if (length && hashes)
-                return true;
-        if (json_read(content, &json, &ignored) < 0)
-                return false;
-        json_canonical(json, &utf8);
-        json_canonical_ascii(json, &ascii);
-        length = length || has_length(meta, buffer_slice(&utf8)) || has_length(meta, buffer_slice(&ascii));
-        return length && (hashes || has_hashes(meta, buffer_slice(&utf8)) || has_hashes(meta, buffer_slice(&ascii)));
+        for (JsonForm form = JSON_FORM_UTF8; form <= JSON_FORM_ASCII && !(length && hashes); form++) {
+                cleanup_buffer Buffer text = { 0 };
+                Error ignored = { 0 };
+
+                if (json_canonical_text(content, form, &text, &ignored) < 0)
+                        return false;
+                length = length || has_length(meta, buffer_slice(&text));
+                hashes = hashes || has_hashes(meta, buffer_slice(&text));
+        }
+        return length && hashes;
 }

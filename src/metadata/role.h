@@ -121,13 +121,23 @@ typedef struct SuccinctRoles {
         unsigned bit_length;     /* 1..32 */
 } SuccinctRoles;
 
+/* Where a target stands; it was checked when the document was parsed, and is read when it is asked for. */
+typedef struct TargetEntry {
+        const char *name;
+        Slice text;
+        Target *target; /* NULL: not asked for yet */
+        json_t *json;   /* what target borrows from */
+} TargetEntry;
+
 typedef struct Targets {
-        const Target *targets; /* sorted by name */
+        TargetEntry *entries; /* sorted by name; use targets_at() and targets_find() */
         size_t n_targets;
+        Arena *arena; /* for those that are asked for */
         const Delegation *delegations; /* highest priority first */
         size_t n_delegations;
         SuccinctRoles succinct; /* instead of delegations */
         const char *correlation_id; /* Director: custom.correlationId, or NULL */
+        const char *vin, *device_id; /* Director: whose vehicle it is for, custom.vin and custom.deviceId, or NULL */
 } Targets;
 
 typedef struct Metadata {
@@ -156,6 +166,8 @@ DEFINE_CLEANUP(Metadata, metadata_free)
 
 /* NULL if not listed. Binary search. */
 const FileMeta *snapshot_find(const Snapshot *snapshot, const char *name) __attribute__((nonnull));
+/* Target i of n_targets, in the order of names; borrowed. */
+const Target *targets_at(const Targets *targets, size_t i) __attribute__((nonnull, returns_nonnull));
 const Target *targets_find(const Targets *targets, const char *name) __attribute__((nonnull));
 bool targets_delegate(const Targets *targets) __attribute__((nonnull));
 /*

@@ -85,7 +85,7 @@ static int plan_director(const Targets *director, const Ecu *ecus, size_t n_ecus
                 return error_set(error, ERR_WRONG_ROLE, "director targets: there are delegations, the Director may have none");
         plan->assignments = list;
         for (size_t i = 0; i < director->n_targets; i++)
-                if (add_target(plan, list, &director->targets[i], ecus, n_ecus, complete, error) < 0)
+                if (add_target(plan, list, targets_at(director, i), ecus, n_ecus, complete, error) < 0)
                         return -1;
         qsort(list, plan->n_assignments, sizeof *list, compare);
         return 0;
@@ -99,6 +99,29 @@ int uptane_check_director(const Targets *director, const Ecu *ecus, size_t n_ecu
                 return -1;
         *ret = plan;
         plan = (Plan) { 0 };
+        return 0;
+}
+
+/* 1: said and right, 0: not said, or nobody knows better. */
+static int check_id(const char *what, const char *said, const char *self, Error *error)
+{
+        if (!said || !self || !*self)
+                return 0;
+        if (strcmp(said, self) == 0)
+                return 1;
+        return error_set(error, ERR_WRONG_VEHICLE, "director targets: they are for the vehicle with %s '%.80s', this is '%.80s'", what, said, self);
+}
+
+int uptane_check_vehicle(const Targets *director, const VehicleId *self, Error *error)
+{
+        int vin = check_id("VIN", director->vin, self->vin, error);
+        int device = vin < 0 ? -1 : check_id("device id", director->device_id, self->device_id, error);
+
+        if (device < 0)
+                return -1;
+        /* Uptane 5.2.3.1: Targets without images name the vehicle */
+        if (self->required && director->n_targets == 0 && !vin && !device)
+                return error_set(error, ERR_WRONG_VEHICLE, "director targets: there are no images, and they do not say for which vehicle");
         return 0;
 }
 

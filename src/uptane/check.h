@@ -49,6 +49,17 @@ void plan_done(Plan *plan) __attribute__((nonnull));
  */
 int uptane_check_director(const Targets *director, const Ecu *ecus, size_t n_ecus, bool complete, Plan *ret, Error *error)
         __attribute__((nonnull(1, 5, 6), warn_unused_result));
+/* Who this vehicle is; NULL or "": not known. */
+typedef struct VehicleId {
+        const char *vin, *device_id;
+        bool required; /* Targets without an image must name the vehicle (5.2.3.1); the device API's back-ends do not */
+} VehicleId;
+
+/*
+ * That the Director's Targets are for this vehicle, where they say for which; against the replay of those of another one.
+ * ERR_WRONG_VEHICLE.
+ */
+int uptane_check_vehicle(const Targets *director, const VehicleId *self, Error *error) __attribute__((nonnull, warn_unused_result));
 /*
  * Assignment index of a plan against what the Image repository says of an image of this name (NULL: nothing): equal length,
  * equal hashes (every shared one, at least one shared), the ECU's hardware id among its hardware ids, equal release counter

@@ -133,7 +133,7 @@ int version_report_verify(Slice bytes, const char *serial, const PublicKey *key,
 
         if (bytes.size > MANIFEST_BYTES_MAX)
                 return error_set(error, ERR_SECONDARY, "ECU %s: a version report of %zu bytes", serial, bytes.size);
-        if (envelope_parse(bytes, &e, &why) < 0 || verify(e, key, &why) < 0 || parse_report(e, serial, arena, &report, &why) < 0)
+        if (envelope_parse(bytes, NULL, &e, &why) < 0 || verify(e, key, &why) < 0 || parse_report(e, serial, arena, &report, &why) < 0)
                 return error_set(error, ERR_SECONDARY, "ECU %s: its version report: %s", serial, why.message);
         if (ret)
                 *ret = report;

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CLEANUP(envelope_free) Envelope *e = NULL;
         Error error = { 0 };
 
-        if (envelope_parse(slice(data, size), &e, &error) < 0)
+        if (envelope_parse(slice(data, size), NULL, &e, &error) < 0)
                 return 0;
         REQUIRE(e->signed_span.data >= e->bytes.data && e->signed_span.data + e->signed_span.size <= e->bytes.data + e->bytes.size);
         REQUIRE(json_is_object(e->body) && e->n_signatures <= ENVELOPE_SIGNATURES_MAX);

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 return 0;
         REQUIRE(m->role == role_of(data[0]) && m->version >= 1 && m->expires >= 0);
         for (size_t i = 0; m->role == ROLE_TARGETS && i < m->targets.n_targets; i++)
-                REQUIRE(targets_find(&m->targets, m->targets.targets[i].name) == &m->targets.targets[i]);
+                REQUIRE(targets_find(&m->targets, targets_at(&m->targets, i)->name) == targets_at(&m->targets, i));
         for (size_t i = 0; m->role == ROLE_SNAPSHOT && i < m->snapshot.n_files; i++)
                 REQUIRE(snapshot_find(&m->snapshot, m->snapshot.files[i].name) == &m->snapshot.files[i]);
         for (unsigned i = 0; m->role == ROLE_ROOT && i < _ROLE_MAX; i++)

@@ -3,16 +3,12 @@
 
 A good search ends with an offer that waits for consent; nothing needs to be installed to see that it was believed.
 """
-import contextlib
-import os
-import shutil
-import sqlite3
-import tempfile
 import urllib.parse
 
 import pytest
 from backend.keys import Key
 from backend.repository import after
+from state import delegated
 from vehicle import wait_for
 
 pytestmark = pytest.mark.world(config="[update]\nconsent-download=ask\n", secondaries=0)
@@ -45,16 +41,6 @@ def fetched(world):
     return [urllib.parse.unquote(r["path"][len(prefix):-len(".json")]) for r in world.backend.requests("^" + prefix)]
 
 
-def stored(world):
-    """The delegated roles that are kept, by name. The daemon has the database for itself: a copy is read."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("uptaned.db", "uptaned.db-wal"):
-            if os.path.exists(world.vehicle.path("state", name)):
-                shutil.copy(world.vehicle.path("state", name), folder)
-        with contextlib.closing(sqlite3.connect(os.path.join(folder, "uptaned.db"))) as db:
-            return dict(db.execute("SELECT name, bytes FROM delegated").fetchall())
-
-
 def offered(world):
     """The image is believed: an offer waits. It is declined, so that the next one can come."""
     v = world.vehicle
@@ -68,7 +54,7 @@ def offered(world):
 def refused(world, name, *texts):
     """LastError is name, with these texts; the daemon lives; no delegated role that was not good is stored."""
     v = world.vehicle
-    pid, before = v.control("pid", "uptaned"), stored(world)
+    pid, before = v.control("pid", "uptaned"), delegated(world.vehicle)
     v.call("CheckForUpdates")
     wait_for(lambda: v.error()[0] and v.state() == "idle", lambda: "an error; state %s, %s" % (v.state(), v.log("uptaned")[-800:]))
     assert v.error()[0] == name, v.error()
@@ -174,7 +160,7 @@ def test_t29_the_name_of_a_role_is_encoded_and_never_a_path(ready, name):
     assert fetched(ready) == [name]
     path = ready.backend.requests("^/repo/delegations/")[0]["path"]
     assert path == "/repo/delegations/%s.json" % urllib.parse.quote(name, safe="")
-    assert list(stored(ready)) == [name]
+    assert list(delegated(ready.vehicle)) == [name]
 
 
 @pytest.mark.parametrize("name", ["", "root", "targets", "snapshot", "x" * 300, "a\nb"])
@@ -278,7 +264,7 @@ def test_t32_a_matching_role_that_is_not_good_is_refused_and_the_next_sibling_is
         image.sign("timestamp")
     before = refused(ready, error, "first")
     assert "second" not in fetched(ready)
-    assert stored(ready) == before
+    assert delegated(ready.vehicle) == before
     first.expires = after(days=1)
     image.publish()
     offered(ready)

@@ -171,6 +171,7 @@ def test_nothing_is_done_without_the_consent_that_was_asked_for(world):
     assert world.director.reports()[-1]["result"]["success"]
 
 
+# T-25
 @pytest.mark.world(config="[update]\nconsent-download = ask\n")
 def test_an_offer_the_director_withdraws_is_gone_and_its_consent_with_it(world):
     v = start(world)

@@ -44,18 +44,21 @@ static void check(void (*canonical)(const json_t *, Buffer *), const char *text,
         assert_string_equal(buffer_str(&b), expected);
 }
 
+/* T-37 */
 static void the_form_of_the_back_ends_is_compact_sorted_utf8(void **state)
 {
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 check(json_canonical, table[i].text, table[i].utf8);
 }
 
+/* T-37 */
 static void the_ascii_form_escapes_all_else(void **state)
 {
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 check(json_canonical_ascii, table[i].text, table[i].ascii ? table[i].ascii : table[i].utf8);
 }
 
+/* T-37 */
 static void the_olpc_form_escapes_two_characters_only(void **state)
 {
         for (size_t i = 0; i < ELEMENTSOF(table); i++)

@@ -45,6 +45,7 @@ static void what_is_json_is_read(void **state)
         }
 }
 
+/* T-36 */
 static void what_is_no_json_object_is_refused(void **state)
 {
         static const char *const texts[] = {
@@ -61,6 +62,7 @@ static void what_is_no_json_object_is_refused(void **state)
         read_bad(slice("{}\0", 3));
 }
 
+/* T-36 */
 static void a_member_given_twice_is_refused(void **state)
 {
         read_bad(slice_str("{\"a\":1,\"a\":1}"));
@@ -68,6 +70,7 @@ static void a_member_given_twice_is_refused(void **state)
         read_bad(slice_str("{\"a\":1,\"\\u0061\":2}"));
 }
 
+/* T-36 */
 static void numbers_beyond_int64_are_refused(void **state)
 {
         read_bad(slice_str("{\"a\":9223372036854775808}"));
@@ -75,6 +78,7 @@ static void numbers_beyond_int64_are_refused(void **state)
         read_bad(slice_str("{\"a\":99999999999999999999999999999999999999}"));
 }
 
+/* T-36 */
 static void nul_and_invalid_utf8_are_refused(void **state)
 {
         static const char *const texts[] = {
@@ -103,6 +107,7 @@ static char *nested(unsigned depth, const char *open, const char *inner, const c
         return (char *) b.data;
 }
 
+/* T-36 */
 static void nesting_is_bounded(void **state)
 {
         static const struct {

@@ -220,7 +220,7 @@ static void the_files_of_a_snapshot_are_bounded(void **state)
                                 assert_int_equal(snapshot_find(&m->snapshot, name)->version, i + 1);
                         }
                 } else
-                        document_refused(ROLE_SNAPSHOT, buffer_str(&b), ERR_MALFORMED, "snapshot.meta has 20001 members");
+                        document_refused(ROLE_SNAPSHOT, buffer_str(&b), ERR_MALFORMED, "snapshot.meta has more than the 20000 members");
         }
 }
 

@@ -55,7 +55,7 @@ static void unknown_roles_are_passed_over(void **state)
         assert_int_equal(m->root.keys[ROLE_ROOT].threshold, 1);
 }
 
-/* A threshold nobody can miss, or nobody can reach, is refused before anybody relies on it. */
+/* T-4: A threshold nobody can miss, or nobody can reach, is refused before anybody relies on it. */
 static void a_threshold_is_at_least_one_and_at_most_the_number_of_keys(void **state)
 {
         static const struct {

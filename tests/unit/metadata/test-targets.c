@@ -166,7 +166,7 @@ static void a_bad_target_is_refused(void **state)
                 document_refused(ROLE_TARGETS, table[i].body, table[i].code, table[i].what);
 }
 
-/* A name becomes part of a URL and is shown to people. */
+/* T-43: A name becomes part of a URL and is shown to people. */
 static void a_name_stays_in_its_folder_and_is_printable(void **state)
 {
         static const struct {
@@ -192,6 +192,7 @@ static void a_name_stays_in_its_folder_and_is_printable(void **state)
         }
 }
 
+/* T-43 */
 static void a_name_has_at_most_253_bytes(void **state)
 {
         for (size_t n = TARGET_NAME_MAX; n <= TARGET_NAME_MAX + 1; n++) {

@@ -508,7 +508,7 @@ static void custom_members_that_must_match_divide_roles(void **state)
                 cleanup_free char *b = xasprintf("{" HEADER("Targets") ",\"targets\":{%s}}", table[i].b);
                 CLEANUP(metadata_free) Metadata *x = document_good(ROLE_TARGETS, a), *y = document_good(ROLE_TARGETS, b);
 
-                assert_int_equal(target_agrees(&x->targets.targets[0], &y->targets.targets[0], must), table[i].agree);
+                assert_int_equal(target_agrees(targets_at(&x->targets, 0), targets_at(&y->targets, 0), must), table[i].agree);
         }
 }
 

@@ -92,7 +92,7 @@ static void a_chain_of_roots_is_followed_and_every_root_kept(void **state)
         assert_true(slice_equal(buffer_slice(&w->client.stored[ROLE_ROOT]), buffer_slice(&w->fake.roots[6])));
 }
 
-/* Uptane 5.4.4.3 (2.3): signed by a threshold of the old keys */
+/* T-1: Uptane 5.4.4.3 (2.3): signed by a threshold of the old keys */
 static void a_root_without_the_old_keys_is_refused_and_the_old_one_stays(void **state)
 {
         World *w = with_baseline(state);
@@ -105,7 +105,7 @@ static void a_root_without_the_old_keys_is_refused_and_the_old_one_stays(void **
         assert_true(slice_equal(buffer_slice(&w->client.stored[ROLE_ROOT]), buffer_slice(&w->fake.roots[1])));
 }
 
-/* Uptane 5.4.4.3 (2): and by a threshold of the new ones */
+/* T-1: Uptane 5.4.4.3 (2): and by a threshold of the new ones */
 static void a_root_without_its_own_keys_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -122,7 +122,7 @@ static void a_root_without_its_own_keys_is_refused(void **state)
         must(w, ERR_BAD_SIGNATURE);
 }
 
-/* Uptane 5.4.4.3 (2.4): exactly N+1 */
+/* T-2: Uptane 5.4.4.3 (2.4): exactly N+1 */
 static void a_root_of_another_version_than_asked_for_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -147,7 +147,7 @@ static void a_timestamp_without_hashes_is_refused(void **state)
         must(w, ERR_MALFORMED);
 }
 
-/* Uptane 5.4.4.3 (3): only the last Root must be unexpired */
+/* T-6: Uptane 5.4.4.3 (3): only the last Root must be unexpired */
 static void an_expired_root_on_the_way_is_taken_an_expired_last_one_is_not(void **state)
 {
         World *w = with_baseline(state);
@@ -160,6 +160,7 @@ static void an_expired_root_on_the_way_is_taken_an_expired_last_one_is_not(void 
         must(w, ERR_NONE);
 }
 
+/* T-8 */
 static void endless_roots_stop_at_a_limit_and_go_on_in_the_next_cycle(void **state)
 {
         World *w = with_baseline(state);
@@ -171,7 +172,7 @@ static void endless_roots_stop_at_a_limit_and_go_on_in_the_next_cycle(void **sta
         must(w, ERR_NONE);
 }
 
-/* Uptane 5.4.4.3 (4): recovery from a fast-forward attack */
+/* T-11: Uptane 5.4.4.3 (4): recovery from a fast-forward attack */
 static void rotated_timestamp_keys_forget_timestamp_and_snapshot(void **state)
 {
         World *w = with_baseline(state);
@@ -188,6 +189,7 @@ static void rotated_timestamp_keys_forget_timestamp_and_snapshot(void **state)
         assert_int_equal(w->client.forgotten, 1);
 }
 
+/* T-11 */
 static void rotated_timestamp_keys_do_not_forget_targets(void **state)
 {
         World *w = with_baseline(state);
@@ -201,6 +203,7 @@ static void rotated_timestamp_keys_do_not_forget_targets(void **state)
         must(w, ERR_ROLLBACK);
 }
 
+/* T-11 */
 static void rotated_root_keys_forget_nothing(void **state)
 {
         World *w = with_baseline(state);
@@ -251,7 +254,7 @@ static void a_timestamp_by_another_key_is_refused(void **state)
         must(w, ERR_BAD_SIGNATURE);
 }
 
-/* Uptane 5.4.4.4 (3): rollback */
+/* T-13: Uptane 5.4.4.4 (3): rollback */
 static void an_older_timestamp_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -274,6 +277,7 @@ static void a_timestamp_that_takes_the_snapshot_back_is_refused(void **state)
         must(w, ERR_ROLLBACK);
 }
 
+/* T-15 */
 static void two_timestamps_of_one_version_are_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -285,7 +289,7 @@ static void two_timestamps_of_one_version_are_refused(void **state)
         must(w, ERR_MIX_AND_MATCH);
 }
 
-/* Uptane 5.4.4.4 (4), 5.4.4.5 (7), 5.4.4.6 (5): a freeze shows in every role */
+/* T-20: Uptane 5.4.4.4 (4), 5.4.4.5 (7), 5.4.4.6 (5): a freeze shows in every role */
 static void every_expired_role_is_refused(void **state)
 {
         static const Role roles[] = { ROLE_TIMESTAMP, ROLE_SNAPSHOT, ROLE_TARGETS };
@@ -303,7 +307,7 @@ static void every_expired_role_is_refused(void **state)
 
 /* ---- Snapshot ---- */
 
-/* Uptane 5.4.4.5 (2): the Snapshot that Timestamp lists, to the byte */
+/* T-17: Uptane 5.4.4.5 (2): the Snapshot that Timestamp lists, to the byte */
 static void a_snapshot_that_is_not_the_listed_one_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -323,7 +327,7 @@ static void a_snapshot_by_another_key_is_refused(void **state)
         must(w, ERR_BAD_SIGNATURE);
 }
 
-/* Uptane 5.4.4.5 (4): rollback, also where the Timestamp that would tell is gone */
+/* T-13: Uptane 5.4.4.5 (4): rollback, also where the Timestamp that would tell is gone */
 static void an_older_snapshot_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -336,7 +340,7 @@ static void an_older_snapshot_is_refused(void **state)
         must(w, ERR_ROLLBACK);
 }
 
-/* Uptane 5.4.4.5 (5), Uptane 5.4.4.5 (6): no Targets file goes back, and none disappears */
+/* T-18: Uptane 5.4.4.5 (5), Uptane 5.4.4.5 (6): no Targets file goes back, and none disappears */
 static void a_snapshot_that_lowers_or_drops_a_targets_file_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -359,7 +363,7 @@ static void a_snapshot_that_lowers_or_drops_a_targets_file_is_refused(void **sta
 
 /* ---- Targets ---- */
 
-/* Uptane 5.4.4.6 (2): the version and content that Snapshot lists */
+/* T-19: Uptane 5.4.4.6 (2): the version and content that Snapshot lists */
 static void targets_that_are_not_the_listed_ones_are_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -380,7 +384,7 @@ static void targets_by_another_key_are_refused(void **state)
         must(w, ERR_BAD_SIGNATURE);
 }
 
-/* Uptane 5.4.4.6 (4): rollback, also where Snapshot's keys were rotated and its baseline is gone */
+/* T-13: Uptane 5.4.4.6 (4): rollback, also where Snapshot's keys were rotated and its baseline is gone */
 static void older_targets_are_refused_without_a_snapshot_to_tell(void **state)
 {
         World *w = with_baseline(state);
@@ -425,6 +429,7 @@ static void an_empty_answer_is_no_file(void **state)
         must(w, ERR_MALFORMED);
 }
 
+/* T-19 */
 static void a_file_of_another_role_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -469,6 +474,7 @@ static void stored_files_that_do_not_verify_are_fetched_again(void **state)
         }
 }
 
+/* T-20 */
 static void freshness_is_asked_again_before_installing(void **state)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = TRUST_DIRECTOR, .now = NOW });

@@ -76,6 +76,37 @@ static void an_image_both_repositories_agree_on_is_taken(void **state)
         one(TO_S1, FOR_MCU ",\"releaseCounter\":6", 10, SHA, ERR_NONE);
 }
 
+/* T-22: Uptane 5.2.3.1, Targets that say for which vehicle they are */
+static void targets_for_another_vehicle_are_refused(void **state)
+{
+        static const struct {
+                const char *custom;
+                VehicleId self;
+                bool good;
+        } table[] = {
+                { "{}", { "V1", "D1", false }, true },
+                { "{}", { "V1", "D1", true }, false },
+                { "{\"vin\":\"V1\"}", { "V1", "", true }, true },
+                { "{\"vin\":\"V2\"}", { "V1", "", false }, false },
+                { "{\"vin\":\"V2\"}", { "", "", false }, true },
+                { "{\"vin\":\"V2\"}", { "", "D1", true }, false },
+                { "{\"deviceId\":\"D1\"}", { NULL, "D1", true }, true },
+                { "{\"deviceId\":\"D2\"}", { NULL, "D1", false }, false },
+                { "{\"vin\":\"V1\",\"deviceId\":\"D2\"}", { "V1", "D1", false }, false },
+                { "{\"vin\":null}", { "V1", "D1", false }, true },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                cleanup_free char *more = xasprintf(",\"custom\":%s", table[i].custom);
+                CLEANUP(metadata_free) Metadata *m = targets("", more);
+                Error error = { 0 };
+
+                assert_int_equal(uptane_check_vehicle(&m->targets, &table[i].self, &error), table[i].good ? 0 : -1);
+                assert_int_equal(error.code, table[i].good ? ERR_NONE : ERR_WRONG_VEHICLE);
+        }
+}
+
 /* Uptane 5.4.4.2 (10.2.2): the configured section */
 static void custom_members_that_must_match_are_compared(void **state)
 {
@@ -85,7 +116,7 @@ static void custom_members_that_must_match_are_compared(void **state)
         one(TO_S1 ",\"releaseCounter\":5", FOR_MCU ",\"releaseCounter\":5,\"train\":8", 10, SHA, ERR_TARGET_MISMATCH);
 }
 
-/* Uptane 5.4.4.2 (10.2.1): length and hashes */
+/* T-23: Uptane 5.4.4.2 (10.2.1): length and hashes */
 static void other_length_or_hash_is_refused(void **state)
 {
         (void) state;
@@ -93,6 +124,7 @@ static void other_length_or_hash_is_refused(void **state)
         one(TO_S1 ",\"releaseCounter\":5", FOR_MCU, 10, SHB, ERR_TARGET_MISMATCH);
 }
 
+/* T-26 */
 static void hashes_without_one_in_common_are_refused(void **state)
 {
         cleanup_free char *d = target("new.bin", 10, SHA, TO_S1);
@@ -102,7 +134,7 @@ static void hashes_without_one_in_common_are_refused(void **state)
                         .image = "\"new.bin\":{\"length\":10,\"hashes\":{\"sha512\":\"" SHA SHA "\"},\"custom\":{" FOR_MCU "}}" });
 }
 
-/* Uptane 5.4.4.2 (10.2.2): custom metadata that must match */
+/* T-23: Uptane 5.4.4.2 (10.2.2): custom metadata that must match */
 static void hardware_ids_and_release_counters_must_match(void **state)
 {
         (void) state;
@@ -115,7 +147,7 @@ static void hardware_ids_and_release_counters_must_match(void **state)
         one("\"ecuIdentifiers\":{\"S1\":{\"hardwareId\":\"board\"}}", FOR_MCU, 10, SHA, ERR_HARDWARE_ID);
 }
 
-/* Uptane 5.4.4.2 (10.2.3): the release counter never falls, nor does it disappear */
+/* T-24: Uptane 5.4.4.2 (10.2.3): the release counter never falls, nor does it disappear */
 static void a_lower_or_missing_release_counter_is_a_rollback(void **state)
 {
         (void) state;
@@ -123,7 +155,7 @@ static void a_lower_or_missing_release_counter_is_a_rollback(void **state)
         one(TO_S1, FOR_MCU, 10, SHA, ERR_ROLLBACK);
 }
 
-/* Uptane 5.4.4.2 (10.1): exactly the same filename; Uptane 5.4.4.2 (10): for every image the Director lists */
+/* T-23: Uptane 5.4.4.2 (10.1): exactly the same filename; Uptane 5.4.4.2 (10): for every image the Director lists */
 static void a_name_the_image_repository_does_not_know_is_refused(void **state)
 {
         cleanup_free char *d = target("new.bin", 10, SHA, TO_S1), *i = target("New.bin", 10, SHA, FOR_MCU);
@@ -136,7 +168,7 @@ static void a_name_the_image_repository_does_not_know_is_refused(void **state)
              "\"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\"}}}"
 #define SIGNERS "\"keyids\":[\"k\"],\"threshold\":1"
 
-/* Uptane 5.4.4.6 (6): the Director does not delegate */
+/* T-22: Uptane 5.4.4.6 (6): the Director does not delegate */
 static void delegations_of_the_director_are_refused(void **state)
 {
         cleanup_free char *d = target("new.bin", 10, SHA, TO_S1);
@@ -148,7 +180,7 @@ static void delegations_of_the_director_are_refused(void **state)
                         .director_more = ",\"delegations\":{" KEYS ",\"succinct_roles\":{\"bit_length\":1,\"name_prefix\":\"b\"," SIGNERS "}}" });
 }
 
-/* Uptane 5.4.4.6 (7): no ECU twice */
+/* T-22: Uptane 5.4.4.6 (7): no ECU twice */
 static void an_ecu_with_two_images_is_refused(void **state)
 {
         cleanup_free char *a = target("a.bin", 10, SHA, TO_S1), *b = target("b.bin", 10, SHB, TO_S1), *both = xasprintf("%s,%s", a, b);
@@ -157,7 +189,7 @@ static void an_ecu_with_two_images_is_refused(void **state)
         check(&(Case) { .director = both, .image = both, .complete = true, .expected = ERR_UNKNOWN_ECU });
 }
 
-/* Uptane 5.4.4.6 (8): only ECUs of this vehicle */
+/* T-22: Uptane 5.4.4.6 (8): only ECUs of this vehicle */
 static void an_ecu_of_another_vehicle_is_refused_by_a_primary_and_ignored_by_a_secondary(void **state)
 {
         cleanup_free char *d = target("x.bin", 10, SHA, "\"ecuIdentifiers\":{\"X\":{\"hardwareId\":\"mcu\"}}");
@@ -167,6 +199,7 @@ static void an_ecu_of_another_vehicle_is_refused_by_a_primary_and_ignored_by_a_s
         check(&(Case) { .director = d, .image = d, .complete = false, .expected = ERR_NONE });
 }
 
+/* T-22 */
 static void a_target_for_no_ecu_is_refused(void **state)
 {
         (void) state;
@@ -236,6 +269,7 @@ int main(void)
                 cmocka_unit_test(a_lower_or_missing_release_counter_is_a_rollback),
                 cmocka_unit_test(a_name_the_image_repository_does_not_know_is_refused),
                 cmocka_unit_test(custom_members_that_must_match_are_compared),
+                cmocka_unit_test(targets_for_another_vehicle_are_refused),
                 cmocka_unit_test(delegations_of_the_director_are_refused),
                 cmocka_unit_test(an_ecu_with_two_images_is_refused),
                 cmocka_unit_test(an_ecu_of_another_vehicle_is_refused_by_a_primary_and_ignored_by_a_secondary),

@@ -18,7 +18,7 @@ typedef struct Check {
         Reports *reports;
         Buffer manifest;
         char *manifest_url;
-        bool manifest_sent;
+        int64_t attacks; /* the manifest tells of those up to this number */
         Error manifest_error;
         Verify *director, *image;
         Ecu *ecus; /* the plan borrows from them */
@@ -51,12 +51,12 @@ static void check_done(Check *c, EngineUpdate *update)
         EngineEvent event = {
                 .kind = ENGINE_CHECKED,
                 .update = update,
-                .manifest_sent = c->manifest_sent,
                 .error = c->manifest_error,
         };
         Error error = { 0 };
 
-        if (manager_raise_floor(c->m, &error) < 0) {
+        if (manager_raise_floor(c->m, TRUST_DIRECTOR, &error) < 0 ||
+            (c->image && manager_raise_floor(c->m, TRUST_IMAGE, &error) < 0)) {
                 if (update)
                         engine_update_done(update);
                 free(update);
@@ -180,8 +180,7 @@ static void on_manifest_sent(void *userdata, const FetchAnswer *answer, Error *e
                 return;
         }
         if (answer->status >= 200 && answer->status < 300) {
-                c->manifest_sent = true;
-                if (store_report_clear(c->m->store, error) < 0) {
+                if (manifest_accepted(c->m, c->attacks, error) < 0) {
                         check_failed(c, error);
                         return;
                 }
@@ -203,7 +202,7 @@ static void on_reports(void *userdata)
         c->manifest_url = manager_url(c->m->config.director_url, "manifest");
         request.url = c->manifest_url;
         request.authenticate = manager_authenticates(c->m, c->manifest_url);
-        if (manifest_build(c->m, &c->manifest, &error) < 0) {
+        if (manifest_build(c->m, &c->manifest, &c->attacks, &error) < 0) {
                 check_failed(c, &error);
                 return;
         }

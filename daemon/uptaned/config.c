@@ -19,6 +19,7 @@
 #define FILE_NAME "uptaned.conf"
 #define DROPINS_MAX 256
 #define SECONDS_MAX (30 * 86400)
+#define SPEED_MAX (1024 * 1024)
 #define KEYS_MAX 64
 
 typedef enum Type {
@@ -32,6 +33,7 @@ typedef enum Type {
         TYPE_INTERVAL,
         TYPE_PERCENT,
         TYPE_BYTES,
+        TYPE_SPEED,
 } Type;
 
 static const struct {
@@ -63,6 +65,8 @@ static const struct {
         ROW("limits", "snapshot", TYPE_BYTES, max_bytes[ROLE_SNAPSHOT], "1M"),
         ROW("limits", "targets", TYPE_BYTES, max_bytes[ROLE_TARGETS], "16M"),
         ROW("limits", "delegations", TYPE_BYTES, max_delegated_bytes, "64M"),
+        ROW("limits", "min-speed", TYPE_SPEED, slowest.speed, "100"),
+        ROW("limits", "min-speed-seconds", TYPE_SECONDS, slowest.seconds, "30"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
@@ -194,6 +198,11 @@ static int set_value(Type type, void *p, const char *value, Error *error)
                 return 0;
         case TYPE_BYTES:
                 return set_bytes(p, value, error);
+        case TYPE_SPEED:
+                if (parse_number(value, 1, SPEED_MAX, &n, error) < 0)
+                        return -1;
+                *(unsigned *) p = (unsigned) n;
+                return 0;
         case TYPE_PERCENT:
                 if (parse_number(value, 0, 50, &n, error) < 0)
                         return -1;

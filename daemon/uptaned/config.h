@@ -10,6 +10,7 @@
 #include "crypto/key.h"
 #include "engine/engine.h"
 #include "metadata/role.h"
+#include "uptaned/rate.h"
 
 #define CONFIG_SECONDARIES_MAX 255
 
@@ -40,6 +41,7 @@ typedef struct Config {
         /* [limits], bytes */
         size_t max_bytes[_ROLE_MAX]; /* root, timestamp, snapshot, targets: one file */
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
+        RateLimit slowest;           /* min-speed, min-speed-seconds */
         /* [timeouts], seconds */
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout;
         /* [paths] */

@@ -12,6 +12,7 @@
 #include <syslog.h>
 #include <systemd/sd-daemon.h>
 
+#include "uptaned/attack.h"
 #include "uptaned/image.h"
 #include "uptaned/journal.h"
 #include "uptaned/log.h"
@@ -35,17 +36,16 @@ static void done_event(EngineEvent *event)
 static void tell_error(Manager *m)
 {
         const Error *e = &m->engine.last_error;
-        bool attack;
 
-        if (e->code == m->announced_error && m->engine.last_error_time == m->announced_error_time)
+        if (e->code == m->announced_error.code && m->engine.last_error_time == m->announced_error_time &&
+            strcmp(e->message, m->announced_error.message) == 0)
                 return;
-        m->announced_error = e->code;
+        m->announced_error = *e;
         m->announced_error_time = m->engine.last_error_time;
         bus_changed(m, (const char *const[]) { "LastError", NULL });
         if (e->code == ERR_NONE)
                 return;
-        attack = error_info(e->code)->attack != ATTACK_NONE;
-        log_write(&(LogContext) { .priority = LOG_ERR, .message_id = attack ? MESSAGE_ATTACK_DETECTED : MESSAGE_CYCLE_FAILED,
+        log_write(&(LogContext) { .priority = LOG_ERR, .message_id = is_attack(e) ? MESSAGE_ATTACK_DETECTED : MESSAGE_CYCLE_FAILED,
                                   .error = e, .cycle = m->cycle, .update = m->engine.has_update ? m->engine.update.id : NULL },
                   "%s", e->message);
 }
@@ -79,7 +79,7 @@ static const EngineEffect *find_effect(const EngineEffects *effects, EngineEffec
 
 static int persist(Manager *m, Error *error)
 {
-        const EngineEffect *finished = find_effect(&m->effects, ENGINE_DO_FINISHED);
+        const EngineEffect *finished = find_effect(&m->effects, ENGINE_DO_FINISHED), *attack = find_effect(&m->effects, ENGINE_DO_ATTACK);
         cleanup_buffer Buffer bytes = { 0 };
 
         engine_save(&m->engine, &bytes);
@@ -87,7 +87,8 @@ static int persist(Manager *m, Error *error)
                 return -1;
         if (store_bytes_put(m->store, "engine", buffer_slice(&bytes), error) < 0 ||
             store_value_put(m->store, "boot-id", m->boot_id, error) < 0 ||
-            (finished && history_add(m, finished, error) < 0) || store_commit(m->store, error) < 0) {
+            (finished && history_add(m, finished, error) < 0) ||
+            (attack && attack_remember(m, &attack->error, error) < 0) || store_commit(m->store, error) < 0) {
                 store_rollback(m->store);
                 return -1;
         }
@@ -171,6 +172,7 @@ static void start(Manager *m, const EngineEffect *effect)
         case ENGINE_DO_REBOOT:
         case ENGINE_DO_TIMER:
         case ENGINE_DO_FINISHED:
+        case ENGINE_DO_ATTACK:
                 assert(false);
         }
         if (r < 0)
@@ -221,6 +223,9 @@ static int run_effect(Manager *m, const EngineEffect *effect, Error *error)
                 break;
         case ENGINE_DO_FINISHED:
                 finished(m, effect);
+                break;
+        case ENGINE_DO_ATTACK:
+                m->engine.last_error = effect->error; /* a write that failed meanwhile may stand there */
                 break;
         }
         return 0;

@@ -17,6 +17,8 @@ typedef struct Download {
         Manager *m;
         size_t index;
         Helper *ostree;
+        Rate *rate;      /* while a commit is pulled */
+        uint64_t pulled; /* bytes */
         Fetch *fetch;
         int fd;
         ImageHash *hash;
@@ -51,6 +53,7 @@ static void download_free(Job *job)
         Download *d = (Download *) job;
 
         close_file(d);
+        rate_free(d->rate);
         helper_free(d->ostree);
         fetch_free(d->fetch);
         free(d);
@@ -75,11 +78,31 @@ static void show_progress(void *userdata, uint64_t done, uint64_t total)
 
 /* ---- OSTree ---- */
 
+/* The bytes arrive in the helper; between its words of progress it may be busy with something else. */
+static void pull_progress(void *userdata, uint64_t done, uint64_t total)
+{
+        Download *d = userdata;
+
+        rate_add(d->rate, done > d->pulled ? done - d->pulled : 0);
+        d->pulled = done;
+        show_progress(d, done, total);
+}
+
+static void on_slow_pull(void *userdata, Error *error)
+{
+        Download *d = userdata;
+        const EngineEcu *ecu = current(d);
+
+        (void) error_prefix(error, "pulling '%.60s' from %.130s", ecu->image, *ecu->uri ? ecu->uri : d->m->config.ostree_url);
+        failed(d, error);
+}
+
 static void on_pulled(void *userdata, sd_bus_message *reply, Error *error)
 {
         Download *d = userdata;
 
         d->ostree = helper_free(d->ostree);
+        d->rate = rate_free(d->rate);
         if (!reply) {
                 (void) error_prefix(error, "pulling '%.100s'", current(d)->image);
                 failed(d, error);
@@ -99,9 +122,11 @@ static int pull(Download *d, Error *error)
 
         hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
         if (helper_open(d->m->event, HELPER_OSTREE, d->m->config.ostree_socket, &d->ostree, error) < 0 ||
-            helper_message(d->ostree, "Pull", &call, error) < 0)
+            helper_message(d->ostree, "Pull", &call, error) < 0 ||
+            rate_new(d->m->event, &d->m->config.slowest, on_slow_pull, d, &d->rate, error) < 0)
                 return -1;
-        helper_set_progress(d->ostree, show_progress, d);
+        d->pulled = 0;
+        helper_set_progress(d->ostree, pull_progress, d);
         r = sd_bus_message_append(call, "ssb", url, commit, manager_authenticates(d->m, url));
         if (r < 0)
                 return error_set_errno(error, ERR_HELPER, -r, "asking uptane-ostree");
@@ -180,6 +205,7 @@ static void fetch_rest(Download *d)
                 .offset = d->size,
                 .max = (uint64_t) ecu->length - d->size,
                 .seconds = d->m->config.image_timeout,
+                .slowest = d->m->config.slowest,
                 .sink = take_piece,
                 .done = on_fetched,
                 .userdata = d,
@@ -233,6 +259,7 @@ static void on_whole_hashed(void *userdata, Hasher *hasher, uint64_t size, Error
                 next(d);
                 return;
         }
+        manager_note(d->m, error); /* it was right when it got this name */
         close_file(d);
         image_remove(d->m, current(d), IMAGE_WHOLE);
         open_part(d);

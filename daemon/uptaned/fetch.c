@@ -22,6 +22,7 @@ struct Fetch {
         sd_event_source *source; /* the pipe; NULL when its end was seen */
         int fd;
         uint64_t received;
+        Rate *rate; /* while the pipe is open */
         Buffer body;
         bool ended;
         FetchAnswer answer;
@@ -42,6 +43,7 @@ int fetch_open(sd_event *event, const char *socket_path, Fetch **ret, Error *err
 static void close_pipe(Fetch *fetch)
 {
         fetch->source = sd_event_source_disable_unref(fetch->source);
+        fetch->rate = rate_free(fetch->rate);
         if (fetch->fd >= 0)
                 close(fetch->fd);
         fetch->fd = -1;
@@ -69,6 +71,14 @@ static void fail(Fetch *fetch, Error *error)
                 done(fetch->request.userdata, NULL, error);
 }
 
+static void on_slow(void *userdata, Error *error)
+{
+        Fetch *fetch = userdata;
+
+        (void) error_prefix(error, "%s", fetch->request.url);
+        fail(fetch, error);
+}
+
 static void finish(Fetch *fetch)
 {
         FetchDone done = fetch->request.done;
@@ -87,6 +97,7 @@ static int take_piece(Fetch *fetch, Slice piece, Error *error)
                 return error_set(error, ERR_TOO_LARGE, "%s: more than the allowed %llu bytes", fetch->request.url,
                                  (unsigned long long) fetch->request.max);
         fetch->received += piece.size;
+        rate_add(fetch->rate, piece.size);
         if (fetch->request.sink)
                 return fetch->request.sink(fetch->request.userdata, offset, piece, error);
         buffer_put(&fetch->body, piece.data, piece.size);
@@ -222,6 +233,8 @@ int fetch_get(Fetch *fetch, const FetchRequest *request, Error *error)
 
         begin(fetch, request);
         r = make_pipe(fetch, &sink, error);
+        if (r >= 0)
+                r = rate_new(fetch->event, &request->slowest, on_slow, fetch, &fetch->rate, error);
         if (r >= 0)
                 r = call_get(fetch, sink, error);
         if (sink >= 0)

@@ -3,10 +3,11 @@
 #define UPTANED_FETCH_H
 
 /*
- * Transfers through uptane-fetch, one at a time over one connection. The limit is enforced here, where the bytes
- * arrive, whatever the helper says; nothing received is believed by anyone before it was verified.
+ * Transfers through uptane-fetch, one at a time over one connection. Limits of size and speed are enforced here, where
+ * the bytes arrive, whatever the helper says; nothing received is believed by anyone before it was verified.
  */
 #include "uptaned/helper.h"
+#include "uptaned/rate.h"
 
 typedef struct Fetch Fetch;
 
@@ -31,13 +32,14 @@ typedef struct FetchRequest {
         uint64_t offset;   /* resume from here */
         uint64_t max;      /* bytes of body */
         unsigned seconds;  /* without a byte or an answer */
+        RateLimit slowest; /* bytes may not come more slowly: ERR_SLOW */
         FetchSink sink;    /* NULL: into memory */
         FetchDone done;
         void *userdata;
 } FetchRequest;
 
 int fetch_get(Fetch *fetch, const FetchRequest *request, Error *error) __attribute__((nonnull, warn_unused_result));
-/* method is "PUT" or "POST"; request->max, offset and sink do not matter. */
+/* method is "PUT" or "POST"; request->max, slowest, offset and sink do not matter. */
 int fetch_send(Fetch *fetch, const FetchRequest *request, const char *method, const char *content_type, Slice body, Error *error)
         __attribute__((nonnull(1, 2, 3, 4, 6), warn_unused_result));
 

@@ -4,7 +4,8 @@
 
 /*
  * What the daemon writes to the journal, with fields a manufacturer can filter by: MESSAGE_ID= (journal.h),
- * UPTANE_ERROR=, UPTANE_CYCLE=, UPTANE_UPDATE=. Where standard error is no journal (a container, a test), the same line
+ * UPTANE_ERROR=, UPTANE_CYCLE=, UPTANE_UPDATE=, UPTANE_ECU=; of an attack UPTANE_ATTACK= and, where they are known,
+ * UPTANE_REPOSITORY=, UPTANE_ROLE= and UPTANE_VERSION=. Where standard error is no journal (a container, a test), the same line
  * goes there.
  */
 #include "base/error.h"
@@ -14,6 +15,8 @@ typedef struct LogContext {
         const char *message_id; /* NULL: none */
         const char *update;     /* NULL: none */
         const Error *error;     /* NULL: none; its name and origin become fields */
+        const char *ecu;        /* its serial; NULL: none */
+        ErrorAttack attack;     /* ATTACK_NONE: that of error */
         unsigned cycle;
 } LogContext;
 

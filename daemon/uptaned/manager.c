@@ -5,6 +5,7 @@
 #include "base/codec.h"
 #include "uptaned/manager.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <syslog.h>
@@ -13,6 +14,7 @@
 #include <openssl/crypto.h>
 
 #include "io/file.h"
+#include "uptaned/attack.h"
 #include "uptaned/image.h"
 #include "uptaned/journal.h"
 #include "uptaned/log.h"
@@ -26,7 +28,7 @@
 /* ---- what must be there before anything runs ---- */
 
 /*
- * The Primary's own key. It is made once; a vehicle that is registered and has lost it must be looked at by a person,
+ * The Primary's own key (Uptane 5.4.1 (3)). It is made once; a vehicle that is registered and has lost it must be looked at by a person,
  * because the back-end would refuse another key anyway.
  */
 static int load_signer(Manager *m, Error *error)
@@ -75,13 +77,18 @@ static int look_at_boot_id(Manager *m, Error *error)
         return r < 0 ? -1 : 0;
 }
 
-/* Uptane 5.4.1 (2), never before the time of the build; Uptane 5.4.2.2, nor before one that was seen */
-static int load_floor(Manager *m, Error *error)
+static const char *const floor_names[] = { [TRUST_DIRECTOR] = "time-floor", [TRUST_IMAGE] = "time-floor-image" };
+static_assert(ELEMENTSOF(floor_names) == _TRUST_KIND_MAX, "a repository without a floor");
+
+/* Uptane 5.4.1 (2): never before the time of the build; Uptane 5.4.2.2: nor before one that was seen */
+static int load_floors(Manager *m, Error *error)
 {
-        if (store_number_get(m->store, "time-floor", &m->time_floor, error) < 0)
-                return -1;
-        if (m->time_floor < BUILD_TIME)
-                m->time_floor = BUILD_TIME;
+        for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++) {
+                if (store_number_get(m->store, floor_names[kind], &m->time_floor[kind], error) < 0)
+                        return -1;
+                if (m->time_floor[kind] < BUILD_TIME)
+                        m->time_floor[kind] = BUILD_TIME;
+        }
         return 0;
 }
 
@@ -100,7 +107,7 @@ int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *
 
         m->event = sd_event_ref(event);
         if (config_load(config_path, &m->config, error) < 0 ||
-            store_open(m->config.state_directory, DATABASE, &m->store, error) < 0 || load_floor(m, error) < 0 ||
+            store_open(m->config.state_directory, DATABASE, &m->store, error) < 0 || load_floors(m, error) < 0 ||
             load_registered(m, error) < 0 || store_root_install(m->store, TRUST_DIRECTOR, m->config.root_directory, error) < 0 ||
             store_root_install(m->store, TRUST_IMAGE, m->config.root_directory, error) < 0 ||
             load_signer(m, error) < 0 || load_engine(m, error) < 0 ||
@@ -146,7 +153,7 @@ int manager_start(Manager *m, Error *error)
 int64_t manager_now(Manager *m)
 {
         int64_t now = time(NULL);
-        bool behind = now < m->time_floor;
+        bool behind = now < m->time_floor[TRUST_DIRECTOR];
 
         if (behind != m->clock_behind) {
                 m->clock_behind = behind;
@@ -156,18 +163,25 @@ int64_t manager_now(Manager *m)
                 if (m->bus)
                         bus_changed(m, (const char *const[]) { "TimeSource", NULL });
         }
-        return behind ? m->time_floor : now;
+        return behind ? m->time_floor[TRUST_DIRECTOR] : now;
 }
 
-int manager_raise_floor(Manager *m, Error *error)
+int64_t manager_now_for(Manager *m, TrustKind kind)
 {
-        int64_t now = manager_now(m);
+        int64_t now = time(NULL), floor = m->time_floor[kind];
 
-        if (now < m->time_floor + FLOOR_STEP)
+        return now < floor ? floor : now;
+}
+
+int manager_raise_floor(Manager *m, TrustKind kind, Error *error)
+{
+        int64_t now = manager_now_for(m, kind);
+
+        if (now < m->time_floor[kind] + FLOOR_STEP)
                 return 0;
-        if (store_number_put(m->store, "time-floor", now, error) < 0)
+        if (store_number_put(m->store, floor_names[kind], now, error) < 0)
                 return -1;
-        m->time_floor = now;
+        m->time_floor[kind] = now;
         return 0;
 }
 
@@ -197,7 +211,13 @@ void manager_stop_job(Manager *m)
 
 void manager_note(Manager *m, const Error *error)
 {
-        log_write(&(LogContext) { .priority = LOG_WARNING, .error = error, .cycle = m->cycle }, "%s", error->message);
+        Error storing = { 0 };
+
+        log_write(&(LogContext) { .priority = LOG_WARNING, .message_id = is_attack(error) ? MESSAGE_ATTACK_DETECTED : NULL, .error = error,
+                                  .cycle = m->cycle },
+                  "%s", error->message);
+        if (is_attack(error) && attack_remember(m, error, &storing) < 0)
+                manager_note(m, &storing); /* which is none */
 }
 
 void manager_set_step(Manager *m, const char *step, uint64_t done, uint64_t total)

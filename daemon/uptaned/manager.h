@@ -37,6 +37,7 @@ typedef struct VehicleEcu {
         int64_t length;
         int64_t release_counter; /* -1: none */
         Buffer report;           /* its signed version report in the cycle that runs */
+        char *attacks; /* that it said it had detected, when the journal was told last; NULL: none yet */
         Error last_error;
         int64_t last_error_time; /* when D-Bus was told of it */
         uint64_t progress_done, progress_total;
@@ -70,7 +71,7 @@ struct Manager {
         bool started;           /* ENGINE_STARTED was posted: before that nothing else happens */
         sd_event_source *dispatch; /* runs them */
         sd_event_source *timer;    /* ENGINE_TIMER */
-        int64_t time_floor;
+        int64_t time_floor[_TRUST_KIND_MAX];
         bool clock_behind;
         bool rebooted;  /* since the store was written */
         char boot_id[40];
@@ -79,7 +80,7 @@ struct Manager {
         uint64_t progress_done, progress_total;
         uint64_t progress_told; /* usec, when D-Bus was last told */
         EngineState announced_state;
-        ErrorCode announced_error;
+        Error announced_error;
         int64_t announced_error_time;
         sd_bus_slot *reboot_call;
         Buffer last_manifest; /* as sent last; "" before */
@@ -102,11 +103,13 @@ void manager_job_failed(Manager *m, EngineEventKind kind, const Error *error) __
 void manager_stop_job(Manager *m) __attribute__((nonnull));
 /* A user's verb, at once: checked, then stepped. */
 int manager_verb(Manager *m, EngineEvent *event, Error *error) __attribute__((nonnull, warn_unused_result));
-/* Seconds since 1970, never below the stored floor. */
+/* Seconds since 1970, never below the Director's floor: what is told, planned and remembered. */
 int64_t manager_now(Manager *m) __attribute__((nonnull));
-/* Remembers now as the new floor; rarely writes. */
-int manager_raise_floor(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
-/* Writes an error to the journal that does not end a cycle. */
+/* The same with the floor of this repository: what its metadata is held against. */
+int64_t manager_now_for(Manager *m, TrustKind kind) __attribute__((nonnull));
+/* All metadata of this repository was just found unexpired: remembers now as its new floor; rarely writes. */
+int manager_raise_floor(Manager *m, TrustKind kind, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Writes an error to the journal that does not end a cycle; an attack is remembered, too. */
 void manager_note(Manager *m, const Error *error) __attribute__((nonnull));
 void manager_set_step(Manager *m, const char *step, uint64_t done, uint64_t total) __attribute__((nonnull));
 /* URL of something below one of the back-end's bases; free() it. */
@@ -145,7 +148,9 @@ int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* manifest.c: the vehicle version manifest from the ECUs' reports and the waiting installation report */
-int manifest_build(Manager *m, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int manifest_build(Manager *m, Buffer *ret, int64_t *ret_attacks, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The Director has taken it: forgets the installation report and the attacks that it carried. */
+int manifest_accepted(Manager *m, int64_t attacks, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Writes down what the ECUs of the update run now and the installation report about it. */
 int manifest_finalize(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 int history_add(Manager *m, const EngineEffect *finished, Error *error) __attribute__((nonnull, warn_unused_result));

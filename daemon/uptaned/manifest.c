@@ -2,7 +2,7 @@
 /* What this vehicle says about itself: its reports, the manifest around them, and the record of finished updates. */
 #include "base/codec.h"
 #include "uptane/manifest.h"
-#include "uptaned/manager.h"
+#include "uptaned/attack.h"
 
 /* A counter value that was never used before and never will be again, whatever happens next (Uptane 5.4.2.1.2). */
 static int next_counter(Manager *m, int64_t *ret, Error *error)
@@ -18,20 +18,21 @@ static int next_counter(Manager *m, int64_t *ret, Error *error)
 }
 
 /* The Primary's own report; its times are the ones it can vouch for: now, and that of the report before. */
-static int build_own_report(Manager *m, Error *error)
+static int build_own_report(Manager *m, int64_t *ret_attacks, Error *error)
 {
+        cleanup_buffer Buffer attacks = { 0 };
         VehicleEcu *ecu = &m->ecus[0];
         VersionReport report = {
                 .serial = ecu->serial,
                 .image = ecu->image,
                 .length = ecu->length,
                 .hashes = ecu->hashes,
-                .attacks_detected = error_attack_name(m->engine.attack),
                 .time = manager_now(m),
         };
 
-        if (store_begin(m->store, error) < 0)
+        if (attack_report(m, &attacks, ret_attacks, error) < 0 || store_begin(m->store, error) < 0)
                 return -1;
+        report.attacks_detected = buffer_str(&attacks);
         if (store_number_get(m->store, "report-time", &report.previous_time, error) < 0 ||
             next_counter(m, &report.report_counter, error) < 0 || store_number_put(m->store, "report-time", report.time, error) < 0 ||
             store_commit(m->store, error) < 0) {
@@ -43,7 +44,7 @@ static int build_own_report(Manager *m, Error *error)
 }
 
 /* Uptane 5.4.2.1 */
-int manifest_build(Manager *m, Buffer *ret, Error *error)
+int manifest_build(Manager *m, Buffer *ret, int64_t *ret_attacks, Error *error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
         cleanup_free const char **serials = xcalloc(m->n_ecus, sizeof *serials);
@@ -55,7 +56,7 @@ int manifest_build(Manager *m, Buffer *ret, Error *error)
                 .reports = reports,
         };
 
-        if (build_own_report(m, error) < 0 || store_report_get(m->store, arena, &manifest, error) < 0)
+        if (build_own_report(m, ret_attacks, error) < 0 || store_report_get(m->store, arena, &manifest, error) < 0)
                 return -1;
         for (size_t i = 0; i < m->n_ecus; i++)
                 if (m->ecus[i].report.size) {
@@ -63,6 +64,16 @@ int manifest_build(Manager *m, Buffer *ret, Error *error)
                         reports[manifest.n_reports++] = buffer_slice(&m->ecus[i].report);
                 }
         return vehicle_manifest_sign(&manifest, m->signer, ret, error);
+}
+
+int manifest_accepted(Manager *m, int64_t attacks, Error *error)
+{
+        if (store_begin(m->store, error) < 0)
+                return -1;
+        if (store_report_clear(m->store, error) == 0 && store_attack_clear(m->store, attacks, error) == 0 && store_commit(m->store, error) == 0)
+                return 0;
+        store_rollback(m->store);
+        return -1;
 }
 
 /* ---- the end of an update ---- */

@@ -2,6 +2,7 @@
 #include "uptaned/reports.h"
 
 #include "uptane/manifest.h"
+#include "uptaned/attack.h"
 
 typedef struct Asked {
         Reports *reports;
@@ -42,6 +43,7 @@ int reports_take(Manager *m, VehicleEcu *ecu, Slice report, Error *error)
                 return error_prefix(error, "%s", ecu->label);
         buffer_done(&ecu->report);
         buffer_put(&ecu->report, report.data, report.size);
+        attack_of_ecu(m, ecu, v.attacks_detected);
         /* A release counter belongs to an image: it is known only of what this Primary had installed. */
         same = v.image && strcmp(v.image, ecu->image) == 0 && hashes_match(&v.hashes, &ecu->hashes);
         return vehicle_set_installed(m, ecu, v.image ? v.image : "", &v.hashes, v.length,

@@ -105,6 +105,7 @@ void vehicle_done(Manager *m)
                 free(ecu->key_text);
                 free(ecu->image);
                 free(ecu->told);
+                free(ecu->attacks);
                 public_key_free(ecu->key);
                 buffer_done(&ecu->report);
         }

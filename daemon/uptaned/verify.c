@@ -44,7 +44,7 @@ static int repo_from_store(Manager *m, TrustKind kind, TrustRepo **ret, Error *e
 {
         const TrustOptions options = {
                 .kind = kind,
-                .now = manager_now(m),
+                .now = manager_now_for(m, kind),
                 .without_timestamp = kind == TRUST_DIRECTOR && !m->config.require_director_timestamp,
                 .max_bytes = { m->config.max_bytes[0], m->config.max_bytes[1], m->config.max_bytes[2], m->config.max_bytes[3] },
                 .max_delegated_bytes = m->config.max_delegated_bytes,
@@ -82,7 +82,10 @@ static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
         int r;
 
         if (!answer) {
-                (void) error_prefix(error, "%s %s", trust_kind_name(v->kind), v->step.name ? v->step.name : role_name(v->step.role));
+                const char *role = v->step.name ? v->step.name : role_name(v->step.role);
+
+                (void) error_prefix(error, "%s %s", trust_kind_name(v->kind), role);
+                error_about(error, trust_kind_name(v->kind), role, v->step.version);
                 finish(v, error);
                 return;
         }
@@ -113,11 +116,11 @@ static char *step_url(const char *base, const TrustStep *step)
 
 static int fetch_step(Verify *v, Error *error)
 {
-
         const char *base = v->kind == TRUST_DIRECTOR ? v->m->config.director_url : v->m->config.repository_url;
         FetchRequest request = {
                 .max = v->step.max_bytes,
                 .seconds = v->m->config.metadata_timeout,
+                .slowest = v->m->config.slowest,
                 .done = on_fetched,
                 .userdata = v,
         };

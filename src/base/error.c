@@ -66,6 +66,14 @@ const char *error_attack_name(ErrorAttack attack)
         return attack_names[attack];
 }
 
+ErrorAttack error_attack_from_text(const char *text)
+{
+        for (int i = ATTACK_NONE + 1; i < _ATTACK_MAX; i++)
+                if (strncmp(text, attack_names[i], strlen(attack_names[i])) == 0)
+                        return (ErrorAttack) i;
+        return ATTACK_NONE;
+}
+
 /* Bytes of the UTF-8 character at p; 0 if there is none, or if the text ends inside it (*ret_cut). */
 static size_t character(const unsigned char *p, bool *ret_cut)
 {
@@ -110,6 +118,9 @@ static void set(Error *e, ErrorCode code, int sys, const char *file, int line)
         e->file = file;
         e->line = line;
         e->message[0] = '\0';
+        e->repository = NULL;
+        e->role[0] = '\0';
+        e->version = 0;
 }
 
 int error_set_at(Error *e, ErrorCode code, int sys, const char *file, int line, const char *fmt, ...)
@@ -152,6 +163,17 @@ int error_prefix(Error *e, const char *fmt, ...)
         (void) snprintf(e->message, sizeof e->message, "%.200s: %.300s", head, tail);
         sanitize(e->message);
         return -1;
+}
+
+void error_about(Error *e, const char *repository, const char *role, int64_t version)
+{
+        assert(e->code != ERR_NONE);
+        if (e->repository)
+                return;
+        e->repository = repository;
+        (void) snprintf(e->role, sizeof e->role, "%s", role);
+        sanitize(e->role);
+        e->version = version;
 }
 
 void error_copy_message(const Error *e, char *ret, size_t size)

@@ -56,6 +56,10 @@ typedef struct Error {
         const char *file; /* where it was born; static storage */
         int line;
         char message[512]; /* a sentence fragment, English, no trailing dot */
+        /* which metadata it is about, where that is known: */
+        const char *repository; /* "director", "image"; static storage; NULL: unknown */
+        char role[64];          /* cut where a delegated role is called longer; "": unknown */
+        int64_t version;        /* that was offered; 0: unknown */
 } Error;
 
 typedef struct ErrorInfo {
@@ -76,6 +80,8 @@ ErrorCode error_code_from_dbus(const char *dbus_name);
 const char *error_report_name(ErrorReport report);
 /* "", "rollback", "freeze", ... as written into attacks_detected. */
 const char *error_attack_name(ErrorAttack attack);
+/* The attack that such a text begins with: another ECU's word for it. ATTACK_NONE if it begins with none. */
+ErrorAttack error_attack_from_text(const char *text) __attribute__((nonnull));
 
 /*
  * Sets *e, which must hold no error yet, and returns -1: "return error_set(...)" is the only way to fail. The -1 stands
@@ -92,6 +98,8 @@ int error_set_errno_at(Error *e, ErrorCode code, int err, const char *file, int 
         __attribute__((format(printf, 6, 7), nonnull, cold));
 /* Puts "context: " in front of the message and returns -1. */
 int error_prefix(Error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3), nonnull, cold));
+/* Says which metadata it is about, unless somebody who knew better has said so before. */
+void error_about(Error *e, const char *repository, const char *role, int64_t version) __attribute__((nonnull));
 /* The message into size bytes (at most sizeof e->message), cut between two characters where it does not fit. */
 void error_copy_message(const Error *e, char *ret, size_t size) __attribute__((nonnull));
 /* Forgets the error, for the few places that handle one and go on. */

@@ -94,7 +94,6 @@ void engine_save(const Engine *engine, Buffer *ret)
                 set(o, "errorMessage", text_json(engine->last_error.message));
                 set(o, "errorTime", json_integer(engine->last_error_time));
         }
-        set(o, "attack", json_integer(engine->attack));
         set(o, "lastCheck", json_integer(engine->last_check));
         if (engine->has_update)
                 set(o, "update", save_update(&engine->update));
@@ -201,7 +200,7 @@ static int load_error(const json_t *o, Engine *engine, Error *error)
 
 static int load_scalars(const json_t *o, Engine *engine, Error *error)
 {
-        int64_t format, state, paused_from, stage, waiting, attempts, interruptions, failures, attack, approved[_ENGINE_STAGE_MAX];
+        int64_t format, state, paused_from, stage, waiting, attempts, interruptions, failures, approved[_ENGINE_STAGE_MAX];
 
         if (get_int(o, "format", FORMAT, &format, error) < 0 ||
             get_int(o, "state", _ENGINE_STATE_MAX - 1, &state, error) < 0 ||
@@ -212,7 +211,6 @@ static int load_scalars(const json_t *o, Engine *engine, Error *error)
             get_int(o, "attempts", ENGINE_ATTEMPTS_MAX, &attempts, error) < 0 ||
             get_int(o, "interruptions", ENGINE_INTERRUPTIONS_MAX, &interruptions, error) < 0 ||
             get_int(o, "failures", UINT32_MAX, &failures, error) < 0 ||
-            get_int(o, "attack", _ATTACK_MAX - 1, &attack, error) < 0 ||
             get_int(o, "lastCheck", INT64_MAX, &engine->last_check, error) < 0 ||
             get_hash(o, "refused", engine->refused, SHA256_SIZE, &engine->has_refused, error) < 0)
                 return -1;
@@ -228,7 +226,6 @@ static int load_scalars(const json_t *o, Engine *engine, Error *error)
         engine->attempts = (int) attempts;
         engine->interruptions = (int) interruptions;
         engine->failures = (unsigned) failures;
-        engine->attack = (ErrorAttack) attack;
         return 0;
 }
 

@@ -108,14 +108,14 @@ static void disarm(Engine *engine, EngineEffects *effects)
         emit(effects, ENGINE_DO_TIMER)->seconds = -1;
 }
 
-static void note_error(Engine *engine, const Error *error, int64_t now)
+static void note_error(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
 {
-        ErrorAttack attack = error_info(error->code)->attack;
-
         engine->last_error = *error;
         engine->last_error_time = now;
-        if (attack != ATTACK_NONE)
-                engine->attack = attack;
+        if (error_info(error->code)->attack == ATTACK_NONE)
+                return;
+        persist(effects);
+        emit(effects, ENGINE_DO_ATTACK)->error = *error;
 }
 
 /* ---- the update ---- */
@@ -317,7 +317,7 @@ static void update_failed(Engine *engine, const EngineEvent *event, int64_t now,
         /* A bad network may last for days; everything else is given up after some attempts. */
         bool transport = retry == RETRY_BACKOFF && engine->state == ENGINE_DOWNLOADING;
 
-        note_error(engine, &event->error, now);
+        note_error(engine, &event->error, now, effects);
         if (retry == RETRY_NEVER || (!transport && ++engine->attempts >= ENGINE_ATTEMPTS_MAX)) {
                 give_up(engine, &event->error, effects);
                 return;
@@ -357,7 +357,7 @@ static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, 
                         (void) error_set(&error, ERR_BOOT_FALLBACK, "%s: '%s' was installed, but %s%s is running",
                                          ecu->serial, ecu->image, event->booted && *event->booted ? "commit " : "other software",
                                          event->booted ? event->booted : "");
-                        note_error(engine, &error, now);
+                        note_error(engine, &error, now, effects);
                         give_up(engine, &error, effects);
                         return;
                 } else {
@@ -381,7 +381,7 @@ static void resume_install(Engine *engine, int64_t now, EngineEffects *effects)
                 return;
         }
         (void) error_set(&error, ERR_INSTALL, "the installation was interrupted %d times", engine->interruptions);
-        note_error(engine, &error, now);
+        note_error(engine, &error, now, effects);
         give_up(engine, &error, effects);
 }
 
@@ -449,17 +449,15 @@ static bool same_update(const EngineUpdate *update, const uint8_t *fingerprint)
 /* What a check says about the world apart from the update. Writes only what changed: a poll that finds nothing is silent. */
 static void note_check(Engine *engine, const EngineEvent *event, bool refused, int64_t now, EngineEffects *effects)
 {
-        bool sent = event->manifest_sent && engine->attack != ATTACK_NONE, failed = event->error.code != ERR_NONE;
+        bool failed = event->error.code != ERR_NONE;
         bool cleared = engine->last_error.code != ERR_NONE && !refused; /* why it is refused stays visible */
 
         engine->last_check = now;
-        if (sent || failed || cleared || engine->failures)
+        if (failed || cleared || engine->failures)
                 persist(effects);
         engine->failures = 0;
-        if (sent)
-                engine->attack = ATTACK_NONE;
         if (failed)
-                note_error(engine, &event->error, now);
+                note_error(engine, &event->error, now, effects);
         else if (cleared)
                 error_clear(&engine->last_error);
 }
@@ -497,7 +495,7 @@ static void on_check_failed(Engine *engine, const EngineEvent *event, int64_t no
 {
         if (engine->state != ENGINE_CHECKING)
                 return;
-        note_error(engine, &event->error, now);
+        note_error(engine, &event->error, now, effects);
         retreat(engine, effects);
         arm_after(engine, event, now, effects);
 }
@@ -506,7 +504,7 @@ static void on_register_failed(Engine *engine, const EngineEvent *event, int64_t
 {
         if (engine->state != ENGINE_UNPROVISIONED)
                 return;
-        note_error(engine, &event->error, now);
+        note_error(engine, &event->error, now, effects);
         arm_after(engine, event, now, effects);
 }
 
@@ -546,10 +544,9 @@ static void on_reported(Engine *engine, const EngineEvent *event, int64_t now, E
                 return;
         finish(engine, effects);
         if (event->kind == ENGINE_REPORT_FAILED) {
-                note_error(engine, &event->error, now); /* the report itself waits in the store and goes with the next manifest */
+                note_error(engine, &event->error, now, effects); /* the report itself waits in the store and goes with the next manifest */
                 arm_after(engine, event, now, effects);
         } else {
-                engine->attack = ATTACK_NONE;
                 engine->failures = 0;
                 arm_interval(engine, event, now, effects);
         }
@@ -559,7 +556,7 @@ static void on_reboot_failed(Engine *engine, const EngineEvent *event, int64_t n
 {
         if (engine->state != ENGINE_REBOOT_REQUIRED)
                 return;
-        note_error(engine, &event->error, now);
+        note_error(engine, &event->error, now, effects);
         engine->failures++;
         persist(effects);
         arm_backoff(engine, event, now, effects);
@@ -587,7 +584,7 @@ static void on_decline(Engine *engine, const EngineEvent *event, int64_t now, En
         (void) error_set(&error, ERR_DECLINED, "declined by the user%s%.200s", event->text && *event->text ? ": " : "",
                          event->text ? event->text : "");
         emit(effects, ENGINE_DO_STOP);
-        note_error(engine, &error, now);
+        note_error(engine, &error, now, effects);
         give_up(engine, &error, effects);
 }
 
@@ -607,7 +604,7 @@ static void on_cancel(Engine *engine, const EngineEvent *event, int64_t now, Eng
 
         (void) error_set(&error, ERR_CANCELLED, "cancelled by the user while %s", engine_state_name(engine->state));
         emit(effects, ENGINE_DO_STOP);
-        note_error(engine, &error, now);
+        note_error(engine, &error, now, effects);
         drop_update(engine);
         enter(engine, ENGINE_IDLE);
         persist(effects);

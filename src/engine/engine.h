@@ -114,7 +114,6 @@ typedef struct Engine {
         uint8_t refused[SHA256_SIZE];     /* its fingerprint */
         Error last_error;
         int64_t last_error_time;
-        ErrorAttack attack; /* to be told to the Director with the next manifest */
         int64_t last_check; /* end of the last complete check; 0: never */
         int64_t next_check; /* 0: none planned */
         EngineUpdate finished; /* not persisted: what ENGINE_DO_FINISHED is about */
@@ -125,7 +124,7 @@ typedef enum EngineEventKind {
         ENGINE_REGISTERED,
         ENGINE_REGISTER_FAILED, /* .error */
         ENGINE_TIMER,
-        ENGINE_CHECKED,         /* .update (all that is assigned, NULL: nothing) taken over; .manifest_sent; .error if the manifest was refused */
+        ENGINE_CHECKED,         /* .update (all that is assigned, NULL: nothing) taken over; .error if the manifest was refused */
         ENGINE_CHECK_FAILED,    /* .error */
         ENGINE_DOWNLOADED,
         ENGINE_DOWNLOAD_FAILED, /* .error */
@@ -154,7 +153,6 @@ typedef struct EngineEvent {
         bool provisioned;
         bool rebooted; /* since the engine was persisted */
         EngineUpdate *update;
-        bool manifest_sent;
         Error error;
         size_t index;
         bool need_reboot;
@@ -177,6 +175,7 @@ typedef enum EngineEffectKind {
         ENGINE_DO_REBOOT,
         ENGINE_DO_TIMER,    /* ENGINE_TIMER after .seconds, or none if negative; replaces an earlier one */
         ENGINE_DO_FINISHED, /* engine->finished is over: .result, .text. To be made durable together with ENGINE_DO_PERSIST */
+        ENGINE_DO_ATTACK,   /* one was detected: .error. To be made durable together with ENGINE_DO_PERSIST */
 } EngineEffectKind;
 
 typedef struct EngineEffect {
@@ -186,6 +185,7 @@ typedef struct EngineEffect {
         EngineStage stage;
         ErrorReport result;
         char text[256];
+        Error error;
 } EngineEffect;
 
 #define ENGINE_EFFECTS_MAX 8

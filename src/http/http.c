@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include <curl/curl.h>
 
@@ -32,6 +33,8 @@ typedef struct Transfer {
         Error *error;
         size_t header_bytes;
         uint64_t received;
+        curl_off_t moved; /* bytes, both ways ... */
+        time_t moved_at;  /* ... and when one last did */
         bool begun;   /* the body has */
         bool wanted;  /* the body is */
         bool enough;  /* stopped on purpose: what came is the answer */
@@ -235,14 +238,23 @@ static size_t on_header(char *data, size_t one, size_t size, void *userdata)
         return size == 0 ? 1 : 0;
 }
 
+static time_t uptime(void)
+{
+        struct timespec now = { 0 };
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        return now.tv_sec;
+}
+
 static int on_tick(void *userdata, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
 {
         Transfer *t = userdata;
 
         (void) dltotal;
-        (void) dlnow;
         (void) ultotal;
-        (void) ulnow;
+        if (dlnow + ulnow != t->moved)
+                t->moved_at = uptime();
+        t->moved = dlnow + ulnow;
         return t->request->cancelled(t->request->userdata);
 }
 
@@ -313,13 +325,21 @@ static bool is_alert(const Transfer *t)
         return strstr(t->why, "alert") != NULL;
 }
 
+/* A transfer in which nothing moves any more has lost its network; one that is kept going with a few bytes is too slow. */
+static int set_stopped(const Http *http, const Transfer *t, Error *error)
+{
+        time_t silent = uptime() - t->moved_at;
+
+        if (t->moved == 0 || silent >= (time_t) http->min_speed_seconds)
+                return error_set_sys(error, ERR_TIMEOUT, CURLE_OPERATION_TIMEDOUT, "%s",
+                                     t->moved == 0 && *t->why ? t->why : "nothing came any more");
+        return error_set_sys(error, ERR_SLOW, CURLE_OPERATION_TIMEDOUT,
+                             "%" PRId64 " bytes moved, and for %u s fewer than the %u a second that are demanded", (int64_t) t->moved,
+                             http->min_speed_seconds, http->min_speed);
+}
+
 static ErrorCode code_of(const Transfer *t, CURLcode r)
 {
-        curl_off_t ready = 0;
-
-        (void) curl_easy_getinfo(t->curl, CURLINFO_PRETRANSFER_TIME_T, &ready);
-        if (r == CURLE_OPERATION_TIMEDOUT)
-                return ready > 0 ? ERR_SLOW : ERR_TIMEOUT;
         if (r == CURLE_SSL_CERTPROBLEM)
                 return ERR_KEY;
         if (r == CURLE_SSL_CONNECT_ERROR || r == CURLE_PEER_FAILED_VERIFICATION || r == CURLE_SSL_CACERT_BADFILE ||
@@ -341,10 +361,13 @@ static int exchange(const Http *http, Transfer *t, CURLU *url)
                 return error_set(t->error, ERR_KEY, "no device certificate is configured");
         if (!set_request(http, t, url, &headers))
                 return error_set(t->error, ERR_SYSTEM, "libcurl lacks something that is needed");
+        t->moved_at = uptime();
         r = curl_easy_perform(t->curl);
         (void) curl_easy_setopt(t->curl, CURLOPT_CURLU, NULL); /* borrowed */
         if (t->error->code != ERR_NONE)
                 return -1;
+        if (r == CURLE_OPERATION_TIMEDOUT && !t->enough)
+                return set_stopped(http, t, t->error);
         if (r != CURLE_OK && !t->enough)
                 return error_set_sys(t->error, code_of(t, r), (int) r, "%s", *t->why ? t->why : curl_easy_strerror(r));
         return t->begun ? 0 : begin_body(t);

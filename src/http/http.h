@@ -53,7 +53,7 @@ DEFINE_CLEANUP(Http, http_free)
 
 /*
  * A GET answers with 200..299 or 404, every other status is ERR_HTTP; PUT and POST answer with every status. Otherwise
- * ERR_INVALID_ARGUMENT, ERR_NETWORK, ERR_TIMEOUT (no connection), ERR_SLOW, ERR_TLS, ERR_KEY (the device's own
+ * ERR_INVALID_ARGUMENT, ERR_NETWORK, ERR_TIMEOUT (no connection, or nothing comes any more), ERR_SLOW, ERR_TLS, ERR_KEY (the device's own
  * certificate or key), ERR_TOO_LARGE, ERR_CANCELLED, or what sink says.
  */
 int http_perform(Http *http, const HttpRequest *request, HttpAnswer *ret, Error *error) __attribute__((nonnull, warn_unused_result));

@@ -22,6 +22,8 @@ static const char *const steps[] = {
         "  result TEXT NOT NULL, description TEXT NOT NULL, details TEXT NOT NULL) STRICT;",
         "CREATE TABLE delegated (id INTEGER PRIMARY KEY, repository INTEGER NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,"
         "  bytes BLOB NOT NULL, UNIQUE (repository, name)) STRICT;",
+        "CREATE TABLE attack (sequence INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, attack TEXT NOT NULL, text TEXT NOT NULL,"
+        "  time INTEGER NOT NULL, count INTEGER NOT NULL) STRICT;",
 };
 
 static int get_version(Store *store, int64_t *ret, Error *error)

@@ -85,6 +85,18 @@ int store_report_put(Store *store, const char *correlation_id, const char *raw_r
 int store_report_get(Store *store, Arena *arena, VehicleManifest *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 int store_report_clear(Store *store, Error *error) __attribute__((nonnull, warn_unused_result));
 
+/*
+ * Attacks that wait to be told to the Director. add: another one with the same key counts it, and the words are the latest.
+ * Of more than STORE_ATTACKS_MAX the first and the newest are kept. list: oldest first, in arena. clear: up to this
+ * sequence; one that was seen again since then has a higher one and stays.
+ */
+#define STORE_ATTACKS_MAX 16
+int store_attack_add(Store *store, const char *key, const char *attack, const char *text, int64_t time, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+int store_attack_list(Store *store, Arena *arena, const DetectedAttack **ret, size_t *ret_n, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+int store_attack_clear(Store *store, int64_t sequence, Error *error) __attribute__((nonnull, warn_unused_result));
+
 /* Finished updates, newest first; the oldest go when there are more than STORE_HISTORY_MAX. */
 #define STORE_HISTORY_MAX 200
 typedef struct StoredHistory {

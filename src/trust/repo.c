@@ -37,6 +37,7 @@ struct TrustRepo {
         Metadata *stored[_ROLE_MAX]; /* never [ROLE_ROOT] */
         int64_t targets_baseline;    /* version; 0: none */
         unsigned n_roots;            /* taken in this cycle */
+        int64_t offered;             /* version of the file being looked at; 0: not known yet */
         bool asked;                  /* a FETCH waits for its answer */
         const Metadata *store_due; /* NULL: nothing */
         const char *store_name;    /* of a delegated role, or NULL */
@@ -116,12 +117,15 @@ TrustRepo *trust_repo_free(TrustRepo *repo)
         return NULL;
 }
 
-static int parse(const TrustRepo *repo, Role role, Slice bytes, Metadata **ret, Error *error)
+static int parse(TrustRepo *repo, Role role, Slice bytes, Metadata **ret, Error *error)
 {
         if (bytes.size > repo->options.max_bytes[role])
                 return error_set(error, ERR_TOO_LARGE, "%s: %zu bytes, at most %zu are allowed", what(repo, role).text, bytes.size,
                                  repo->options.max_bytes[role]);
-        return metadata_parse(role, bytes, ret, error) < 0 ? error_prefix(error, "%s", what(repo, role).text) : 0;
+        if (metadata_parse(role, bytes, ret, error) < 0)
+                return error_prefix(error, "%s", what(repo, role).text);
+        repo->offered = (*ret)->version;
+        return 0;
 }
 
 /* ---- what was trusted before ---- */
@@ -204,6 +208,7 @@ static int end_roots(TrustRepo *repo, Error *error)
         const Metadata *root = repo->trusted[ROLE_ROOT];
         bool simple = repo->options.without_timestamp;
 
+        repo->offered = root->version;
         /* Uptane 5.4.4.3 (3): the last Root, and only the last, must not be expired */
         if (trust_check_fresh(root, repo->options.now, what(repo, ROLE_ROOT).text, error) < 0)
                 return -1;
@@ -391,6 +396,7 @@ static int feed_loaded(TrustRepo *repo, Slice bytes, Error *error)
         if (metadata_parse(ROLE_TARGETS, bytes, &m, &why) < 0 || !is_listed(m, listed) ||
             envelope_verify(m->envelope, repo->need.keys, w.text, &why) < 0)
                 return 0;
+        repo->offered = m->version;
         if (trust_check_fresh(m, repo->options.now, w.text, error) < 0)
                 return -1;
         take_delegated(repo, TAKE_PTR(m), false);
@@ -413,6 +419,7 @@ static int feed_delegated(TrustRepo *repo, Slice bytes, Error *error)
                 return -1;
         if (metadata_parse(ROLE_TARGETS, bytes, &m, error) < 0)
                 return error_prefix(error, "%s", w.text);
+        repo->offered = m->version;
         if ((listed && trust_check_listed_version(listed, m, w.text, error) < 0) ||
             envelope_verify(m->envelope, repo->need.keys, w.text, error) < 0 ||
             trust_check_fresh(m, repo->options.now, w.text, error) < 0)
@@ -496,11 +503,25 @@ static int next_step(TrustRepo *repo, TrustStep *ret, Error *error)
         abort(); /* after a failure there is no next step */
 }
 
+/* The workflow ends here; phase is the one that failed. */
+static int fail(TrustRepo *repo, Phase phase, Error *error)
+{
+        static const Role roles[] = { [PHASE_ROOT] = ROLE_ROOT, [PHASE_TIMESTAMP] = ROLE_TIMESTAMP, [PHASE_SNAPSHOT] = ROLE_SNAPSHOT,
+                                      [PHASE_TARGETS] = ROLE_TARGETS, [PHASE_SEARCH] = ROLE_TARGETS };
+        const char *role = phase == PHASE_LOAD || phase == PHASE_DELEGATED ? repo->need.name : role_name(roles[phase]);
+
+        repo->phase = PHASE_FAILED;
+        error_about(error, trust_kind_name(repo->options.kind), role, repo->offered);
+        return -1;
+}
+
 int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error)
 {
+        Phase phase = repo->phase;
         int r = 0;
 
         assert(repo->trusted[ROLE_ROOT] && !repo->asked);
+        repo->offered = 0;
         while (r == 0) {
                 if (repo->store_due) {
                         const Metadata *m = repo->store_due;
@@ -515,20 +536,21 @@ int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error)
                         *ret = (TrustStep) { .kind = TRUST_FORGET };
                         return 0;
                 }
+                phase = repo->phase;
                 r = next_step(repo, ret, error);
         }
-        if (r < 0)
-                repo->phase = PHASE_FAILED;
-        return r < 0 ? -1 : 0;
+        return r < 0 ? fail(repo, phase, error) : 0;
 }
 
 int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error)
 {
+        Phase phase = repo->phase;
         int r = -1;
 
         assert(repo->asked);
         repo->asked = false;
-        switch (repo->phase) {
+        repo->offered = 0;
+        switch (phase) {
         case PHASE_ROOT:
                 r = feed_root(repo, bytes, error);
                 break;
@@ -552,18 +574,18 @@ int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error)
         case PHASE_FAILED:
                 abort();
         }
-        if (r < 0)
-                repo->phase = PHASE_FAILED;
-        return r;
+        return r < 0 ? fail(repo, phase, error) : r;
 }
 
 int trust_repo_feed_absent(TrustRepo *repo, Error *error)
 {
         static const Role roles[] = { [PHASE_TIMESTAMP] = ROLE_TIMESTAMP, [PHASE_SNAPSHOT] = ROLE_SNAPSHOT, [PHASE_TARGETS] = ROLE_TARGETS };
+        Phase phase = repo->phase;
         int r = 0;
 
         assert(repo->asked);
         repo->asked = false;
+        repo->offered = 0;
         if (repo->phase == PHASE_ROOT)
                 r = end_roots(repo, error);
         else if (repo->phase == PHASE_LOAD)
@@ -571,9 +593,7 @@ int trust_repo_feed_absent(TrustRepo *repo, Error *error)
         else
                 r = error_set(error, ERR_NOT_FOUND, "%s: the repository has no such file",
                               (repo->phase == PHASE_DELEGATED ? what_delegated(repo, repo->need.name) : what(repo, roles[repo->phase])).text);
-        if (r < 0)
-                repo->phase = PHASE_FAILED;
-        return r;
+        return r < 0 ? fail(repo, phase, error) : r;
 }
 
 const Targets *trust_repo_targets(const TrustRepo *repo)

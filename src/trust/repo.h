@@ -7,7 +7,8 @@
  *
  * The object does no I/O and reads no clock. Ask trust_repo_next() what it needs, do that, tell it, repeat until
  * TRUST_DONE. It holds only metadata that has been verified; bytes passed in are copied, bytes handed out are borrowed
- * until the next call. After a failure the object can only be freed: the update cycle is over. Freshness of the Root is
+ * until the next call. After a failure, which says what metadata it is about (error_about()), the object can only be freed:
+ * the update cycle is over. Freshness of the Root is
  * checked on the last Root of the chain, never on those in between.
  *
  *        new -> restore(root)... -> next: FETCH n+1.root.json -> feed -> next: STORE ... -> DONE

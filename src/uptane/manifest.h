@@ -8,6 +8,7 @@
  */
 #include "crypto/signer.h"
 #include "metadata/role.h"
+#include "uptane/attack.h"
 
 #define MANIFEST_BYTES_MAX ((size_t) 64 * 1024)
 
@@ -16,7 +17,7 @@ typedef struct VersionReport {
         const char *image; /* "unknown" if NULL */
         int64_t length;
         Hashes hashes; /* sha256 is always written; of the empty string if unknown */
-        const char *attacks_detected; /* "" if none */
+        const char *attacks_detected; /* "" if none; attacks_write() */
         int64_t time;          /* latest time this ECU can verify; seconds since 1970 */
         int64_t previous_time;
         int64_t report_counter; /* > 0, rising */

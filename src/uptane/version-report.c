@@ -8,7 +8,6 @@
 #include "uptane/manifest-json.h"
 
 #define COUNTER_TEXT_MAX 20
-#define ATTACKS_MAX 1024
 
 static json_t *image_json(const VersionReport *r)
 {
@@ -104,7 +103,7 @@ static int parse_report(const Envelope *e, const char *serial, Arena *arena, Ver
         if (strcmp(found, serial) != 0)
                 return error_set(error, ERR_MALFORMED, "it is the report of ECU %s", found);
         if (json_has(e->body, "attacks_detected") &&
-            json_get_string(e->body, "report", "attacks_detected", ATTACKS_MAX, &attacks, error) < 0)
+            json_get_string(e->body, "report", "attacks_detected", ATTACKS_TEXT_MAX, &attacks, error) < 0)
                 return -1;
         ret->serial = arena_strdup(arena, found);
         ret->attacks_detected = arena_strdup(arena, attacks);

@@ -84,6 +84,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data[:fault.value])
+        elif fault.kind == "trickle":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            for i in range(len(data)):
+                self.wfile.write(data[i:i + 1])
+                if self.backend.faults.cleared.wait(1 / fault.value):
+                    break
         elif fault.kind == "endless":
             self.send_response(200)
             self.end_headers()

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -64,6 +65,39 @@ static void attacks_are_named_as_what_they_are(void **state)
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 assert_string_equal(error_attack_name(error_info(table[i].code)->attack), table[i].attack);
+}
+
+/* Another ECU's word may have more behind it, and may be anything. */
+static void an_attack_is_known_by_its_name(void **state)
+{
+        for (int i = ATTACK_NONE + 1; i < _ATTACK_MAX; i++) {
+                char text[64];
+
+                (void) snprintf(text, sizeof text, "%s: more", error_attack_name((ErrorAttack) i));
+                assert_int_equal(error_attack_from_text(text), i);
+        }
+        assert_int_equal(error_attack_from_text(""), ATTACK_NONE);
+        assert_int_equal(error_attack_from_text("a rollback"), ATTACK_NONE);
+        assert_int_equal(error_attack_from_text("roll"), ATTACK_NONE);
+}
+
+/* The first who says it was there; a name that a delegating role made up is as harmless as a message. */
+static void an_error_says_once_which_metadata_it_is_about(void **state)
+{
+        Error error = { 0 };
+
+        (void) error_set(&error, ERR_ROLLBACK, "old");
+        assert_null(error.repository);
+        error_about(&error, "image", "sup\nplier", 7);
+        error_about(&error, "director", "targets", 8);
+        assert_string_equal(error.repository, "image");
+        assert_string_equal(error.role, "sup?plier");
+        assert_int_equal(error.version, 7);
+        error_clear(&error);
+        (void) error_set(&error, ERR_EXPIRED, "again");
+        assert_null(error.repository);
+        assert_string_equal(error.role, "");
+        assert_int_equal(error.version, 0);
 }
 
 static void an_error_knows_where_it_was_born(void **state)
@@ -151,6 +185,8 @@ int main(void)
                 cmocka_unit_test(every_row_is_complete),
                 cmocka_unit_test(a_name_on_the_bus_leads_back_to_its_code),
                 cmocka_unit_test(attacks_are_named_as_what_they_are),
+                cmocka_unit_test(an_attack_is_known_by_its_name),
+                cmocka_unit_test(an_error_says_once_which_metadata_it_is_about),
                 cmocka_unit_test(an_error_knows_where_it_was_born),
                 cmocka_unit_test(contexts_stand_in_front),
                 cmocka_unit_test(the_reason_of_the_system_ends_the_message),

@@ -35,7 +35,6 @@ static void busy_engine(Engine *ret)
         engine_update_done(&other);
         ret->last_error = sample_error(ERR_UNREACHABLE);
         ret->last_error_time = 4711;
-        ret->attack = ATTACK_FREEZE;
         ret->last_check = 4712;
 }
 
@@ -56,7 +55,6 @@ static void same(const Engine *a, const Engine *b)
         SAME(has_refused);
         SAME(last_error.code);
         SAME(last_error_time);
-        SAME(attack);
         SAME(last_check);
         SAME(next_check);
         SAME(policy.interval);

@@ -187,7 +187,7 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
         if (effect->kind == ENGINE_DO_OFFER)
                 assert_int_not_equal(node->update, node->refused);
         if (effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_REBOOT || effect->kind == ENGINE_DO_FINALIZE ||
-            effect->kind == ENGINE_DO_REPORT || effect->kind == ENGINE_DO_FINISHED)
+            effect->kind == ENGINE_DO_REPORT || effect->kind == ENGINE_DO_FINISHED || effect->kind == ENGINE_DO_ATTACK)
                 assert_false(node->dirty);
 }
 
@@ -417,7 +417,7 @@ static size_t happenings(Happening *list)
                 n = put(list, n, (EngineEvent) { .kind = plain[i] });
         for (size_t i = 0; i < ELEMENTSOF(found); i++) {
                 m = n;
-                n = put(list, n, (EngineEvent) { .kind = ENGINE_CHECKED, .manifest_sent = true });
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_CHECKED });
                 for (; m < n; m++) {
                         list[m].found = found[i].found;
                         list[m].installed = found[i].installed;

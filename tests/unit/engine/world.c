@@ -28,19 +28,20 @@ static bool power(World *w)
         return !w->dark;
 }
 
-static void write_down(World *w, bool finished)
+static void write_down(World *w, bool finished, bool attack)
 {
         buffer_done(&w->stored);
         engine_save(&w->engine, &w->stored);
         w->writes++;
         w->history += finished;
+        w->attacks += attack;
 }
 
-static void do_effect(World *w, const EngineEffect *effect, bool finished)
+static void do_effect(World *w, const EngineEffect *effect, const EngineEffects *all)
 {
         switch (effect->kind) {
         case ENGINE_DO_PERSIST:
-                write_down(w, finished);
+                write_down(w, effect_find(all, ENGINE_DO_FINISHED), effect_find(all, ENGINE_DO_ATTACK));
                 break;
         case ENGINE_DO_STOP:
                 w->has_job = false;
@@ -70,6 +71,10 @@ static void do_effect(World *w, const EngineEffect *effect, bool finished)
                 (void) snprintf(w->finished_id, sizeof w->finished_id, "%s", w->engine.finished.id);
                 (void) snprintf(w->why, sizeof w->why, "%s", effect->text);
                 break;
+        case ENGINE_DO_ATTACK:
+                assert_int_equal(all->list[0].kind, ENGINE_DO_PERSIST);
+                assert_int_equal(effect->error.code, w->engine.last_error.code);
+                break;
         }
 }
 
@@ -80,7 +85,7 @@ void world_post(World *w, EngineEvent event)
         event.entropy = w->entropy = w->entropy * 1664525u + 1013904223u;
         engine_step(&w->engine, &event, w->clock, &effects);
         for (size_t i = 0; i < effects.n && power(w); i++)
-                do_effect(w, &effects.list[i], effect_find(&effects, ENGINE_DO_FINISHED));
+                do_effect(w, &effects.list[i], &effects);
 }
 
 bool world_verb(World *w, EngineEvent event)
@@ -137,7 +142,7 @@ static bool fails(World *w, ErrorCode code, EngineEvent *event, EngineEventKind 
 
 static void end_check(World *w)
 {
-        EngineEvent event = { .kind = ENGINE_CHECKED, .manifest_sent = true };
+        EngineEvent event = { .kind = ENGINE_CHECKED };
         EngineUpdate update = { 0 };
 
         w->checks++;
@@ -208,6 +213,7 @@ static void end_job(World *w)
         case ENGINE_DO_REBOOT:
         case ENGINE_DO_TIMER:
         case ENGINE_DO_FINISHED:
+        case ENGINE_DO_ATTACK:
                 fail();
         }
         world_post(w, event);

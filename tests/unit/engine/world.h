@@ -37,7 +37,7 @@ typedef struct World {
         unsigned checks, downloads, installs, reboots, offers[_ENGINE_STAGE_MAX], writes, finished, reports;
         int64_t last_check; /* uptime */
         int64_t longest_pause;
-        unsigned history; /* rows written together with the engine */
+        unsigned history, attacks; /* rows written together with the engine */
         ErrorReport result;
         char finished_id[ENGINE_ID_MAX + 1], why[256];
 } World;

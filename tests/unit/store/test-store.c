@@ -173,6 +173,91 @@ static void history_keeps_the_newest(void **state)
         assert_int_equal(n, 2);
 }
 
+static size_t attacks(World *w, Arena *arena, const DetectedAttack **ret)
+{
+        size_t n;
+
+        OK(store_attack_list(w->store, arena, ret, &n, &w->error));
+        return n;
+}
+
+static void an_attack_seen_again_is_counted_and_survives_a_restart(void **state)
+{
+        World *w = *state;
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        const DetectedAttack *list;
+
+        assert_int_equal(attacks(w, arena, &list), 0);
+        OK(store_attack_add(w->store, "k1", "rollback", "first", 10, &w->error));
+        OK(store_attack_add(w->store, "k2", "freeze", "other", 11, &w->error));
+        OK(store_attack_add(w->store, "k1", "rollback", "again", 12, &w->error));
+        reopen(w);
+        assert_int_equal(attacks(w, arena, &list), 2);
+        assert_string_equal(list[0].attack, "freeze");
+        assert_int_equal(list[0].count, 1);
+        assert_string_equal(list[1].attack, "rollback");
+        assert_string_equal(list[1].text, "again");
+        assert_int_equal(list[1].time, 12);
+        assert_int_equal(list[1].count, 2);
+}
+
+static void clearing_attacks_leaves_what_was_seen_since(void **state)
+{
+        World *w = *state;
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        const DetectedAttack *list;
+        int64_t told;
+
+        OK(store_attack_add(w->store, "k1", "rollback", "1", 10, &w->error));
+        OK(store_attack_add(w->store, "k2", "freeze", "2", 11, &w->error));
+        assert_int_equal(attacks(w, arena, &list), 2);
+        told = list[1].sequence;
+        OK(store_attack_add(w->store, "k1", "rollback", "1", 12, &w->error)); /* again, and too late for that report */
+        OK(store_attack_add(w->store, "k3", "freeze", "3", 13, &w->error));
+        OK(store_attack_clear(w->store, told, &w->error));
+        assert_int_equal(attacks(w, arena, &list), 2);
+        assert_string_equal(list[0].text, "1");
+        assert_string_equal(list[1].text, "3");
+        OK(store_attack_clear(w->store, list[1].sequence, &w->error));
+        reopen(w);
+        assert_int_equal(attacks(w, arena, &list), 0);
+        OK(store_attack_add(w->store, "k1", "rollback", "1", 14, &w->error));
+        assert_int_equal(attacks(w, arena, &list), 1);
+        assert_true(list[0].sequence > told); /* no number is given twice, even where the table was empty */
+        assert_int_equal(list[0].count, 1);
+}
+
+static void of_too_many_attacks_the_first_and_the_newest_are_kept(void **state)
+{
+        World *w = *state;
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        const DetectedAttack *list;
+
+        for (int i = 0; i < 3 * STORE_ATTACKS_MAX; i++) {
+                char key[16];
+
+                (void) snprintf(key, sizeof key, "%d", i);
+                OK(store_attack_add(w->store, key, "rollback", key, i, &w->error));
+        }
+        assert_int_equal(attacks(w, arena, &list), STORE_ATTACKS_MAX);
+        for (int i = 0; i < STORE_ATTACKS_MAX - 1; i++)
+                assert_int_equal(list[i].time, i);
+        assert_int_equal(list[STORE_ATTACKS_MAX - 1].time, 3 * STORE_ATTACKS_MAX - 1);
+}
+
+/* Together with the state that follows, or not at all. */
+static void an_attack_that_was_rolled_back_was_never_there(void **state)
+{
+        World *w = *state;
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        const DetectedAttack *list;
+
+        OK(store_begin(w->store, &w->error));
+        OK(store_attack_add(w->store, "k", "rollback", "t", 1, &w->error));
+        store_rollback(w->store);
+        assert_int_equal(attacks(w, arena, &list), 0);
+}
+
 static void the_file_is_nobody_elses(void **state)
 {
         World *w = *state;
@@ -328,6 +413,10 @@ int main(void)
                 TEST(roots_are_all_kept_and_forgetting_takes_timestamp_and_snapshot_only),
                 TEST(what_was_rolled_back_was_never_there),
                 TEST(history_keeps_the_newest),
+                TEST(an_attack_seen_again_is_counted_and_survives_a_restart),
+                TEST(clearing_attacks_leaves_what_was_seen_since),
+                TEST(of_too_many_attacks_the_first_and_the_newest_are_kept),
+                TEST(an_attack_that_was_rolled_back_was_never_there),
                 TEST(the_file_is_nobody_elses),
                 TEST(a_damaged_database_is_kept_aside_and_never_replaced_by_a_fresh_one),
                 TEST(what_is_no_database_is_damage_too),

@@ -229,6 +229,20 @@ static void a_power_cut_between_a_new_root_and_forgetting_does_not_block_recover
         must(w, ERR_NONE);
 }
 
+/* Journal and reports name what was offered. */
+static void a_failure_says_which_file_it_is_about(void **state)
+{
+        World *w = with_baseline(state);
+
+        must(w, ERR_NONE);
+        w->fake.versions[ROLE_TIMESTAMP]--;
+        fake_sign(&w->fake, ROLE_TIMESTAMP, NULL);
+        must(w, ERR_ROLLBACK);
+        assert_string_equal(w->error.repository, "director");
+        assert_string_equal(w->error.role, "timestamp");
+        assert_int_equal(w->error.version, w->fake.versions[ROLE_TIMESTAMP]);
+}
+
 /* ---- Timestamp ---- */
 
 /* Uptane 5.4.4.4 (2): signatures */
@@ -527,6 +541,7 @@ int main(void)
                 TEST(rotated_timestamp_keys_do_not_forget_targets),
                 TEST(rotated_root_keys_forget_nothing),
                 TEST(a_power_cut_between_a_new_root_and_forgetting_does_not_block_recovery),
+                TEST(a_failure_says_which_file_it_is_about),
                 TEST(a_timestamp_by_another_key_is_refused),
                 TEST(an_older_timestamp_is_refused),
                 TEST(a_timestamp_that_takes_the_snapshot_back_is_refused),

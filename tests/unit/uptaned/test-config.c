@@ -112,6 +112,8 @@ static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
         assert_int_equal(c->policy.jitter, 10);
         for (size_t i = 0; i < ELEMENTSOF(c->policy.ask); i++)
                 assert_false(c->policy.ask[i]);
+        assert_int_equal(c->slowest.speed, 100);
+        assert_int_equal(c->slowest.seconds, 30);
         assert_int_equal(c->metadata_timeout, 60);
         assert_int_equal(c->image_timeout, 60);
         assert_int_equal(c->install_timeout, 900);
@@ -132,6 +134,7 @@ static void every_key_is_taken(void **state)
         must_load(w, "# a comment\n[server]\nurl = http://a//\ndirector-url = https://d/\nrepository-url = https://r\nostree-url = https://o\n"
                      "require-director-timestamp = no\n[primary]\nserial = p1\nhardware-id = hw\nvin = V\ndevice-id = D\nkey-type = rsa\n"
                      "[update]\npoll-interval = 1\njitter = 0\nconsent-download = ask\nconsent-install = ask\nconsent-reboot = ask\n"
+                     "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\n"
                      "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nostree-socket = /o\nsecondary-ip-socket = /i\n"
                      "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\n");
@@ -147,6 +150,7 @@ static void every_key_is_taken(void **state)
         assert_int_equal(c->policy.interval, 1);
         assert_int_equal(c->policy.jitter, 0);
         assert_true(c->policy.ask[ENGINE_STAGE_DOWNLOAD] && c->policy.ask[ENGINE_STAGE_INSTALL] && c->policy.ask[ENGINE_STAGE_REBOOT]);
+        assert_true(c->slowest.speed == 1048576 && c->slowest.seconds == 1);
         assert_true(c->metadata_timeout == 1 && c->image_timeout == 2 && c->install_timeout == 3 && c->secondary_timeout == 2592000);
         assert_string_equal(c->state_directory, "/s");
         assert_string_equal(c->root_directory, "/r");
@@ -172,7 +176,8 @@ static void a_value_that_does_not_fit_is_refused_with_file_line_and_key(void **s
                 { "update", "poll-interval", "0" }, { "update", "poll-interval", "5m" }, { "update", "poll-interval", "-5" },
                 { "update", "poll-interval", "99999999999999999999" }, { "update", "poll-interval", "2592001" },
                 { "update", "poll-interval", "" }, { "update", "jitter", "51" }, { "update", "consent-reboot", "yes" },
-                { "timeouts", "image", "0" }, { "timeouts", "install", "0x10" }, { "paths", "state-directory", "state" },
+                { "limits", "min-speed", "0" }, { "limits", "min-speed", "1048577" }, { "limits", "min-speed", "1K" },
+                { "limits", "min-speed-seconds", "0" }, { "timeouts", "image", "0" }, { "timeouts", "install", "0x10" }, { "paths", "state-directory", "state" },
                 { "paths", "fetch-socket", "" }, { "secondary a", "driver", "can" }, { "secondary a", "address", "1.2.3.4" },
                 { "secondary a", "address", ":5" }, { "secondary a", "address", "h:0" }, { "secondary a", "address", "h:65536" },
                 { "server", "colour", "red" }, { "sever", "url", "https://x" }, { "Server", "director-url", "https://x" },

@@ -53,7 +53,9 @@ static int load(void *userdata, const char *name, const Keyset *keys, const Meta
         World *w = userdata;
 
         assert_int_equal(keys->threshold, 1);
-        buffer_printf(&w->asked, "%s%s", w->asked.size ? " " : "", name);
+        if (w->asked.size)
+                buffer_put_str(&w->asked, " ");
+        buffer_put_str(&w->asked, name);
         if (w->refused && strcmp(w->refused, name) == 0)
                 return error_set(error, ERR_BAD_SIGNATURE, "%s", name);
         for (size_t i = 0; i < w->n; i++)

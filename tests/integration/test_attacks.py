@@ -51,7 +51,7 @@ class Attack:
     def look(self):
         v = self.world.vehicle
         v.wait_state("idle")
-        v.call("CheckForUpdates")
+        v.verb("CheckForUpdates")
         wait_for(lambda: v.error()[0] and v.state() == "idle", lambda: "an error; state %s, %s" % (v.state(), v.log("uptaned")[-800:]))
         name, message = v.error()
         assert name in self.errors, (name, message)

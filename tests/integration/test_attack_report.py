@@ -232,6 +232,7 @@ def test_metadata_that_expires_before_the_installation_is_told(world):
     clock = Clock(world.vehicle)
     world.journal = Journal(world.vehicle)
     world.vehicle.boot()
+    world.vehicle.wait_state("idle")
     update = download_and_ask(world, b"waited too long" * 100)
     clock.set(400 * DAY)
     message = approve_in_vain(world, update, "MetadataExpired")

@@ -38,7 +38,7 @@ def good_cycle(world):
     v = world.vehicle
     v.wait_state("idle")
     before = len(world.director.manifests)
-    v.call("CheckForUpdates")
+    v.verb("CheckForUpdates")
     wait_for(lambda: len(world.director.manifests) > before and v.state() == "idle" and v.error() == ("", ""),
              lambda: "a good cycle; %s, %s" % (v.state(), v.error()))
     assert len(world.director.manifests) == before + 1
@@ -49,7 +49,7 @@ def bad_cycle(world, name):
     v = world.vehicle
     v.wait_state("idle")
     before = len(world.backend.requests("director/manifest"))
-    v.call("CheckForUpdates")
+    v.verb("CheckForUpdates")
     wait_for(lambda: len(world.backend.requests("director/manifest")) > before and v.state() == "idle" and v.error()[0] == name,
              lambda: "%s; %s, %s" % (name, v.state(), v.error()))
     return v.error()[1]
@@ -182,7 +182,7 @@ ASK = "[update]\nconsent-install = ask\n"
 def download_and_ask(world, data):
     v = world.vehicle
     update = world.assign(firmware=world.publish_firmware("waits.bin", data))
-    v.call("CheckForUpdates")
+    v.verb("CheckForUpdates")
     wait_for(lambda: v.state() == "awaiting-consent" and v.property("Update")["Stage"] == "install", lambda: "the question; " + v.state())
     return update
 

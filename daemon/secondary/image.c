@@ -68,7 +68,7 @@ int secondary_put_data(Secondary *secondary, Slice data, Error *error)
         return 0;
 }
 
-/* Uptane 5.4.4.2 (11): length and every hash of the image, before it is installed */
+/* Uptane 5.4.3.4 (7): length and every hash of the image, before it is installed */
 static int check_image(Secondary *s, Error *error)
 {
         const Wanted *wanted = &s->wanted;

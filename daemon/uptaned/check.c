@@ -125,6 +125,7 @@ static void search_next(Check *c)
                 check_failed(c, &error);
 }
 
+/* Uptane 5.4.2.3 */
 static void on_image(void *userdata, Error *error)
 {
         Check *c = userdata;
@@ -212,6 +213,7 @@ static void on_reports(void *userdata)
                 check_failed(c, &error);
 }
 
+/* Uptane 5.4.2, the order of what a Primary does */
 int check_start(Manager *m, bool report_only, Error *error)
 {
         Check *c = xcalloc(1, sizeof *c);

@@ -413,6 +413,7 @@ static void set_defaults(Config *c)
         }
 }
 
+/* Uptane 5.2.6, where the two repositories are; that both must sign every image is the business of uptane/ */
 static void default_url(char **p, const char *base, const char *path)
 {
         if (!*p)

@@ -265,6 +265,7 @@ static void on_whole_hashed(void *userdata, Hasher *hasher, uint64_t size, Error
         open_part(d);
 }
 
+/* Uptane 5.4.3.3, no more bytes than the Director says */
 static void start_file(Download *d)
 {
         Error error = { 0 };

@@ -203,6 +203,7 @@ static void on_image_sent(void *userdata, sd_bus_message *reply, Error *error)
                 failed(in, error);
 }
 
+/* Uptane 5.4.2.7 */
 static int send_image(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -372,6 +373,7 @@ static int check_metadata(Install *in, Error *error)
         return error_set(error, ERR_WITHDRAWN, "%s: '%.100s' is not assigned any more", want->serial, want->image);
 }
 
+/* Uptane 5.4.3, verified again, then installed */
 static int begin(Install *in, Error *error)
 {
         if (check_metadata(in, error) < 0)

@@ -43,6 +43,7 @@ static int build_own_report(Manager *m, int64_t *ret_attacks, Error *error)
         return version_report_sign(&report, m->signer, &ecu->report, error);
 }
 
+/* Uptane 5.4.2.1 */
 int manifest_build(Manager *m, Buffer *ret, int64_t *ret_attacks, Error *error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
@@ -109,6 +110,7 @@ static int write_report(Manager *m, const EngineUpdate *update, Error *error)
         return store_report_put(m->store, update->correlation_id, buffer_str(&raw), results, update->n_ecus, error);
 }
 
+/* Uptane 5.4.3.6 */
 int manifest_finalize(Manager *m, Error *error)
 {
         const EngineUpdate *update = &m->engine.update;

@@ -106,7 +106,7 @@ static char *step_url(const char *base, const TrustStep *step)
         if (step->name) {
                 cleanup_buffer Buffer encoded = { 0 };
 
-                /* encoded as a whole: the name of a role never becomes a path */
+                /* Uptane 5.2.7 (3): encoded as a whole, the name of a role never becomes a path */
                 percent_encode(step->name, "", &encoded);
                 return xasprintf("%s/delegations/%s.json", base, buffer_str(&encoded));
         }

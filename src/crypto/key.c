@@ -241,6 +241,7 @@ KeyType public_key_type(const PublicKey *key)
         return key->type;
 }
 
+/* Uptane 5.2.1, a key is its material */
 bool public_key_equal(const PublicKey *a, const PublicKey *b)
 {
         return a->type == b->type && EVP_PKEY_eq(a->pkey, b->pkey) == 1;

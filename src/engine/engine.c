@@ -207,6 +207,7 @@ static void start_check(Engine *engine, EngineEffects *effects)
         emit(effects, ENGINE_DO_CHECK);
 }
 
+/* Uptane 5.4.3.5, when the vehicle, or who speaks for it, agrees */
 static void await_consent(Engine *engine, EngineStage stage, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         engine->stage = stage;
@@ -489,6 +490,7 @@ static void on_checked(Engine *engine, EngineEvent *event, int64_t now, EngineEf
         proceed(engine, event, now, effects);
 }
 
+/* Uptane 5.4.4, the next check may succeed */
 static void on_check_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         if (engine->state != ENGINE_CHECKING)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Targets (Uptane 5.2.3), with the "custom" members of the device API. A null member counts as absent. */
+/* Targets (Uptane 5.2.3.1), with the "custom" members of the device API. A null member counts as absent. */
 #include <stdio.h>
 #include <strings.h>
 

@@ -54,6 +54,7 @@ static int parse_version(const json_t *object, const char *where, int64_t *ret, 
         return 0;
 }
 
+/* Uptane 5.2.1, type, expiry and version */
 static int parse_header(Metadata *m, Error *error)
 {
         const char *where = role_name(m->role), *type, *expires;

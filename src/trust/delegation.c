@@ -137,6 +137,7 @@ static Outcome search_role(Search *s, const char *name, const Keyset *keys, unsi
         }
         (void) snprintf(s->names[s->n_visited++], ROLE_NAME_MAX + 1, "%s", name);
         r = s->load(s->userdata, name, keys, &m, error);
+        /* Uptane 5.4.4.7 (1): one that is missing or invalid ends the search */
         if (r < 0)
                 return FAILED;
         if (r == 0) {

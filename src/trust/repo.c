@@ -224,7 +224,7 @@ static int feed_timestamp(TrustRepo *repo, Slice bytes, Error *error)
         CLEANUP(metadata_free) Metadata *m = NULL;
         What w = what(repo, ROLE_TIMESTAMP);
 
-        /* Uptane 5.4.4.4 (2): signatures; (4): expiry */
+        /* Uptane 5.4.4.4 (2): signatures; Uptane 5.4.4.4 (4): expiry */
         if (parse(repo, ROLE_TIMESTAMP, bytes, &m, error) < 0 ||
             trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0)
                 return -1;
@@ -249,7 +249,7 @@ static int feed_snapshot(TrustRepo *repo, Slice bytes, Error *error)
         const FileMeta *listed = &repo->trusted[ROLE_TIMESTAMP]->timestamp.snapshot;
         What w = what(repo, ROLE_SNAPSHOT);
 
-        /* Uptane 5.4.4.5 (2): as listed; (3): signatures; (7): expiry */
+        /* Uptane 5.4.4.5 (2): as listed; Uptane 5.4.4.5 (3): signatures; Uptane 5.4.4.5 (7): expiry */
         if (trust_check_listed_bytes(listed, bytes, w.text, error) < 0 || parse(repo, ROLE_SNAPSHOT, bytes, &m, error) < 0 ||
             trust_check_listed_version(listed, m, w.text, error) < 0 ||
             trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
@@ -281,7 +281,7 @@ static int feed_targets(TrustRepo *repo, Slice bytes, Error *error)
         if (listed_targets(repo, &listed, error) < 0 || (listed && trust_check_listed_bytes(listed, bytes, w.text, error) < 0) ||
             parse(repo, ROLE_TARGETS, bytes, &m, error) < 0)
                 return -1;
-        /* Uptane 5.4.4.6 (2): the version listed; (3): signatures; (4): rollback; (5): expiry */
+        /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3): signatures; Uptane 5.4.4.6 (4): rollback; Uptane 5.4.4.6 (5): expiry */
         if ((listed && trust_check_listed_version(listed, m, w.text, error) < 0) ||
             trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
             trust_check_version(repo->targets_baseline, m, w.text, error) < 0 ||
@@ -414,7 +414,7 @@ static int feed_delegated(TrustRepo *repo, Slice bytes, Error *error)
         if (bytes.size > repo->options.max_bytes[ROLE_TARGETS] || bytes.size > repo->options.max_delegated_bytes - repo->delegated_bytes)
                 return error_set(error, ERR_TOO_LARGE, "%s: %zu bytes, at most %zu for one and %zu for all delegated roles are allowed", w.text,
                                  bytes.size, repo->options.max_bytes[ROLE_TARGETS], repo->options.max_delegated_bytes);
-        /* Uptane 5.4.4.6 (2): the version listed; (3.2): the keys of the delegation; (5): expiry */
+        /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3): the keys of the delegation; Uptane 5.4.4.6 (5): expiry */
         if (listed && trust_check_listed_bytes(listed, bytes, w.text, error) < 0)
                 return -1;
         if (metadata_parse(ROLE_TARGETS, bytes, &m, error) < 0)

@@ -45,6 +45,7 @@ static int add(Plan *plan, Assignment *list, const Ecu *ecu, const Target *targe
 
 static int add_target(Plan *plan, Assignment *list, const Target *target, const Ecu *ecus, size_t n_ecus, bool complete, Error *error)
 {
+        /* Uptane 5.2.3.1.1: for which ECUs */
         if (target->n_ecus == 0)
                 return error_set(error, ERR_UNKNOWN_ECU, "director: '%.100s' is assigned to no ECU", target->name);
         for (size_t i = 0; i < target->n_ecus; i++) {
@@ -57,6 +58,7 @@ static int add_target(Plan *plan, Assignment *list, const Target *target, const 
                                          target->name, wanted->serial);
                 if (!ecu)
                         continue;
+                /* Uptane 5.4.3.4 (3) */
                 if (strcmp(ecu->hardware_id, wanted->hardware_id) != 0)
                         return error_set(error, ERR_HARDWARE_ID, "director: '%.100s' is assigned to ECU %s as hardware '%.80s', it is '%.80s'",
                                          target->name, ecu->serial, wanted->hardware_id, ecu->hardware_id);
@@ -162,7 +164,7 @@ static int check_ecu(const Assignment *a, const Target *image, Error *error)
         if (!made_for(image, ecu->hardware_id))
                 return error_set(error, ERR_HARDWARE_ID, "'%.100s' is not made for hardware '%.80s' of ECU %s, says the Image repository",
                                  image->name, ecu->hardware_id, ecu->serial);
-        /* Uptane 5.4.4.2 (10.2.3): never below the release that is installed; an image that stops counting would be */
+        /* Uptane 5.4.4.2 (10.2.3), Uptane 5.4.3.4 (5): never below the release that is installed; an image that stops counting would be */
         if (ecu->release_counter >= 0 && counter < ecu->release_counter)
                 return error_set(error, ERR_ROLLBACK, "'%.100s': release counter %lld, ECU %s has %lld installed", image->name,
                                  (long long) counter, ecu->serial, (long long) ecu->release_counter);

@@ -217,6 +217,18 @@ class ClientTest(unittest.TestCase):
         self.assertEqual([path for path in self.server.take_log() if "..%2Fa" in path], [])
 
 
+    def test_a_delegated_role_that_became_shorter_is_fetched_again(self):
+        role = self.repository.delegate("a", paths=["*"])
+        self.add("one.bin", b"one", role)
+        self.add("two.bin", b"two", role)
+        self.repository.publish()
+        self.download("one.bin")
+        del role.targets["one.bin"]
+        self.repository.publish()
+        self.download("two.bin")
+        self.assertEqual(self.kept()["a.json"], role.data)
+
+
 class ConsistentClientTest(ClientTest):
     consistent = True
 

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static inline Slice fuzz_chunk(Slice *rest)
 {
         static const char line[] = "\n---\n";
-        const uint8_t *end = rest->size ? memmem(rest->data, rest->size, line, sizeof line - 1) : NULL;
+        const uint8_t *end = rest->data && rest->size ? memmem(rest->data, rest->size, line, sizeof line - 1) : NULL;
         Slice chunk = slice(rest->data, end ? (size_t) (end - rest->data) : rest->size);
         size_t used = end ? chunk.size + sizeof line - 1 : chunk.size;
 

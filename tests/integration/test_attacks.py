@@ -29,6 +29,7 @@ def url(name):
     return "^/director/" if name == "director" else "^/repo/"
 
 
+# Uptane 5.4.4
 class Attack:
     """with Attack(world, "Rollback"): make it. Then a check is made, and [R] is looked at: refused with this error, nothing new is
     trusted (but for what is allowed), nothing installed, and the daemon is the same one. Afterwards a good update succeeds."""
@@ -50,7 +51,7 @@ class Attack:
     def look(self):
         v = self.world.vehicle
         v.wait_state("idle")
-        v.call("CheckForUpdates")
+        v.verb("CheckForUpdates")
         wait_for(lambda: v.error()[0] and v.state() == "idle", lambda: "an error; state %s, %s" % (v.state(), v.log("uptaned")[-800:]))
         name, message = v.error()
         assert name in self.errors, (name, message)
@@ -283,6 +284,7 @@ def test_t22_empty_targets_of_another_vehicle_are_refused(world):
         assert v.error() == ("", "")
 
 
+# Uptane 5.4.3.4 (5)
 def test_t24_a_release_counter_below_the_installed_one_is_refused(ready):
     ready.assign(firmware=ready.publish_firmware("five.bin", b"five" * 100, releaseCounter=5))
     ready.vehicle.check()

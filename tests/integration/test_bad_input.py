@@ -211,7 +211,7 @@ def test_an_ecu_assigned_two_images_is_refused(ready):
     recover(ready)
 
 
-# T-22
+# T-22, Uptane 5.4.3.4 (3)
 def test_a_wrong_hardware_id_from_the_director_is_refused(ready):
     with Refusal(ready, "HardwareMismatch"):
         ready.director.assign([(*ready.entry, ready.vehicle.secondaries[0].serial, "other-mcu", None)])
@@ -238,7 +238,7 @@ def test_an_image_with_one_flipped_bit_is_refused(ready):
     recover(ready)
 
 
-# T-17
+# T-17, Uptane 5.4.3.3
 @pytest.mark.parametrize("path", ["/director/timestamp.json", "/repo/targets.json", "/repo/targets/bad.bin"])
 def test_an_endless_body_is_cut_off_at_its_limit(ready, path):
     assign(ready)

@@ -153,6 +153,7 @@ def test_t28_a_chain_that_never_ends_is_refused(ready):
     offered(ready)
 
 
+# Uptane 5.2.7 (3)
 @pytest.mark.parametrize("name", ["../../etc/x", "/abs", "a/b", "%2e%2e", "..", "ä?#"])
 def test_t29_the_name_of_a_role_is_encoded_and_never_a_path(ready, name):
     commit(ready, ready.backend.image.delegate(name, paths=["os-*"]))

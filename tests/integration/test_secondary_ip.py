@@ -229,7 +229,7 @@ def test_reports_are_signed_and_counted_even_across_a_restart(ecu):
     assert int(ecu.report()["report_counter"]) > counter > 0
 
 
-# Uptane 5.4.4.2, Uptane 5.4.4.2 (10), Uptane 5.4.4.2 (11)
+# Uptane 5.4.4.2, Uptane 5.4.4.2 (10), Uptane 5.4.3.4 (7)
 def test_an_update_is_verified_installed_and_reported(ecu):
     assert ecu.update(counter=3) == (OK, "")
     assert ecu.firmware.read_bytes() == FIRMWARE
@@ -278,7 +278,7 @@ def test_an_assignment_to_others_is_none(ecu):
     assert ecu.upload()[0] == INTERNAL
 
 
-# Uptane 5.4.4.2 (11)
+# Uptane 5.4.3.4 (7)
 def test_a_wrong_image_is_refused_and_the_old_one_stays(ecu):
     ecu.update()
     ecu.assign(name="new.bin", data=FIRMWARE + b"2")

@@ -39,6 +39,7 @@ def finish_reboot(vehicle, patient=True):
     vehicle.wait_state("idle")
 
 
+# Uptane 5.4.1 (3), Uptane 5.4.2.1
 def test_both_ecus_are_registered_and_a_poll_without_assignment_finds_nothing(world):
     v = start(world)
     assert world.director.primary == v.serial
@@ -63,6 +64,7 @@ def test_a_poll_that_finds_nothing_uses_one_connection(world):
     assert [r["path"].split("/")[-1] for r in requests] == ["manifest", "2.root.json", "timestamp.json"]
 
 
+# Uptane 5.4.2, Uptane 5.4.2.3, Uptane 5.4.2.6, Uptane 5.4.2.7, Uptane 5.4.3, Uptane 5.4.3.6
 def test_one_update_of_the_whole_vehicle_ends_in_a_signed_report_of_both_ecus(world):
     v = start(world)
     data = b"firmware two\n" * 5000
@@ -148,6 +150,7 @@ def test_a_broken_off_download_goes_on_where_it_stopped(world):
     assert 0 < sum(r["sent"] for r in world.backend.requests("targets/big.bin")) < len(data)
 
 
+# Uptane 5.4.3.5
 @pytest.mark.world(config="[update]\nconsent-download = ask\nconsent-install = ask\nconsent-reboot = ask\n")
 def test_nothing_is_done_without_the_consent_that_was_asked_for(world):
     v = start(world)

@@ -115,6 +115,24 @@ static void base64_stops_at_the_limit_of_its_buffer(void **state)
         assert_true(passes.size <= 5);
 }
 
+static void a_json_string_is_written_as_one(void **state)
+{
+        cleanup_buffer Buffer b = { 0 };
+
+        json_quote("a\"b\\c\n\x1f\xc3\xa4", &b);
+        assert_string_equal(buffer_str(&b), "\"a\\\"b\\\\c\\u000a\\u001f\xc3\xa4\"");
+}
+
+static void what_is_percent_encoded_is_one_name_unless_more_is_kept(void **state)
+{
+        cleanup_buffer Buffer all = { 0 }, path = { 0 };
+
+        percent_encode("../aZ09-_.~/%2e \xc3\xa4?#", "", &all);
+        assert_string_equal(buffer_str(&all), "..%2FaZ09-_.~%2F%252e%20%C3%A4%3F%23");
+        percent_encode("a/b c", "/", &path);
+        assert_string_equal(buffer_str(&path), "a/b%20c");
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -125,6 +143,8 @@ int main(void)
                 cmocka_unit_test(base64_of_every_byte_goes_both_ways),
                 cmocka_unit_test(bad_base64_is_refused),
                 cmocka_unit_test(base64_stops_at_the_limit_of_its_buffer),
+                cmocka_unit_test(a_json_string_is_written_as_one),
+                cmocka_unit_test(what_is_percent_encoded_is_one_name_unless_more_is_kept),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

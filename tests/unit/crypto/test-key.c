@@ -650,6 +650,7 @@ static void ecdsa_keys_are_on_p_256(void **state)
         }
 }
 
+/* Uptane 5.2.1 */
 static void keys_are_equal_by_their_material(void **state)
 {
         World *w = *state;

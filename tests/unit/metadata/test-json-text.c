@@ -145,7 +145,7 @@ static void large_text_has_the_same_canonical_forms_as_its_tree(void **state)
 
 static void large_text_that_is_no_json_has_no_canonical_form(void **state)
 {
-        static const char *const ends[] = { "\"a\":1", "\"k\xc3\xa4" "5\":1,\"y\":2}", "\"x\":1,}", "\"x\":nul}", "\"x\":[1}", "\"x\xff\":1}", "x:1}", "\"x\":1}}" };
+        static const char *const ends[] = { "\"a\":1", ("\"k\xc3\xa4" "5\":1,\"y\":2}"), "\"x\":1,}", "\"x\":nul}", "\"x\":[1}", "\"x\xff\":1}", "x:1}", "\"x\":1}}" };
         Error error = { 0 };
 
         (void) state;

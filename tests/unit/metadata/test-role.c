@@ -52,6 +52,7 @@ static void no_role_takes_the_place_of_another(void **state)
                 }
 }
 
+/* Uptane 5.2.1 */
 static void a_bad_header_is_refused(void **state)
 {
         static const struct {

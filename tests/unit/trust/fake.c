@@ -39,17 +39,69 @@ static json_t *meta(const Buffer *file, int64_t version)
         return json_pack("{sI sI s{ss}}", "version", (json_int_t) version, "length", (json_int_t) file->size, "hashes", "sha256", hex);
 }
 
+/* {keytype, keyval} */
+static json_t *public_key(const Signer *signer)
+{
+        return json_pack("{ss s{ss}}", "keytype", key_type_name(signer_key_type(signer)), "keyval", "public", signer_public_text(signer));
+}
+
+static void put_delegations(const Fake *f, json_t *body)
+{
+        json_t *keys = json_object(), *roles = json_array();
+
+        for (size_t i = 0; i < FAKE_DELEGATED_MAX && f->delegated[i].name; i++) {
+                const Signer *signer = f->delegated[i].signer;
+
+                json_object_set_new(keys, signer_key_id(signer), public_key(signer));
+                json_array_append_new(roles, json_pack("{ss s[s] si s[s] sb}", "name", f->delegated[i].name, "keyids", signer_key_id(signer),
+                                                       "threshold", 1, "paths", "*", "terminating", 0));
+        }
+        json_object_set_new(body, "delegations", json_pack("{so so}", "keys", keys, "roles", roles));
+}
+
+static void list_delegated(const Fake *f, json_t *list)
+{
+        for (size_t i = 0; i < FAKE_DELEGATED_MAX && f->delegated[i].name; i++) {
+                const FakeDelegated *d = &f->delegated[i];
+                cleanup_free char *name = xasprintf("%s.json", d->name);
+
+                if (!d->unlisted)
+                        json_object_set_new(list, name, d->bare ? json_pack("{sI}", "version", (json_int_t) d->version) : meta(&d->file, d->version));
+        }
+}
+
+void fake_sign_delegated(FakeDelegated *d, const Signer *signer)
+{
+        char expires[TIME_TEXT_SIZE], sha256[2 * SHA256_SIZE + 1];
+        json_t *body, *targets = json_object();
+        Error error = { 0 };
+
+        memset(sha256, '1', sizeof sha256 - 1);
+        sha256[sizeof sha256 - 1] = '\0';
+        time_format(d->expires, expires);
+        if (d->image)
+                json_object_set_new(targets, d->image, json_pack("{si s{ss}}", "length", 7, "hashes", "sha256", sha256));
+        body = json_pack("{ss ss sI so}", "_type", "Targets", "expires", expires, "version", (json_int_t) d->version, "targets", targets);
+        buffer_done(&d->file);
+        if (envelope_sign(body, signer ? signer : d->signer, &d->file, &error) < 0)
+                abort();
+}
+
 void fake_sign(Fake *f, Role role, const Signer *signer)
 {
         json_t *body = header(f, role), *list = json_object();
         Error error = { 0 };
 
-        if (role == ROLE_TARGETS)
+        if (role == ROLE_TARGETS) {
                 json_object_set_new(body, "targets", list);
+                put_delegations(f, body);
+        }
         else
                 json_object_set_new(body, "meta", list);
         if (role == ROLE_SNAPSHOT)
                 json_object_set_new(list, "targets.json", meta(&f->files[ROLE_TARGETS], f->versions[ROLE_TARGETS]));
+        if (role == ROLE_SNAPSHOT)
+                list_delegated(f, list);
         if (role == ROLE_SNAPSHOT && f->extra)
                 json_object_set_new(list, f->extra, json_pack("{sI}", "version", (json_int_t) f->extra_version));
         if (role == ROLE_TIMESTAMP)
@@ -140,6 +192,10 @@ void fake_done(Fake *f)
         }
         for (size_t i = 0; i < ELEMENTSOF(f->roots); i++)
                 buffer_done(&f->roots[i]);
+        for (size_t n = 0; n < FAKE_DELEGATED_MAX; n++) {
+                signer_free(f->delegated[n].signer);
+                buffer_done(&f->delegated[n].file);
+        }
 }
 
 /* ---- the client ---- */

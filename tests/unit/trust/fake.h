@@ -9,6 +9,19 @@
 #define NOW INT64_C(1800000000)
 #define FAKE_ROOTS_MAX 80
 
+#define FAKE_DELEGATED_MAX 3
+
+/* A role that Targets delegates everything to. */
+typedef struct FakeDelegated {
+        const char *name; /* NULL: there is none */
+        const char *image; /* that it lists */
+        Signer *signer;
+        int64_t version, expires;
+        bool unlisted; /* by Snapshot */
+        bool bare;     /* listed with its version only */
+        Buffer file;
+} FakeDelegated;
+
 typedef struct Fake {
         Signer *signers[_ROLE_MAX];
         int64_t versions[_ROLE_MAX];
@@ -17,6 +30,7 @@ typedef struct Fake {
         Buffer roots[FAKE_ROOTS_MAX + 2]; /* by version */
         const char *extra; /* another Targets file that Snapshot lists */
         int64_t extra_version;
+        FakeDelegated delegated[FAKE_DELEGATED_MAX];
         bool bare; /* Timestamp says nothing of Snapshot but its version */
 } Fake;
 
@@ -37,6 +51,8 @@ void fake_done(Fake *f);
 void fake_sign_root(Fake *f, const Signer *old);
 /* Signs one role as its versions and expiry say, by its key or another. */
 void fake_sign(Fake *f, Role role, const Signer *signer);
+/* The file of a delegated role, by its signer or another. */
+void fake_sign_delegated(FakeDelegated *d, const Signer *signer);
 /* Targets, Snapshot, Timestamp, each one version up. */
 void fake_publish(Fake *f);
 /* New keys for one role in a new Root. */

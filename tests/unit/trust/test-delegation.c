@@ -53,7 +53,9 @@ static int load(void *userdata, const char *name, const Keyset *keys, const Meta
         World *w = userdata;
 
         assert_int_equal(keys->threshold, 1);
-        buffer_printf(&w->asked, "%s%s", w->asked.size ? " " : "", name);
+        if (w->asked.size)
+                buffer_put_str(&w->asked, " ");
+        buffer_put_str(&w->asked, name);
         if (w->refused && strcmp(w->refused, name) == 0)
                 return error_set(error, ERR_BAD_SIGNATURE, "%s", name);
         for (size_t i = 0; i < w->n; i++)
@@ -147,6 +149,7 @@ static void t30_hash_prefixes_choose_the_role(void **state)
         expect(&w, "x", NULL, 13, "yes");
 }
 
+/* Uptane 5.2.3.2 */
 static void t30_a_role_with_neither_paths_nor_prefixes_or_both_is_refused(void **state)
 {
         (void) state;
@@ -485,7 +488,7 @@ static void nobody_speaks_twice_in_a_multi_role_delegation(void **state)
         document_refused(ROLE_TARGETS, TARGETS("", "{\"paths\":[],\"min_roles_in_agreement\":1,\"roleinfo\":[]}"), ERR_MALFORMED, "1 of 0");
 }
 
-/* Uptane 5.4.4.8 (2.1): the custom metadata that must match counts too */
+/* Uptane 5.4.4.8 (2): the custom metadata that must match counts too */
 static void custom_members_that_must_match_divide_roles(void **state)
 {
         static const char *const must[] = { "train", NULL };

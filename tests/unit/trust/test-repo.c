@@ -289,7 +289,7 @@ static void two_timestamps_of_one_version_are_refused(void **state)
         must(w, ERR_MIX_AND_MATCH);
 }
 
-/* T-20: Uptane 5.4.4.4 (4), 5.4.4.5 (7), 5.4.4.6 (5): a freeze shows in every role */
+/* T-20: Uptane 5.4.4.4 (4), Uptane 5.4.4.5 (7), Uptane 5.4.4.6 (5): a freeze shows in every role */
 static void every_expired_role_is_refused(void **state)
 {
         static const Role roles[] = { ROLE_TIMESTAMP, ROLE_SNAPSHOT, ROLE_TARGETS };
@@ -474,7 +474,7 @@ static void stored_files_that_do_not_verify_are_fetched_again(void **state)
         }
 }
 
-/* T-20 */
+/* Uptane 5.4.3.2: T-20 */
 static void freshness_is_asked_again_before_installing(void **state)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = TRUST_DIRECTOR, .now = NOW });

@@ -199,7 +199,7 @@ static void an_ecu_of_another_vehicle_is_refused_by_a_primary_and_ignored_by_a_s
         check(&(Case) { .director = d, .image = d, .complete = false, .expected = ERR_NONE });
 }
 
-/* T-22 */
+/* Uptane 5.2.3.1.1: T-22 */
 static void a_target_for_no_ecu_is_refused(void **state)
 {
         (void) state;

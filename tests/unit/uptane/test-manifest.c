@@ -207,6 +207,7 @@ static char *manifest(const VehicleManifest *m, const Signer *s)
         return xstrdup(buffer_str(&b));
 }
 
+/* Uptane 5.4.2.1.1 */
 static void a_report_of_the_installation_needs_a_correlation_id(void **state)
 {
         CLEANUP(signer_free) Signer *s = make_signer(KEY_RSA);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A detected attack is told to everybody who ought to know: to the user (LastError), to the journal under a MESSAGE_ID of
-its own, and to the Director in the next version report that it accepts (Uptane 5.4.2.1.2), whatever happens in between.
+its own, and to the Director in the next version report that it accepts, whatever happens in between.
 """
 import json
 import os
@@ -90,6 +90,7 @@ def offer_older_metadata(world):
     return saved[1]["timestamp"], repository.versions["timestamp"]
 
 
+# Uptane 5.4.2.1.2: what was detected stands in the report
 def test_a_rollback_is_told_with_role_and_version(told):
     old, trusted = offer_older_metadata(told)
     message = bad_cycle(told, "Rollback")
@@ -242,7 +243,7 @@ def test_metadata_that_expires_before_the_installation_is_told(world):
     world.journal.close()
 
 
-# T-39: slow-loris
+# T-39: slow-loris; Uptane 5.4: and a slow download is told to the Director
 @pytest.mark.world(config=SLOW)
 @pytest.mark.parametrize("path", ["/director/timestamp.json", "/repo/targets.json", "/repo/targets/slow.bin"])
 def test_a_body_that_trickles_is_cut_off_and_told_as_slow_retrieval(told, path):

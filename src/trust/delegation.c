@@ -14,6 +14,7 @@ typedef struct Search {
         char hash_text[2 * SHA256_SIZE + 1];
         char names[SEARCH_ROLES_MAX][ROLE_NAME_MAX + 1];
         size_t n_visited;
+        uint64_t own_work, *work;
 } Search;
 
 /* How the search of one subtree ended. STOP: nothing there, and nothing behind it is to be searched either. */
@@ -187,6 +188,18 @@ static Outcome search_succinct(Search *s, const SuccinctRoles *succinct, unsigne
         return search_role(s, name, &succinct->keys, depth, ret, error);
 }
 
+/* Patterns are made by others, and some take long to compare. */
+static int spend(Search *s, const Delegation *d, Error *error)
+{
+        size_t name_size = strlen(s->query->name) + 1;
+
+        for (size_t i = 0; i < d->n_patterns; i++)
+                *s->work += d->paths ? (strpbrk(d->paths[i], "*[") ? name_size : 1) * (strlen(d->paths[i]) + 1) : 1;
+        if (*s->work <= SEARCH_WORK_MAX)
+                return 0;
+        return error_set(error, ERR_TOO_LARGE, "'%.100s': there are too many patterns of delegations to compare it with", s->query->name);
+}
+
 static Outcome search_targets(Search *s, const Targets *targets, unsigned depth, const Target **ret, Error *error)
 {
         /* Uptane 5.4.4.7 (2): what a role says itself comes first */
@@ -200,6 +213,8 @@ static Outcome search_targets(Search *s, const Targets *targets, unsigned depth,
                 const Delegation *d = &targets->delegations[i];
                 Outcome outcome;
 
+                if (spend(s, d, error) < 0)
+                        return FAILED;
                 if (!delegation_applies(d, s->query, s->hash_text))
                         continue;
                 outcome = search_delegation(s, d, depth, ret, error);
@@ -222,6 +237,7 @@ int delegation_search(const Targets *top, const SearchQuery *query, SearchLoad l
         s->load = load;
         s->userdata = userdata;
         s->need = ret_need;
+        s->work = query->work ? query->work : &s->own_work;
         digest_sha256(slice_str(query->name), s->hash);
         hex_encode(slice(s->hash, SHA256_SIZE), s->hash_text);
         switch (search_targets(s, top, 0, &found, error)) {

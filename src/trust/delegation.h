@@ -17,12 +17,15 @@
 
 #define SEARCH_ROLES_MAX 256 /* visited for one image */
 #define SEARCH_DEPTH_MAX 64  /* delegations in a chain */
+/* Steps of comparing patterns with one image's name, over all runs of its search: far above any use, below a second. */
+#define SEARCH_WORK_MAX (UINT64_C(256) * 1024 * 1024)
 
 /* What is looked for. */
 typedef struct SearchQuery {
         const char *name;
         const char *hardware_id;       /* NULL: any; only delegations for all hardware then apply besides unrestricted ones */
         const char *const *must_match; /* members of "custom", ends with NULL */
+        uint64_t *work;                /* what was spent of SEARCH_WORK_MAX, kept between runs; NULL: this run stands alone */
 } SearchQuery;
 
 /* The delegated role that is needed next; borrowed from the delegating document, but for a succinct bin's name. */
@@ -43,7 +46,7 @@ typedef enum SearchResult {
         SEARCH_NEEDS, /* a role is not loaded yet */
 } SearchResult;
 
-/* -1: what load said, or ERR_TOO_LARGE: too many roles or too deep. */
+/* -1: what load said, or ERR_TOO_LARGE: too many roles, too deep, or too much to compare. */
 int delegation_search(const Targets *top, const SearchQuery *query, SearchLoad load, void *userdata, const Target **ret, SearchNeed *ret_need,
                       Error *error) __attribute__((nonnull(1, 2, 3, 5, 6, 7), warn_unused_result));
 

@@ -46,6 +46,7 @@ struct TrustRepo {
         size_t n_delegated;
         size_t delegated_bytes;
         SearchQuery query; /* its strings are owned */
+        uint64_t work;     /* query.work */
         SearchNeed need;   /* in PHASE_LOAD and PHASE_DELEGATED */
         const Target *found;
 };
@@ -94,6 +95,7 @@ TrustRepo *trust_repo_new(const TrustOptions *options)
                 repo->options.max_roots = TRUST_ROOTS_PER_CYCLE;
         if (repo->options.max_delegated_bytes == 0)
                 repo->options.max_delegated_bytes = TRUST_DELEGATED_BYTES_MAX;
+        repo->query.work = &repo->work;
         repo->query.must_match = options->must_match ? options->must_match : nothing;
         return repo;
 }
@@ -615,6 +617,7 @@ void trust_repo_search(TrustRepo *repo, const char *name, const char *hardware_i
         repo->query.name = xstrdup(name);
         repo->query.hardware_id = hardware_id ? xstrdup(hardware_id) : NULL;
         repo->found = NULL;
+        repo->work = 0;
         repo->phase = PHASE_SEARCH;
 }
 

@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         Slice rest = slice(data, size), name = fuzz_chunk(&rest), hardware = fuzz_chunk(&rest);
         cleanup_free char *name_text = xstrndup(name.size ? (const char *) name.data : "", name.size);
         cleanup_free char *hardware_text = xstrndup(hardware.size ? (const char *) hardware.data : "", hardware.size);
-        const SearchQuery query = { name_text, *hardware_text ? hardware_text : NULL, must_match };
+        const SearchQuery query = { name_text, *hardware_text ? hardware_text : NULL, must_match, NULL };
         CLEANUP(metadata_free) Metadata *top = NULL;
         cleanup_free World *w = xcalloc(1, sizeof *w);
         Error error = { 0 };

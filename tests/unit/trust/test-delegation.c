@@ -69,7 +69,7 @@ static int load(void *userdata, const char *name, const Keyset *keys, const Meta
 /* The role [0] is at the top. Returns what delegation_search() does. */
 static int find(World *w, const char *name, const char *hardware_id, const Target **ret, Error *error)
 {
-        const SearchQuery query = { name, hardware_id, nothing };
+        const SearchQuery query = { name, hardware_id, nothing, NULL };
         SearchNeed need;
 
         buffer_done(&w->asked);
@@ -297,6 +297,29 @@ static void t28_too_many_and_too_deep_is_an_error(void **state)
         }
         expect_error(&many, "x", ERR_TOO_LARGE);
         buffer_done(&b);
+}
+
+/* A pattern and a name that are made to take long, many times over. */
+static void t28_patterns_that_take_long_end_the_search(void **state)
+{
+        cleanup_world World w = { 0 };
+        cleanup_buffer Buffer b = { 0 };
+        char pattern[PATH_PATTERN_MAX + 1], name[TARGET_NAME_MAX + 1];
+
+        (void) state;
+        memset(pattern, 'a', sizeof pattern - 1);
+        pattern[0] = '*';
+        pattern[200] = 'b';
+        pattern[sizeof pattern - 1] = '\0';
+        memset(name, 'a', sizeof name - 1);
+        name[sizeof name - 1] = '\0';
+        buffer_put_str(&b, "{" HEADER("Targets") ",\"targets\":{},\"delegations\":{" KEYS ",\"roles\":[");
+        for (unsigned i = 0; i < 3000; i++)
+                buffer_printf(&b, "%s{\"name\":\"r%u\"," SIGNERS ",\"paths\":[\"%s\"]" GO_ON "}", i ? "," : "", i, pattern);
+        buffer_put_str(&b, "]}}");
+        world_add(&w, "targets", buffer_str(&b));
+        expect_error(&w, name, ERR_TOO_LARGE);
+        expect(&w, "short", NULL, 0, "");
 }
 
 /* ---- T-29: names ---- */
@@ -528,6 +551,7 @@ int main(void)
                 cmocka_unit_test(t28_cycles_and_diamonds_end_and_each_role_is_visited_once),
                 cmocka_unit_test(t28_ten_thousand_delegations_cost_one_visit),
                 cmocka_unit_test(t28_too_many_and_too_deep_is_an_error),
+                cmocka_unit_test(t28_patterns_that_take_long_end_the_search),
                 cmocka_unit_test(t29_a_name_that_is_a_path_is_only_a_name),
                 cmocka_unit_test(t32_a_role_that_does_not_verify_is_an_error_and_not_passed_over),
                 cmocka_unit_test(a_succinct_bin_is_chosen_by_the_first_bits_of_the_hash),

@@ -2,6 +2,7 @@
 """uptane-fetch as it runs: on a passed socket, against servers on the loopback interface."""
 import os
 import ssl
+import threading
 import time
 
 import pytest
@@ -295,6 +296,25 @@ def test_trickle_is_too_slow(lax, plain):
     plain.routes["/trickle"] = trickle
     with FetchClient(lax) as c:
         fails("TooSlow", c.get, plain.url("/trickle"))
+
+
+# T-39: a stall ends, too; it looks like a lost network and is no slow retrieval
+@pytest.mark.parametrize("begun", [True, False])
+def test_silence_is_a_timeout(lax, plain, begun):
+    over = threading.Event()
+
+    def stall(h):
+        if begun:
+            h.send_response(200)
+            h.send_header("Content-Length", "100000")
+            h.end_headers()
+            h.wfile.write(b"x" * 10)
+        over.wait(30)
+
+    plain.routes["/stall"] = stall
+    with FetchClient(lax) as c:
+        fails("Timeout", c.get, plain.url("/stall"))
+    over.set()
 
 
 def test_nobody_listening_is_a_network_error(strict):

@@ -311,7 +311,7 @@ class Vehicle:
         before = self.property("LastCheck"), self.property("LastError")
         self.wait_state("idle", "awaiting-consent", "ready", seconds=seconds)
         count = len(self.backend.requests("director/manifest"))
-        self.call("CheckForUpdates")
+        self.verb("CheckForUpdates")
         wait_for(lambda: (self.property("LastCheck"), self.property("LastError")) != before
                  or len(self.backend.requests("director/manifest")) > count, "a check", seconds)
         return self.wait_state("idle", "awaiting-consent", "reboot-required", seconds=seconds)

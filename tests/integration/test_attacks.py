@@ -246,6 +246,27 @@ def test_t19_files_of_the_other_repository_or_of_another_role_are_refused(ready,
     good(ready)
 
 
+def test_t20_an_installed_update_is_finished_although_all_metadata_has_expired_since(world):
+    v = world.vehicle
+    v.boot()
+    v.wait_state("idle")
+    correlation = world.assign(primary=world.publish_commit("2"))
+    v.verb("CheckForUpdates")
+    v.wait_reboot()
+    for name in ("director", "image"):
+        r = repository(world, name)
+        r.expires = {role: after(days=-1) for role in r.expires}
+        r.publish()
+    v.boot()
+    wait_for(lambda: world.director.reports(), lambda: "a report; " + v.log("uptaned")[-800:])
+    report = world.director.reports()[-1]
+    assert report["correlation_id"] == correlation and report["result"]["success"]
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    v.wait_state("idle")
+    v.check()
+    assert v.error()[0] == "MetadataExpired"
+
+
 @pytest.mark.parametrize("role", ["timestamp", "snapshot"])
 def test_t21_a_director_without_timestamp_or_snapshot_is_refused_unless_that_is_configured(ready, role):
     saved = ready.director.repository.files.pop(role + ".json")

@@ -62,10 +62,24 @@ int trust_check_listed_version(const FileMeta *meta, const Metadata *m, const ch
                          (long long) meta->version);
 }
 
-static bool same_meta(const FileMeta *a, const FileMeta *b)
+/* Other signatures over the same content are no other file. */
+static bool same_content(const Metadata *a, const Metadata *b)
 {
-        return a->version == b->version && a->length == b->length && a->has_hashes == b->has_hashes &&
-               (!a->has_hashes || hashes_match(&a->hashes, &b->hashes));
+        cleanup_buffer Buffer x = { 0 }, y = { 0 };
+        Error ignored = { 0 };
+
+        if (slice_equal(a->envelope->signed_span, b->envelope->signed_span))
+                return true;
+        return json_canonical_text(a->envelope->signed_span, JSON_FORM_UTF8, &x, &ignored) == 0 &&
+               json_canonical_text(b->envelope->signed_span, JSON_FORM_UTF8, &y, &ignored) == 0 &&
+               slice_equal(buffer_slice(&x), buffer_slice(&y));
+}
+
+int trust_check_content(const Metadata *old, const Metadata *new, const char *what, Error *error)
+{
+        if (!old || old->version != new->version || same_content(old, new))
+                return 0;
+        return error_set(error, ERR_MIX_AND_MATCH, "%s: two different files are version %lld", what, (long long) new->version);
 }
 
 int trust_check_timestamp(const Metadata *old, const Metadata *new, const char *what, Error *error)
@@ -80,8 +94,6 @@ int trust_check_timestamp(const Metadata *old, const Metadata *new, const char *
         if (is->version < was->version)
                 return error_set(error, ERR_ROLLBACK, "%s: it lists Snapshot version %lld, the one before listed %lld", what,
                                  (long long) is->version, (long long) was->version);
-        if (new->version == old->version && !same_meta(was, is))
-                return error_set(error, ERR_MIX_AND_MATCH, "%s: two different files are version %lld", what, (long long) new->version);
         return 0;
 }
 

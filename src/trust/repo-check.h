@@ -18,6 +18,9 @@ int trust_check_timestamp(const Metadata *old, const Metadata *new, const char *
 /* Uptane 5.4.4.5 (4-6) */
 int trust_check_snapshot(const Metadata *old, const Metadata *new, const char *what, Error *error)
         __attribute__((nonnull(2, 3, 4), warn_unused_result));
+/* ERR_MIX_AND_MATCH where both are of one version and what is signed differs. */
+int trust_check_content(const Metadata *old, const Metadata *new, const char *what, Error *error)
+        __attribute__((nonnull(2, 3, 4), warn_unused_result));
 /* Length and hashes of bytes as meta lists them; ERR_MIX_AND_MATCH. */
 int trust_check_listed_bytes(const FileMeta *meta, Slice bytes, const char *what, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_check_listed_version(const FileMeta *meta, const Metadata *m, const char *what, Error *error)

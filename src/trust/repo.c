@@ -221,6 +221,12 @@ static int end_roots(TrustRepo *repo, Error *error)
         return 0;
 }
 
+/* A version is given once: what was trusted under it is not taken for something else later. */
+static int check_content(const TrustRepo *repo, const Metadata *m, const char *what, Error *error)
+{
+        return repo->options.plain_tuf ? 0 : trust_check_content(repo->stored[m->role], m, what, error);
+}
+
 static int feed_timestamp(TrustRepo *repo, Slice bytes, Error *error)
 {
         CLEANUP(metadata_free) Metadata *m = NULL;
@@ -237,7 +243,7 @@ static int feed_timestamp(TrustRepo *repo, Slice bytes, Error *error)
         /* Uptane 5.2.5: version and hashes of the Snapshot */
         if (!repo->options.plain_tuf && !m->timestamp.snapshot.has_hashes)
                 return error_set(error, ERR_MALFORMED, "%s: timestamp.meta.snapshot.json.hashes is missing", w.text);
-        if (trust_check_timestamp(repo->stored[ROLE_TIMESTAMP], m, w.text, error) < 0 ||
+        if (trust_check_timestamp(repo->stored[ROLE_TIMESTAMP], m, w.text, error) < 0 || check_content(repo, m, w.text, error) < 0 ||
             trust_check_fresh(m, repo->options.now, w.text, error) < 0)
                 return -1;
         m = take(repo, m);
@@ -255,7 +261,7 @@ static int feed_snapshot(TrustRepo *repo, Slice bytes, Error *error)
         if (trust_check_listed_bytes(listed, bytes, w.text, error) < 0 || parse(repo, ROLE_SNAPSHOT, bytes, &m, error) < 0 ||
             trust_check_listed_version(listed, m, w.text, error) < 0 ||
             trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
-            trust_check_snapshot(repo->stored[ROLE_SNAPSHOT], m, w.text, error) < 0 ||
+            trust_check_snapshot(repo->stored[ROLE_SNAPSHOT], m, w.text, error) < 0 || check_content(repo, m, w.text, error) < 0 ||
             trust_check_fresh(m, repo->options.now, w.text, error) < 0)
                 return -1;
         m = take(repo, m);
@@ -286,7 +292,7 @@ static int feed_targets(TrustRepo *repo, Slice bytes, Error *error)
         /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3): signatures; Uptane 5.4.4.6 (4): rollback; Uptane 5.4.4.6 (5): expiry */
         if ((listed && trust_check_listed_version(listed, m, w.text, error) < 0) ||
             trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
-            trust_check_version(repo->targets_baseline, m, w.text, error) < 0 ||
+            trust_check_version(repo->targets_baseline, m, w.text, error) < 0 || check_content(repo, m, w.text, error) < 0 ||
             trust_check_fresh(m, repo->options.now, w.text, error) < 0)
                 return -1;
         m = take(repo, m);

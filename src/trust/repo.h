@@ -59,7 +59,7 @@ typedef struct TrustOptions {
 /*
  * plain_tuf, for repositories that are none of a vehicle's: hashes in Timestamp are optional (TUF 4.6); a Timestamp of the
  * version that is trusted already is passed over (5.4.3) whatever it says; the version of Targets is held to what Snapshots
- * say of it and to nothing else (5.5.5).
+ * say of it and to nothing else (5.5.5); other content under a version that is trusted already is taken.
  */
 
 /* At most this many new Roots are taken in one cycle; the rest follows in the next. */

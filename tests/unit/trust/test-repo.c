@@ -155,6 +155,9 @@ static void an_expired_root_on_the_way_is_taken_an_expired_last_one_is_not(void 
         w->fake.expires[ROLE_ROOT] = NOW;
         fake_sign_root(&w->fake, NULL);
         must(w, ERR_EXPIRED);
+        assert_non_null(strstr(w->error.message, "expired"));
+        for (int i = 0; i < 3; i++)
+                fake_sign_root(&w->fake, NULL); /* expired, all of them */
         w->fake.expires[ROLE_ROOT] = NOW + 1;
         fake_sign_root(&w->fake, NULL);
         must(w, ERR_NONE);
@@ -277,8 +280,41 @@ static void a_timestamp_that_takes_the_snapshot_back_is_refused(void **state)
         must(w, ERR_ROLLBACK);
 }
 
+/* Signs what lists role, and what lists that, as new versions. */
+static void list_again(Fake *f, Role role)
+{
+        static const Role order[] = { ROLE_TARGETS, ROLE_SNAPSHOT, ROLE_TIMESTAMP };
+        bool behind = false;
+
+        for (size_t i = 0; i < ELEMENTSOF(order); i++) {
+                if (behind) {
+                        f->versions[order[i]]++;
+                        fake_sign(f, order[i], NULL);
+                }
+                behind |= order[i] == role;
+        }
+}
+
 /* T-15 */
-static void two_timestamps_of_one_version_are_refused(void **state)
+static void two_files_of_one_version_are_refused(void **state)
+{
+        World *w = with_baseline(state);
+        Fake *f = &w->fake;
+
+        must(w, ERR_NONE);
+        for (unsigned r = ROLE_TIMESTAMP; r < _ROLE_MAX; r++) {
+                f->expires[r]++;
+                fake_sign(f, (Role) r, NULL);
+                list_again(f, (Role) r);
+                must(w, ERR_MIX_AND_MATCH);
+                assert_non_null(strstr(w->error.message, role_name((Role) r)));
+                assert_non_null(strstr(w->error.message, "two different files"));
+                fake_publish(f);
+                must(w, ERR_NONE);
+        }
+}
+
+static void a_timestamp_that_lists_another_snapshot_under_its_old_version_is_refused(void **state)
 {
         World *w = with_baseline(state);
 
@@ -287,6 +323,29 @@ static void two_timestamps_of_one_version_are_refused(void **state)
         fake_sign(&w->fake, ROLE_SNAPSHOT, NULL);
         fake_sign(&w->fake, ROLE_TIMESTAMP, NULL);
         must(w, ERR_MIX_AND_MATCH);
+}
+
+/* T-15: signatures come and go, and the order of members says nothing */
+static void the_same_content_with_other_signatures_is_the_same_version(void **state)
+{
+        World *w = with_baseline(state);
+        Fake *f = &w->fake;
+
+        must(w, ERR_NONE);
+        for (unsigned r = ROLE_TIMESTAMP; r < _ROLE_MAX; r++) {
+                cleanup_json json_t *json = NULL;
+                json_t *more;
+
+                assert_int_equal(json_read(buffer_slice(&f->files[r]), &json, &w->error), 0);
+                more = json_deep_copy(json_array_get(json_object_get(json, "signatures"), 0));
+                json_object_set_new(more, "keyid", json_string("0000000000000000000000000000000000000000000000000000000000000000"));
+                json_array_append_new(json_object_get(json, "signatures"), more);
+                buffer_done(&f->files[r]);
+                json_canonical(json, &f->files[r]);
+                list_again(f, (Role) r);
+                must(w, ERR_NONE);
+                assert_true(slice_equal(buffer_slice(&w->client.stored[r]), buffer_slice(&f->files[r])));
+        }
 }
 
 /* T-20: Uptane 5.4.4.4 (4), Uptane 5.4.4.5 (7), Uptane 5.4.4.6 (5): a freeze shows in every role */
@@ -545,7 +604,9 @@ int main(void)
                 TEST(a_timestamp_by_another_key_is_refused),
                 TEST(an_older_timestamp_is_refused),
                 TEST(a_timestamp_that_takes_the_snapshot_back_is_refused),
-                TEST(two_timestamps_of_one_version_are_refused),
+                TEST(two_files_of_one_version_are_refused),
+                TEST(a_timestamp_that_lists_another_snapshot_under_its_old_version_is_refused),
+                TEST(the_same_content_with_other_signatures_is_the_same_version),
                 TEST(every_expired_role_is_refused),
                 TEST(a_snapshot_that_is_not_the_listed_one_is_refused),
                 TEST(a_snapshot_by_another_key_is_refused),

@@ -204,11 +204,10 @@ static int check_assignment(const Secondary *s, const TrustRepo *director, Trust
                 .hashes = s->installed.hashes,
                 .length = s->installed.length,
         };
-        static const char *const nothing[] = { NULL };
         cleanup_plan Plan plan = { 0 };
 
         if (uptane_check_director(trust_repo_targets(director), &self, 1, false, &plan, error) < 0 ||
-            uptane_check_images(&plan, image, &(TrustFiles) { .get = get, .put = put, .userdata = part }, nothing, error) < 0)
+            uptane_check_images(&plan, image, &(TrustFiles) { .get = get, .put = put, .userdata = part }, NULL, error) < 0)
                 return -1;
         return take_assignment(s, &plan, ret, error);
 }

@@ -61,13 +61,13 @@ static void report(Verify *v, const char *check, const char *text, const Error *
                 printf("%s  %-28s %s\n", error ? "BAD" : "ok ", check, text);
 }
 
-static void report_metadata(Folder *f, const char *name, const Metadata *m)
+static void report_metadata(const Folder *f, const char *name, int64_t version, int64_t expires)
 {
         cleanup_free char *check = xasprintf("%s %s", trust_kind_name(f->kind), name), *text = NULL;
-        char expires[TIME_TEXT_SIZE];
+        char when[TIME_TEXT_SIZE];
 
-        time_format(m->expires, expires);
-        text = xasprintf("version %lld, expires %s", (long long) m->version, expires);
+        time_format(expires, when);
+        text = xasprintf("version %lld, expires %s", (long long) version, when);
         report(f->verify, check, text, NULL);
 }
 
@@ -79,20 +79,10 @@ static int report_error(Verify *v, const char *check, Error *error)
 
 /* ---- one repository ---- */
 
-static char *file_name(const TrustStep *step)
-{
-        cleanup_buffer Buffer encoded = { 0 };
-
-        if (step->role == ROLE_ROOT)
-                return xasprintf("%lld.root.json", (long long) step->version);
-        percent_encode(step->name ? step->name : role_name(step->role), "", &encoded);
-        return xasprintf("%s%s.json", step->name ? "delegations/" : "", buffer_str(&encoded));
-}
-
 static int get(void *userdata, const TrustStep *step, Buffer *ret, Error *error)
 {
         Folder *f = userdata;
-        cleanup_free char *name = file_name(step), *path = xasprintf("%s/%s", f->verify->folders[f->kind], name);
+        cleanup_free char *name = trust_step_file(step), *path = xasprintf("%s/%s", f->verify->folders[f->kind], name);
 
         if (step->kind == TRUST_LOAD)
                 return 0;
@@ -104,14 +94,11 @@ static int get(void *userdata, const TrustStep *step, Buffer *ret, Error *error)
 /* What is handed out to be kept has just been verified. */
 static int put(void *userdata, const TrustStep *step, Error *error)
 {
-        Folder *f = userdata;
-        CLEANUP(metadata_free) Metadata *m = NULL;
+        const Folder *f = userdata;
 
-        if (step->kind == TRUST_FORGET)
-                return 0;
-        if (metadata_parse(step->role, step->bytes, &m, error) < 0)
-                return -1;
-        report_metadata(f, f->last, m);
+        (void) error;
+        if (step->kind == TRUST_STORE)
+                report_metadata(f, f->last, step->version, step->expires);
         return 0;
 }
 
@@ -133,11 +120,13 @@ static int verify_repository(Verify *v, TrustKind kind, Folder *folder, TrustRep
                 .kind = kind, .now = v->now, .without_timestamp = kind == TRUST_DIRECTOR && v->without_director_timestamp,
                 .max_bytes = { [ROLE_TARGETS] = ROLE_BYTES_MAX } }); /* what is published is looked at whatever its size */
         cleanup_free char *check = xasprintf("%s trusted root", trust_kind_name(kind)), *failed = NULL;
+        const Metadata *root;
 
         *folder = (Folder) { .verify = v, .kind = kind };
         if (read_root(v, kind, repo, error) < 0)
                 return report_error(v, check, error);
-        report_metadata(folder, "trusted root", trust_repo_metadata(repo, ROLE_ROOT));
+        root = trust_repo_metadata(repo, ROLE_ROOT);
+        report_metadata(folder, "trusted root", root->version, root->expires);
         if (trust_repo_drive(repo, &(TrustFiles) { get, put, folder }, error) == 0)
                 return 0;
         failed = xasprintf("%s %s", trust_kind_name(kind), folder->last ? folder->last : "root");
@@ -185,13 +174,12 @@ static int learn_ecus(Verify *v, const Targets *director, Error *error)
 
 static int check_image(Verify *v, Plan *plan, size_t i, TrustRepo *image, Folder *folder, Error *error)
 {
-        static const char *const nothing[] = { NULL };
         const Assignment *a = &plan->assignments[i];
         cleanup_free char *check = xasprintf("ecu %s", a->ecu->serial), *text = NULL;
 
         trust_repo_search(image, a->director->name, a->ecu->hardware_id);
         if (trust_repo_drive(image, &(TrustFiles) { get, put, folder }, error) < 0 ||
-            uptane_check_image(plan, i, trust_repo_found(image), nothing, error) < 0)
+            uptane_check_image(plan, i, trust_repo_found(image), NULL, error) < 0)
                 return report_error(v, check, error);
         text = xasprintf("'%s', %lld bytes, for '%s'", a->director->name, (long long) a->director->length, a->ecu->hardware_id);
         report(v, check, text, NULL);

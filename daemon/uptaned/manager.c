@@ -2,7 +2,6 @@
 /*
  * Making a manager, the clock and the job. What happens to events and effects is in cycle.c.
  */
-#include "base/codec.h"
 #include "uptaned/manager.h"
 
 #include <assert.h>
@@ -13,6 +12,7 @@
 
 #include <openssl/crypto.h>
 
+#include "base/codec.h"
 #include "io/file.h"
 #include "uptaned/attack.h"
 #include "uptaned/image.h"
@@ -28,8 +28,8 @@
 /* ---- what must be there before anything runs ---- */
 
 /*
- * The Primary's own key (Uptane 5.4.1 (3)). It is made once; a vehicle that is registered and has lost it must be looked at by a person,
- * because the back-end would refuse another key anyway.
+ * The Primary's own key (Uptane 5.4.1 (3)). It is made once; a vehicle that is registered and has lost it must be looked at
+ * by a person, because the back-end would refuse another key anyway.
  */
 static int load_signer(Manager *m, Error *error)
 {

@@ -2,7 +2,6 @@
 #include "uptaned/verify.h"
 
 #include <assert.h>
-#include "base/codec.h"
 
 struct Verify {
         Manager *m;
@@ -99,23 +98,9 @@ static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
                 drive(v);
 }
 
-static char *step_url(const char *base, const TrustStep *step)
-{
-        cleanup_free char *name = NULL;
-
-        if (step->name) {
-                cleanup_buffer Buffer encoded = { 0 };
-
-                /* Uptane 5.2.7 (3): encoded as a whole, the name of a role never becomes a path */
-                percent_encode(step->name, "", &encoded);
-                return xasprintf("%s/delegations/%s.json", base, buffer_str(&encoded));
-        }
-        name = step->role == ROLE_ROOT ? xasprintf("%lld.root.json", (long long) step->version) : xasprintf("%s.json", role_name(step->role));
-        return manager_url(base, name);
-}
-
 static int fetch_step(Verify *v, Error *error)
 {
+        cleanup_free char *file = trust_step_file(&v->step);
         const char *base = v->kind == TRUST_DIRECTOR ? v->m->config.director_url : v->m->config.repository_url;
         FetchRequest request = {
                 .max = v->step.max_bytes,
@@ -126,7 +111,7 @@ static int fetch_step(Verify *v, Error *error)
         };
 
         free(v->url);
-        v->url = step_url(base, &v->step);
+        v->url = xasprintf("%s/%s", base, file);
         request.url = v->url;
         request.authenticate = manager_authenticates(v->m, v->url);
         return fetch_get(v->fetch, &request, error);

@@ -241,7 +241,7 @@ const Target *targets_find(const Targets *targets, const char *name)
 
 const char *target_custom_differs(const Target *a, const Target *b, const char *const *must_match)
 {
-        for (size_t i = 0; must_match[i]; i++) {
+        for (size_t i = 0; must_match && must_match[i]; i++) {
                 const json_t *x = json_object_get(a->custom, must_match[i]), *y = json_object_get(b->custom, must_match[i]);
 
                 if ((x || y) && json_equal(x, y) != 1)

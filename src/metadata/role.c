@@ -202,9 +202,8 @@ static int parse_body(Metadata *m, Error *error)
 
 int metadata_parse(Role role, Slice bytes, Metadata **ret, Error *error)
 {
-        CLEANUP(metadata_free) Metadata *m = xcalloc(1, sizeof *m);
-
         static const char *const large[_ROLE_MAX] = { [ROLE_SNAPSHOT] = "meta", [ROLE_TARGETS] = "targets" };
+        CLEANUP(metadata_free) Metadata *m = xcalloc(1, sizeof *m);
 
         m->role = role;
         if (bytes.size > ROLE_BYTES_MAX)

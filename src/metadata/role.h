@@ -172,11 +172,11 @@ const Target *targets_find(const Targets *targets, const char *name) __attribute
 bool targets_delegate(const Targets *targets) __attribute__((nonnull));
 /*
  * Whether two roles say the same of an image: length, every hash, and those members of "custom" that must match (must_match
- * ends with NULL; a member that only one of them has does not match).
+ * ends with NULL, NULL: none; a member that only one of them has does not match).
  */
-bool target_agrees(const Target *a, const Target *b, const char *const *must_match) __attribute__((nonnull));
+bool target_agrees(const Target *a, const Target *b, const char *const *must_match) __attribute__((nonnull(1, 2)));
 /* The same for "custom" alone. Names the first that differs, or NULL. */
-const char *target_custom_differs(const Target *a, const Target *b, const char *const *must_match) __attribute__((nonnull));
+const char *target_custom_differs(const Target *a, const Target *b, const char *const *must_match) __attribute__((nonnull(1, 2)));
 /* True if content has the length and every known hash that meta lists; over the bytes, or failing that over their canonical form. */
 bool file_meta_matches(const FileMeta *meta, Slice content) __attribute__((nonnull));
 

@@ -24,7 +24,7 @@
 typedef struct SearchQuery {
         const char *name;
         const char *hardware_id;       /* NULL: any; only delegations for all hardware then apply besides unrestricted ones */
-        const char *const *must_match; /* members of "custom", ends with NULL */
+        const char *const *must_match; /* members of "custom", ends with NULL; NULL: none */
         uint64_t *work;                /* what was spent of SEARCH_WORK_MAX, kept between runs; NULL: this run stands alone */
 } SearchQuery;
 

@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "base/codec.h"
 #include "trust/repo-check.h"
 
 typedef enum Phase {
@@ -82,9 +83,21 @@ static What what_delegated(const TrustRepo *repo, const char *name)
         return w;
 }
 
+/* Uptane 5.2.7 (3) */
+char *trust_step_file(const TrustStep *step)
+{
+        cleanup_buffer Buffer encoded = { 0 };
+
+        if (step->role == ROLE_ROOT)
+                return xasprintf("%lld.root.json", (long long) step->version);
+        if (!step->name)
+                return xasprintf("%s.json", role_name(step->role));
+        percent_encode(step->name, "", &encoded);
+        return xasprintf("delegations/%s.json", buffer_str(&encoded));
+}
+
 TrustRepo *trust_repo_new(const TrustOptions *options)
 {
-        static const char *const nothing[] = { NULL };
         TrustRepo *repo = xcalloc(1, sizeof *repo);
 
         repo->options = *options;
@@ -96,7 +109,7 @@ TrustRepo *trust_repo_new(const TrustOptions *options)
         if (repo->options.max_delegated_bytes == 0)
                 repo->options.max_delegated_bytes = TRUST_DELEGATED_BYTES_MAX;
         repo->query.work = &repo->work;
-        repo->query.must_match = options->must_match ? options->must_match : nothing;
+        repo->query.must_match = options->must_match;
         return repo;
 }
 
@@ -536,7 +549,7 @@ int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error)
 
                         repo->store_due = NULL;
                         *ret = (TrustStep) { .kind = TRUST_STORE, .role = m->role, .name = repo->store_name, .version = m->version,
-                                             .bytes = m->envelope->bytes };
+                                             .expires = m->expires, .bytes = m->envelope->bytes };
                         return 0;
                 }
                 if (repo->forget_due) {

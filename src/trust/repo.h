@@ -42,6 +42,7 @@ typedef struct TrustStep {
         const char *name; /* of a delegated role (role is ROLE_TARGETS), else NULL; borrowed until the next call */
         int64_t version;  /* of .bytes, or of the file to fetch; 0: not known before (Timestamp; Targets without Snapshot) */
         size_t max_bytes; /* TRUST_FETCH: never more than this */
+        int64_t expires;  /* TRUST_STORE only: of .bytes, seconds since 1970 */
         Slice bytes;      /* TRUST_STORE only */
 } TrustStep;
 
@@ -68,6 +69,12 @@ typedef struct TrustOptions {
 
 /* "director" or "image" */
 const char *trust_kind_name(TrustKind kind) __attribute__((returns_nonnull));
+
+/*
+ * Where the file of a TRUST_FETCH lies below its repository, as the device API has it: "3.root.json", "targets.json",
+ * "delegations/ROLE.json". A role's name is encoded as a whole (Uptane 5.2.7 (3)): it never becomes a path. free() it.
+ */
+char *trust_step_file(const TrustStep *step) __attribute__((nonnull, returns_nonnull));
 
 TrustRepo *trust_repo_new(const TrustOptions *options) __attribute__((nonnull, returns_nonnull));
 TrustRepo *trust_repo_free(TrustRepo *repo);

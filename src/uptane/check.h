@@ -63,13 +63,13 @@ int uptane_check_vehicle(const Targets *director, const VehicleId *self, Error *
 /*
  * Assignment index of a plan against what the Image repository says of an image of this name (NULL: nothing): equal length,
  * equal hashes (every shared one, at least one shared), the ECU's hardware id among its hardware ids, equal release counter
- * where both have one, not lower than the installed one, equal members must_match (ends with NULL) of "custom".
+ * where both have one, not lower than the installed one, equal members must_match (ends with NULL; NULL: none) of "custom".
  * Fills image, uri and ostree of the assignment. ERR_TARGET_MISMATCH, ERR_HARDWARE_ID, ERR_ROLLBACK, ERR_UNSUPPORTED.
  */
 int uptane_check_image(Plan *plan, size_t index, const Target *image, const char *const *must_match, Error *error)
-        __attribute__((nonnull(1, 4, 5), warn_unused_result));
+        __attribute__((nonnull(1, 5), warn_unused_result));
 /* Looks every assignment's image up in the Image repository (TRUST_DONE) and checks it, where all answers are at hand. */
 int uptane_check_images(Plan *plan, TrustRepo *images, const TrustFiles *files, const char *const *must_match, Error *error)
-        __attribute__((nonnull, warn_unused_result));
+        __attribute__((nonnull(1, 2, 3, 5), warn_unused_result));
 
 #endif

@@ -15,7 +15,6 @@
 #include <getopt.h>
 #include <stdio.h>
 
-#include "base/codec.h"
 #include "io/file.h"
 #include "uptane/check.h"
 
@@ -35,21 +34,11 @@ static int read_state(const Arguments *a, TrustKind kind, Role role, Buffer *ret
         return a->flip_file ? 0 : file_read(path, role_bytes_max(role) + 1, ret, error);
 }
 
-static char *file_name(const TrustStep *step)
-{
-        cleanup_buffer Buffer encoded = { 0 };
-
-        if (step->role == ROLE_ROOT)
-                return xasprintf("%lld.root.json", (long long) step->version);
-        percent_encode(step->name ? step->name : role_name(step->role), "", &encoded);
-        return xasprintf("%s%s.json", step->name ? "delegations/" : "", buffer_str(&encoded));
-}
-
 /* What the repository serves. Nothing of a delegated role is kept. */
 static int read_served(const Arguments *a, TrustKind kind, const TrustStep *step, Buffer *ret, Error *error)
 {
         Role role = step->role;
-        cleanup_free char *name = file_name(step);
+        cleanup_free char *name = trust_step_file(step);
         cleanup_free char *path = xasprintf("%s/%s", a->folders[kind], name);
         int r = file_read(path, role_bytes_max(role) + 1, ret, error);
 
@@ -150,14 +139,13 @@ static int report(const char *what, int r, const Error *error)
 static int check_targets(const Arguments *a, const TrustRepo *director, TrustRepo *image, Error *error)
 {
         const Ecu self = { .serial = a->serial, .hardware_id = a->hardware_id, .primary = true, .release_counter = -1, .length = -1 };
-        static const char *const nothing[] = { NULL };
         const TrustFiles files = { get, put, &(Folder) { a, TRUST_IMAGE } };
         bool complete = a->serial[0] != '\0' && a->serial[0] != '*';
         cleanup_plan Plan plan = { 0 };
 
         if (uptane_check_director(trust_repo_targets(director), &self, 1, complete, &plan, error) < 0)
                 return -1;
-        return uptane_check_images(&plan, image, &files, nothing, error);
+        return uptane_check_images(&plan, image, &files, NULL, error);
 }
 
 static int flip_all(Arguments *a)

@@ -12,8 +12,8 @@ static ErrorCode code_of(int err)
         return err == ENOSPC || err == EDQUOT ? ERR_NO_SPACE : ERR_STORAGE;
 }
 
-/* Reads to the end; a file that grows while it is read stops at max as well. */
-static int read_all(int fd, const char *path, size_t max, Buffer *ret, Error *error)
+/* A file that grows while it is read stops at max as well. */
+int file_read_fd(int fd, const char *path, size_t max, Buffer *ret, Error *error)
 {
         cleanup_buffer Buffer b = { 0 };
         uint8_t piece[PIECE];
@@ -42,7 +42,7 @@ int file_read(const char *path, size_t max, Buffer *ret, Error *error)
                 return 0;
         if (fd < 0)
                 return error_set_errno(error, ERR_STORAGE, errno, "%s", path);
-        return read_all(fd, path, max, ret, error) < 0 ? -1 : 1;
+        return file_read_fd(fd, path, max, ret, error) < 0 ? -1 : 1;
 }
 
 int file_write_all(int fd, Slice bytes, Error *error)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #define PIECE 16384
 
@@ -57,6 +58,19 @@ int file_write_all(int fd, Slice bytes, Error *error)
                 done += (size_t) n;
         }
         return 0;
+}
+
+int file_memory(Slice bytes, Error *error)
+{
+        cleanup_close int fd = memfd_create("uptane", MFD_CLOEXEC);
+
+        if (fd < 0)
+                return error_set_errno(error, ERR_SYSTEM, errno, "a file in memory");
+        if (file_write_all(fd, bytes, error) < 0)
+                return -1;
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return error_set_errno(error, ERR_SYSTEM, errno, "a file in memory");
+        return TAKE_FD(fd);
 }
 
 /* The folder of path, to make a rename in it durable. */

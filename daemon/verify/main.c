@@ -156,7 +156,7 @@ static int check_images(const Source *s, const VerifyRequest *request, TrustRepo
         return uptane_check_images(plan, images, &files, (const char *const *) request->must_match, error);
 }
 
-/* Uptane 5.4.4.2 */
+/* Uptane 5.4.2.3, Uptane 5.4.4.2 */
 static int verify(sd_bus_message *call, const VerifyRequest *request, VerifyResult *result)
 {
         CLEANUP(trust_repo_free) TrustRepo *director = NULL, *images = NULL;

@@ -83,12 +83,11 @@ static int parse_bool(const char *value, void *ret, Error *error)
         return 0;
 }
 
-/* Nothing less than full verification is done here; the key is there so that a file can say so. */
 static int parse_verification(const char *value, void *ret, Error *error)
 {
-        (void) ret;
-        if (strcmp(value, "full") != 0)
-                return error_set(error, ERR_CONFIG, "'%s' is not supported, only 'full' is", value);
+        if (strcmp(value, "full") != 0 && strcmp(value, "partial") != 0)
+                return error_set(error, ERR_CONFIG, "'%s' is neither 'full' nor 'partial'", value);
+        *(bool *) ret = value[0] == 'p';
         return 0;
 }
 
@@ -106,7 +105,7 @@ static const struct {
         { "root-directory", parse_path, offsetof(SecondaryConfig, root_directory), false },
         { "install", parse_path, offsetof(SecondaryConfig, install), true },
         { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
-        { "verification", parse_verification, 0, false },
+        { "verification", parse_verification, offsetof(SecondaryConfig, partial), false },
         { "require-director-timestamp", parse_bool, offsetof(SecondaryConfig, require_director_timestamp), false },
 };
 

@@ -19,6 +19,7 @@ typedef struct SecondaryConfig {
         char *root_directory;  /* root-directory: director.root.json and image.root.json, trusted at first start */
         char *install;         /* install: the file that is the firmware */
         int64_t image_max;     /* image-max: bytes */
+        bool partial;          /* verification = full | partial */
         bool require_director_timestamp; /* require-director-timestamp = yes | no */
 } SecondaryConfig;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Full verification. The core asks for the files in its own order and is answered from the message; what it wants
- * stored is collected, and stored in one transaction when both repositories and the assignment have been verified.
+ * Full verification, and partial. The core asks for the files in its own order and is answered from the message; what it wants
+ * stored is collected, and stored in one transaction when both repositories and the assignment have been verified. Partial
+ * verification is the same with one repository whose Timestamp nobody asks for.
  */
 #include <stdio.h>
 
@@ -121,11 +122,14 @@ typedef struct Part {
         size_t n;
         Changes *changes;
         const TrustRepo *repo;
+        bool root_optional; /* the trusted one stays where the message has none */
 } Part;
 
 /* The message has the latest Root only: the trusted one, or the one behind it. */
 static int get_root(const Part *part, const DerFile *root, Error *error)
 {
+        if (!root && part->root_optional)
+                return 0;
         if (!root)
                 return error_set(error, ERR_NOT_FOUND, "%s: the message has no Root", trust_kind_name(part->kind));
         return !slice_equal(trust_repo_metadata(part->repo, ROLE_ROOT)->envelope->bytes, root->json);
@@ -193,10 +197,9 @@ static int take_assignment(const Secondary *s, const Plan *plan, Wanted *ret, Er
         return 0;
 }
 
-/* Uptane 5.4.4.2 (10): both repositories agree on the image for this ECU */
-static int check_assignment(const Secondary *s, const TrustRepo *director, TrustRepo *image, Part *part, Wanted *ret, Error *error)
+static Ecu as_plan_ecu(const Secondary *s)
 {
-        const Ecu self = {
+        return (Ecu) {
                 .serial = s->serial,
                 .hardware_id = s->config.hardware_id,
                 .release_counter = s->installed.release_counter,
@@ -204,6 +207,12 @@ static int check_assignment(const Secondary *s, const TrustRepo *director, Trust
                 .hashes = s->installed.hashes,
                 .length = s->installed.length,
         };
+}
+
+/* Uptane 5.4.4.2 (10): both repositories agree on the image for this ECU */
+static int check_assignment(const Secondary *s, const TrustRepo *director, TrustRepo *image, Part *part, Wanted *ret, Error *error)
+{
+        const Ecu self = as_plan_ecu(s);
         cleanup_plan Plan plan = { 0 };
 
         if (uptane_check_director(trust_repo_targets(director), &self, 1, false, &plan, error) < 0 ||
@@ -227,7 +236,22 @@ static int without_timestamp(Secondary *s, const DerMessage *files, Error *error
                !find_file(files->director_files, files->n_director_files, ROLE_TIMESTAMP);
 }
 
-static int verify_all(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
+/* Uptane 5.4.4.1: the Director's Root chain and Targets; whatever else the message holds is not looked at */
+static int verify_partially(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
+{
+        const TrustOptions options = { .kind = TRUST_DIRECTOR, .now = now, .without_timestamp = true };
+        Part part = { .files = files->director_files, .n = files->n_director_files, .changes = changes, .root_optional = true };
+        CLEANUP(trust_repo_free) TrustRepo *director = NULL;
+        cleanup_plan Plan plan = { 0 };
+        const Ecu self = as_plan_ecu(s);
+
+        if (verify(s, &options, &part, &director, error) < 0 ||
+            uptane_check_director(trust_repo_targets(director), &self, 1, false, &plan, error) < 0 || uptane_check_partial(&plan, error) < 0)
+                return -1;
+        return take_assignment(s, &plan, ret, error);
+}
+
+static int verify_fully(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
 {
         TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now };
         const TrustOptions for_image = { .kind = TRUST_IMAGE, .now = now };
@@ -252,7 +276,9 @@ int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error 
 
         secondary_drop_upload(secondary);
         secondary->wanted = (Wanted) { 0 };
-        if (secondary_time(secondary, &now, error) < 0 || verify_all(secondary, files, now, &changes, &wanted, error) < 0 ||
+        if (secondary_time(secondary, &now, error) < 0)
+                return -1;
+        if ((secondary->config.partial ? verify_partially : verify_fully)(secondary, files, now, &changes, &wanted, error) < 0 ||
             changes_store(secondary, &changes, now, error) < 0)
                 return -1;
         secondary->wanted = wanted;
@@ -261,10 +287,19 @@ int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error 
 
 /* ---- Roots ---- */
 
+bool secondary_trusts(const Secondary *secondary, TrustKind kind)
+{
+        return kind == TRUST_DIRECTOR || !secondary->config.partial;
+}
+
 int secondary_root_version(Secondary *secondary, TrustKind kind, int64_t *ret, Error *error)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = kind });
 
+        if (!secondary_trusts(secondary, kind)) {
+                *ret = 0;
+                return 0;
+        }
         if (restore(secondary, repo, kind, ROLE_ROOT, error) < 0)
                 return -1;
         *ret = trust_repo_metadata(repo, ROLE_ROOT)->version;
@@ -301,6 +336,8 @@ int secondary_put_root(Secondary *secondary, TrustKind kind, Slice root, Error *
         CLEANUP(trust_repo_free) TrustRepo *repo = NULL;
         int64_t now;
 
+        if (!secondary_trusts(secondary, kind))
+                return 0;
         if (secondary_time(secondary, &now, error) < 0)
                 return -1;
         repo = trust_repo_new(&(TrustOptions) { .kind = kind, .now = now, .without_timestamp = kind == TRUST_DIRECTOR });

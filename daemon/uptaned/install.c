@@ -5,7 +5,7 @@
  *
  * The Primary's commit is deployed by uptane-ostree. A Secondary gets, in this order: the Roots it has not got yet, one
  * by one; all other metadata of both repositories; the image; the order to install. It is done when its own signed
- * report names the new image.
+ * report names the new image. One that verifies partially gets the Director's Roots and Targets only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -264,7 +264,12 @@ static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role r
         return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "sending metadata") : 0;
 }
 
-/* Uptane 5.4.2.6: all metadata a Secondary needs for its own verification */
+/* Uptane 5.4.2.6: all metadata a Secondary needs for its own verification, and no more */
+static bool needs(const VehicleEcu *ecu, TrustKind kind, Role role)
+{
+        return !ecu->partial || (kind == TRUST_DIRECTOR && role == ROLE_TARGETS);
+}
+
 static int send_metadata(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -275,7 +280,7 @@ static int send_metadata(Install *in, Error *error)
         r = sd_bus_message_open_container(call, 'a', "(ssay)");
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX && r >= 0; kind++)
                 for (unsigned role = 0; role < _ROLE_MAX; role++)
-                        if (append_file(in, call, (TrustKind) kind, (Role) role, error) < 0)
+                        if (needs(in->ecu, (TrustKind) kind, (Role) role) && append_file(in, call, (TrustKind) kind, (Role) role, error) < 0)
                                 return -1;
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
@@ -317,7 +322,7 @@ static void send_roots(Install *in)
 
         if (r > 0)
                 r = send_root(in, buffer_slice(&root), &error);
-        else if (r == 0 && in->kind == TRUST_DIRECTOR) {
+        else if (r == 0 && in->kind == TRUST_DIRECTOR && !in->ecu->partial) {
                 in->kind = TRUST_IMAGE;
                 r = ask_root_version(in, &error);
         } else if (r == 0) {

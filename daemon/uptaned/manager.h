@@ -28,6 +28,7 @@ typedef struct VehicleEcu {
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
         bool primary;
+        bool partial;  /* it verifies partially */
         KeyType key_type;
         char *key_text; /* "" as serial */
         PublicKey *key; /* NULL as serial */

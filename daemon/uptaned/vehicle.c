@@ -83,6 +83,7 @@ int vehicle_load(Manager *m, Error *error)
                 VehicleEcu *ecu = &m->ecus[m->n_ecus++];
 
                 init_ecu(ecu, s->label, s->driver, s->address);
+                ecu->partial = s->partial;
                 if (restore(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);
                 /* a Secondary that came into the configuration later: the back-end must be told of it */

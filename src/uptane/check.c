@@ -224,3 +224,12 @@ int uptane_check_images(Plan *plan, TrustRepo *images, const TrustFiles *files, 
         }
         return 0;
 }
+
+/* Uptane 5.4.4.1: the smallest set of checks; one repository cannot disagree with itself, the rest is as in full verification */
+int uptane_check_partial(Plan *plan, Error *error)
+{
+        for (size_t i = 0; i < plan->n_assignments; i++)
+                if (uptane_check_image(plan, i, plan->assignments[i].director, NULL, error) < 0)
+                        return -1;
+        return 0;
+}

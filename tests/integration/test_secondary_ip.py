@@ -16,6 +16,7 @@ import time
 import pytest
 from gi.repository import GLib
 
+from der import collection, enum, message, octets, parse, tlv, whole
 from helpers_fixture import ROOT, Activator, Client, RemoteError, program, unused_port
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -29,57 +30,6 @@ DIRECTOR, IMAGE = 0, 1
 OK, ALREADY, INVALID, NOT_INSTALLED, BAD_DOWNLOAD, INTERNAL = 0, 1, 3, 4, 5, 18
 ROLES = ("root", "timestamp", "snapshot", "targets")
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-
-
-# ---- messages ----
-
-def tlv(tag, content):
-    size = len(content)
-    length = bytes([size]) if size < 128 else (lambda b: bytes([128 + len(b)]) + b)(size.to_bytes((size.bit_length() + 7) // 8, "big"))
-    return bytes([tag]) + length + content
-
-
-def octets(data):
-    return tlv(0x04, data)
-
-
-def enum(value):
-    return tlv(0x0a, bytes([value]))
-
-
-def message(kind, *fields):
-    return tlv(0xa0 + kind, tlv(0x30, b"".join(fields)))
-
-
-def collection(repository, roles):
-    return tlv(0x30, b"".join(tlv(0x30, octets(r.encode()) + octets(repository.files[r + ".json"])) for r in roles))
-
-
-def take(data):
-    """(tag, content, rest)"""
-    size, at = data[1], 2
-    if size >= 128:
-        at, size = 2 + size - 128, int.from_bytes(data[2:2 + size - 128], "big")
-    return data[0], data[at:at + size], data[at + size:]
-
-
-def parse(data):
-    """(kind, [contents])"""
-    tag, sequence, rest = take(data)
-    assert rest == b""
-    fields, items = take(sequence)[1], []
-    while fields:
-        _, content, fields = take(fields)
-        items.append(content)
-    return tag - 0xa0, items
-
-
-def whole(data):
-    """Whether data holds a whole message."""
-    if len(data) < 2 or (data[1] >= 128 and len(data) < 2 + data[1] - 128):
-        return False
-    content = data[1] if data[1] < 128 else int.from_bytes(data[2:2 + data[1] - 128], "big")
-    return len(data) >= content + 2 + (data[1] - 128 if data[1] >= 128 else 0)
 
 
 # ---- the ECU ----
@@ -441,6 +391,140 @@ def test_a_power_cut_around_the_replacement_is_found_out(ecu, renamed):
     assert rows()[0][5] == ("new.bin" if renamed else "brake.bin"), "found out, but not written down"
 
 
+# ---- partial verification ----
+
+@pytest.fixture
+def small(tmp_path):
+    """Verifies partially; has never heard of the Image repository."""
+    ecu = Ecu(tmp_path, verification="partial")
+    (tmp_path / "roots" / "image.root.json").unlink()
+    ecu.start()
+    yield ecu
+    ecu.stop()
+
+
+def put_targets(ecu):
+    return ecu.put_metadata(director_roles=("targets",), image_roles=())
+
+
+def rows(ecu, query):
+    ecu.stop()
+    with contextlib.closing(sqlite3.connect(ecu.folder / "state" / "secondary.db")) as database:
+        found = database.execute(query).fetchall()
+    ecu.start()
+    return found
+
+
+# Uptane 5.4.4.1, Uptane 5.4.3.4 (7)
+def test_partial_verification_needs_the_directors_targets_and_nothing_else(small):
+    small.assign(counter=3)
+    assert put_targets(small) == (OK, "")
+    assert small.upload(FIRMWARE[:-1] + b"x") == (OK, "")
+    assert small.install()[0] == INVALID and small.report()["attacks_detected"] != ""
+    assert put_targets(small) == (OK, "")
+    assert small.upload() == (OK, "") and small.install() == (OK, "")
+    assert small.firmware.read_bytes() == FIRMWARE
+    small.restart()
+    assert small.report()["installed_image"]["filepath"] == "brake.bin" and small.report()["attacks_detected"] == ""
+    assert small.put_metadata() == (OK, ""), "a Primary that sends everything"
+    assert rows(small, "SELECT DISTINCT repository, role FROM metadata") == [(DIRECTOR, ROLES.index("targets"))]
+    assert rows(small, "SELECT DISTINCT repository FROM root") == [(DIRECTOR,)]
+
+
+def older(ecu):
+    ecu.director.versions["targets"] = 0
+    ecu.director.publish()
+
+
+def same_version_other_content(ecu):
+    ecu.director.edit("targets", lambda signed: signed.update(version=signed["version"] - 1))
+
+
+def one_signature_of_two(ecu):
+    ecu.director.thresholds["targets"] = 2
+    ecu.director.keys["targets"] = [Repository().keys["targets"][0], ecu.director.keys["targets"][0]]
+    ecu.director.sign_root()
+    assert ecu.put_root(DIRECTOR, ecu.director.files["root.json"]) == (OK, "")
+    ecu.director.sign("targets", keys=ecu.director.keys["targets"][:1] * 2)
+
+
+def named_twice(ecu):
+    ecu.director.target("other.bin", b"other", ecuIdentifiers={SERIAL: {"hardwareId": HARDWARE}})
+    ecu.director.publish()
+
+
+def on_other_hardware(ecu):
+    ecu.director.target("brake.bin", FIRMWARE, ecuIdentifiers={SERIAL: {"hardwareId": "other-hw"}})
+    ecu.director.publish()
+
+
+def delegating(ecu):
+    ecu.director.delegate("supplier", paths=["*"])
+    ecu.director.publish()
+
+
+def lower_counter(ecu):
+    ecu.assign(name="old.bin", data=b"old", counter=2)
+
+
+# Uptane 5.4.4.1, Uptane 5.4.4.6 (3-7)
+@pytest.mark.parametrize("spoil, attack", [
+    (expired_director, "freeze"), (foreign_keys, "arbitrary"), (one_signature_of_two, "arbitrary"), (older, "rollback"),
+    (same_version_other_content, "mix"), (named_twice, "arbitrary"), (on_other_hardware, "arbitrary"), (delegating, "arbitrary"),
+    (lower_counter, "rollback")])
+def test_partial_verification_refuses_spoilt_targets_and_tells(small, spoil, attack):
+    assert small.update(counter=3) == (OK, "")
+    small.assign(name="new.bin", data=b"new", counter=4)
+    good = small.director.files["targets.json"]
+    before = rows(small, "SELECT * FROM metadata")
+    spoil(small)
+    code, description = put_targets(small)
+    assert code == INVALID and description
+    assert attack in small.report()["attacks_detected"]
+    assert small.upload(b"new")[0] == INTERNAL
+    assert rows(small, "SELECT * FROM metadata") == before
+    assert small.firmware.read_bytes() == FIRMWARE
+    if spoil != one_signature_of_two:
+        small.director.files["targets.json"] = good
+        assert put_targets(small) == (OK, "")
+
+
+# Uptane 5.4.4.3 (2)
+def test_partial_verification_follows_the_directors_roots_and_passes_over_others(small):
+    small.assign()
+    old = small.director.files["targets.json"]
+    small.director.rotate("targets")
+    small.director.rotate("root", "targets")
+    assert put_targets(small)[0] == INVALID, "signed by keys of a Root that it has not got"
+    assert small.put_root(DIRECTOR, small.director.files["3.root.json"])[0] == INVALID
+    for version in (2, 3):
+        assert small.put_root(DIRECTOR, small.director.files["%d.root.json" % version]) == (OK, "")
+    assert small.root_version(DIRECTOR) == 3
+    assert put_targets(small) == (OK, "")
+    small.director.files["targets.json"] = old
+    assert put_targets(small)[0] == INVALID, "the keys were rotated away"
+    assert small.root_version(IMAGE) == 0
+    assert small.put_root(IMAGE, b"nobody looks at this") == (OK, "")
+    assert small.root_version(IMAGE) == 0
+
+
+def test_a_full_secondary_does_not_take_what_is_enough_for_a_partial_one(ecu):
+    ecu.assign()
+    assert put_targets(ecu)[0] != OK
+    assert ecu.put_metadata(director_roles=("root", "targets"), image_roles=())[0] != OK
+    assert ecu.upload()[0] == INTERNAL
+
+
+def test_a_partial_secondary_can_become_a_full_one(small):
+    assert small.update() == (OK, "")
+    small.config.write_text(small.config.read_text().replace("= partial", "= full"))
+    (small.folder / "roots" / "image.root.json").write_bytes(small.image.files["1.root.json"])
+    small.restart()
+    small.assign(name="new.bin", data=b"new")
+    assert put_targets(small)[0] != OK
+    assert small.put_metadata() == (OK, "") and small.upload(b"new") == (OK, "") and small.install("new.bin") == (OK, "")
+
+
 @pytest.mark.parametrize("name", ["getInfoReq", "versionReq", "manifestReq", "rootVerReq"])
 def test_recorded_questions_are_answered(ecu, name):
     files = sorted(glob.glob(str(INTEROP / "22*" / "asn1-vectors" / f"*{name}.der")))
@@ -498,7 +582,7 @@ def test_without_a_shipped_root_it_does_not_start(tmp_path):
     assert r.returncode == 31 and "image.root.json" in r.stderr
 
 
-@pytest.mark.parametrize("line", ["colour = red", "serial = again", "image-max = many", "key-type = dsa", "verification = partial",
+@pytest.mark.parametrize("line", ["colour = red", "serial = again", "image-max = many", "key-type = dsa", "verification = none",
                                   "install = relative", "[other]\nx = 1"])
 def test_a_wrong_configuration_names_file_line_and_key(tmp_path, line):
     ecu = Ecu(tmp_path, **({} if line.startswith("serial") else {line.split(" ")[0]: None}))

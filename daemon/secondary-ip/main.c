@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "metadata/role.h"
 #include "peer/peer.h"
 #include "secondary/ip.h"
 
@@ -145,7 +146,7 @@ static int add_file(DerMessage *files, const char *repository, DerFile file, Err
         n = repo == DER_REPO_IMAGE ? &files->n_image_files : &files->n_director_files;
         if (*n == DER_FILES_MAX)
                 return error_set(error, ERR_INVALID_ARGUMENT, "more than %d files of the %s repository", DER_FILES_MAX, repository);
-        if (strlen(file.role) > 64)
+        if (strlen(file.role) > sizeof DER_DELEGATED - 1 + ROLE_NAME_MAX)
                 return error_set(error, ERR_INVALID_ARGUMENT, "'%.100s' is no role", file.role);
         list[(*n)++] = file;
         return 0;
@@ -178,7 +179,8 @@ static int read_files(sd_bus_message *call, DerMessage *ret, Error *error)
 
 static int method_put_metadata(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
-        DerMessage files = { .kind = DER_PUT_META_REQ2 };
+        DerFile image[DER_FILES_MAX], director[DER_FILES_MAX];
+        DerMessage files = { .kind = DER_PUT_META_REQ2, .image_files = image, .director_files = director };
         const char *address;
         Error error = { 0 };
         SecondaryIp s;

@@ -4,11 +4,14 @@
  * stored is collected, and stored in one transaction when both repositories and the assignment have been verified. Partial
  * verification is the same with one repository whose Timestamp nobody asks for.
  */
+#include <assert.h>
 #include <stdio.h>
 
 #include "secondary/secondary.h"
 
 #define CHANGES_MAX 16
+
+static_assert(DER_FILES_MAX >= _ROLE_MAX + SEARCH_ROLES_MAX, "a search may ask for more than a message has");
 
 typedef struct Change {
         TrustKind kind;
@@ -32,6 +35,9 @@ static void changes_done(Changes *changes)
 
 static int changes_add(Changes *changes, TrustKind kind, const TrustStep *step, Error *error)
 {
+        /* their rollback is seen in Snapshot, and they come with every message that needs them */
+        if (step->name)
+                return 0;
         if (changes->n == CHANGES_MAX)
                 return error_set(error, ERR_MALFORMED, "%s: more files than a repository has", trust_kind_name(kind));
         changes->list[changes->n++] = (Change) {
@@ -85,32 +91,43 @@ static int restore(Secondary *s, TrustRepo *repo, TrustKind kind, Role role, Err
         return r < 0 ? -1 : 0;
 }
 
-/* The one file of this role, or NULL. */
-static const DerFile *find_file(const DerFile *files, size_t n, Role role)
+/* The one file of this name, or NULL. */
+static const DerFile *find_file(const DerFile *files, size_t n, const char *role)
 {
         for (size_t i = 0; i < n; i++)
-                if (strcmp(files[i].role, role_name(role)) == 0)
+                if (strcmp(files[i].role, role) == 0)
                         return &files[i];
         return NULL;
 }
 
 /* A role twice, or one that is none, would leave open which of them was verified. */
+static int role_of(TrustKind kind, const char *file, Role *ret, Error *error)
+{
+        if (kind == TRUST_IMAGE && strncmp(file, DER_DELEGATED, sizeof DER_DELEGATED - 1) == 0) {
+                *ret = ROLE_TARGETS;
+                return 0;
+        }
+        for (unsigned role = 0; role < _ROLE_MAX; role++) {
+                if (strcmp(file, role_name((Role) role)) != 0)
+                        continue;
+                *ret = (Role) role;
+                return 0;
+        }
+        return error_set(error, ERR_MALFORMED, "%s: file '%s' is of no role", trust_kind_name(kind), file);
+}
+
 static int check_roles(const DerFile *files, size_t n, TrustKind kind, Error *error)
 {
-        bool seen[_ROLE_MAX] = { false };
-
         for (size_t i = 0; i < n; i++) {
-                unsigned role = 0;
+                Role role = ROLE_ROOT;
 
-                while (role < _ROLE_MAX && strcmp(files[i].role, role_name((Role) role)) != 0)
-                        role++;
-                if (role == _ROLE_MAX || seen[role])
-                        return error_set(error, ERR_MALFORMED, "%s: file '%s' is %s", trust_kind_name(kind), files[i].role,
-                                         role == _ROLE_MAX ? "of no role" : "there twice");
-                seen[role] = true;
-                if (files[i].json.size > role_bytes_max((Role) role))
+                if (role_of(kind, files[i].role, &role, error) < 0)
+                        return -1;
+                if (find_file(files, i, files[i].role))
+                        return error_set(error, ERR_MALFORMED, "%s: file '%s' is there twice", trust_kind_name(kind), files[i].role);
+                if (files[i].json.size > role_bytes_max(role))
                         return error_set(error, ERR_TOO_LARGE, "%s: %s has %zu bytes, more than %zu", trust_kind_name(kind),
-                                         files[i].role, files[i].json.size, role_bytes_max((Role) role));
+                                         files[i].role, files[i].json.size, role_bytes_max(role));
         }
         return 0;
 }
@@ -135,10 +152,19 @@ static int get_root(const Part *part, const DerFile *root, Error *error)
         return !slice_equal(trust_repo_metadata(part->repo, ROLE_ROOT)->envelope->bytes, root->json);
 }
 
+static const DerFile *file_for(const Part *part, const TrustStep *step)
+{
+        cleanup_free char *delegated = step->name ? xasprintf(DER_DELEGATED "%s", step->name) : NULL;
+
+        if (step->kind == TRUST_LOAD) /* no delegated role is stored */
+                return NULL;
+        return find_file(part->files, part->n, delegated ? delegated : role_name(step->role));
+}
+
 static int get(void *userdata, const TrustStep *step, Buffer *ret, Error *error)
 {
         const Part *part = userdata;
-        const DerFile *file = step->name ? NULL : find_file(part->files, part->n, step->role); /* a message has no delegated roles */
+        const DerFile *file = file_for(part, step);
         int r = step->role == ROLE_ROOT ? get_root(part, file, error) : file != NULL;
 
         if (r > 0)
@@ -233,7 +259,7 @@ static int without_timestamp(Secondary *s, const DerMessage *files, Error *error
         if (r < 0)
                 return -1;
         return r == 0 && !s->config.require_director_timestamp &&
-               !find_file(files->director_files, files->n_director_files, ROLE_TIMESTAMP);
+               !find_file(files->director_files, files->n_director_files, role_name(ROLE_TIMESTAMP));
 }
 
 /* Uptane 5.4.4.1: the Director's Root chain and Targets; whatever else the message holds is not looked at */

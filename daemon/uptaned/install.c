@@ -18,6 +18,7 @@
 #include "uptaned/reports.h"
 #include "uptaned/verify.h"
 
+#define DELEGATED "delegations/" /* before the name of a delegated role: docs/HELPERS.md */
 #define REPORT_PAUSE 2 /* seconds between looks at a Secondary that restarts into its new image */
 
 typedef struct Install {
@@ -247,21 +248,45 @@ static void on_metadata_sent(void *userdata, sd_bus_message *reply, Error *error
         failed(in, error);
 }
 
-static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role role, Error *error)
+static int append_bytes(sd_bus_message *call, TrustKind kind, const char *role, Slice bytes, Error *error)
 {
-        cleanup_buffer Buffer bytes = { 0 };
-        int r = store_metadata_get(in->m->store, kind, role, &bytes, error);
+        int r = sd_bus_message_open_container(call, 'r', "ssay");
 
-        if (r <= 0)
-                return r;
-        r = sd_bus_message_open_container(call, 'r', "ssay");
         if (r >= 0)
-                r = sd_bus_message_append(call, "ss", trust_kind_name(kind), role_name(role));
+                r = sd_bus_message_append(call, "ss", trust_kind_name(kind), role);
         if (r >= 0)
                 r = sd_bus_message_append_array(call, 'y', bytes.data, bytes.size);
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
         return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "sending metadata") : 0;
+}
+
+static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role role, Error *error)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        int r = store_metadata_get(in->m->store, kind, role, &bytes, error);
+
+        return r <= 0 ? r : append_bytes(call, kind, role_name(role), buffer_slice(&bytes), error);
+}
+
+/* Uptane 5.4.2.6: and the delegated roles on the way to its image, none where Targets lists it */
+static int append_delegated(Install *in, sd_bus_message *call, Error *error)
+{
+        CLEANUP(trust_repo_free) TrustRepo *image = NULL;
+        const Metadata *m;
+        const char *name;
+
+        if (in->ecu->partial)
+                return 0;
+        if (verify_image(in->m, current(in)->image, in->ecu->hardware_id, &image, error) < 0)
+                return -1;
+        for (size_t i = 0; (m = trust_repo_delegated(image, i, &name)); i++) {
+                cleanup_free char *role = xasprintf(DELEGATED "%s", name);
+
+                if (append_bytes(call, TRUST_IMAGE, role, m->envelope->bytes, error) < 0)
+                        return -1;
+        }
+        return 0;
 }
 
 /* Uptane 5.4.2.6: all metadata a Secondary needs for its own verification, and no more */
@@ -282,6 +307,8 @@ static int send_metadata(Install *in, Error *error)
                 for (unsigned role = 0; role < _ROLE_MAX; role++)
                         if (needs(in->ecu, (TrustKind) kind, (Role) role) && append_file(in, call, (TrustKind) kind, (Role) role, error) < 0)
                                 return -1;
+        if (append_delegated(in, call, error) < 0)
+                return -1;
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
         if (r < 0)

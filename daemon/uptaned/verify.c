@@ -244,6 +244,20 @@ int verify_again(Manager *m, const Ecu *ecus, StoredPlan *ret, Error *error)
         return uptane_check_images(&ret->plan, ret->image, &files, (const char *const *) m->config.must_match_names, error);
 }
 
+int verify_image(Manager *m, const char *name, const char *hardware_id, TrustRepo **ret, Error *error)
+{
+        const TrustFiles files = { .get = get_stored, .userdata = &(Stored) { m, TRUST_IMAGE } };
+        CLEANUP(trust_repo_free) TrustRepo *repo = NULL;
+
+        if (verify_stored(m, TRUST_IMAGE, &repo, error) < 0)
+                return -1;
+        trust_repo_search(repo, name, hardware_id);
+        if (trust_repo_drive(repo, &files, error) < 0)
+                return -1;
+        *ret = TAKE_PTR(repo);
+        return 0;
+}
+
 void stored_plan_done(StoredPlan *stored)
 {
         plan_done(&stored->plan);

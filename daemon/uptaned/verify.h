@@ -39,6 +39,11 @@ typedef struct StoredPlan {
 
 /* Verifies what is stored once more, with expiry at the present time (Uptane 5.4.3.2). ecus must live as long as the plan. */
 int verify_again(Manager *m, const Ecu *ecus, StoredPlan *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * The Image repository as stored, verified at the present time, behind the search for this image alone: its
+ * trust_repo_delegated() are what a Secondary needs besides the top-level roles (Uptane 5.4.2.6).
+ */
+int verify_image(Manager *m, const char *name, const char *hardware_id, TrustRepo **ret, Error *error) __attribute__((nonnull, warn_unused_result));
 void stored_plan_done(StoredPlan *stored) __attribute__((nonnull));
 
 #endif

@@ -391,6 +391,84 @@ def test_a_power_cut_around_the_replacement_is_found_out(ecu, renamed):
     assert rows()[0][5] == ("new.bin" if renamed else "brake.bin"), "found out, but not written down"
 
 
+# ---- delegated roles ----
+
+def assign_delegated(ecu, *parents, name="brake.bin", data=FIRMWARE):
+    """An image that only the last of these roles, each delegated to by the one before, lists. Returns that role."""
+    ecu.assign(name=name, data=data)
+    for parent, role in zip((None, *parents), parents):
+        ecu.image.delegate(role, parent=parent, paths=["*"])
+    last = ecu.image.delegated[parents[-1]]
+    last.targets = {name: ecu.image.targets.pop(name)}
+    ecu.image.publish()
+    return last
+
+
+def with_roles(*names):
+    return ROLES + tuple("delegations/" + name for name in names)
+
+
+# Uptane 5.4.2.6
+def test_an_image_of_a_delegated_role_is_installed_with_the_roles_that_lead_to_it(ecu):
+    assign_delegated(ecu, "oem", "tier 1/\u00e9")
+    assert ecu.put_metadata()[0] != OK
+    assert ecu.put_metadata(image_roles=with_roles("oem"))[0] != OK
+    assert ecu.upload()[0] == INTERNAL
+    assert ecu.put_metadata(image_roles=with_roles("oem", "tier 1/\u00e9")) == (OK, "")
+    assert ecu.upload() == (OK, "") and ecu.install() == (OK, "")
+    assert ecu.firmware.read_bytes() == FIRMWARE
+    ecu.restart()
+    assert ecu.put_metadata()[0] != OK, "delegated roles come with every message"
+    assert ecu.put_metadata(image_roles=with_roles("oem", "tier 1/\u00e9")) == (OK, "")
+
+
+def expired_role(ecu, role):
+    role.expires = after(days=-1)
+    ecu.image.publish()
+
+
+def role_by_foreign_keys(ecu, role):
+    ecu.image.sign_delegated(role.name, keys=Repository().keys["targets"])
+    ecu.image.publish(bump=("snapshot", "timestamp"))
+
+
+def unlisted_role(ecu, role):
+    role.version += 1
+    ecu.image.sign_delegated(role.name)
+
+
+def older_role(ecu, role):
+    role.version -= 2
+    ecu.image.publish()
+
+
+def other_content_in_role(ecu, role):
+    role.targets["brake.bin"]["length"] += 1
+    ecu.image.publish()
+
+
+@pytest.mark.parametrize("spoil, attack", [(expired_role, "freeze"), (role_by_foreign_keys, "arbitrary"), (unlisted_role, "mix"),
+                                           (older_role, "rollback"), (other_content_in_role, "arbitrary")])
+def test_a_delegated_role_that_is_not_good_is_refused(ecu, spoil, attack):
+    role = assign_delegated(ecu, "supplier")
+    ecu.image.publish()
+    assert ecu.put_metadata(image_roles=with_roles("supplier")) == (OK, "")
+    spoil(ecu, role)
+    code, description = ecu.put_metadata(image_roles=with_roles("supplier"))
+    assert code == INVALID and attack in ecu.report()["attacks_detected"], description
+    assert ecu.upload()[0] == INTERNAL
+
+
+def test_a_delegated_role_twice_or_from_the_director_is_refused_and_one_too_many_does_no_harm(ecu):
+    assign_delegated(ecu, "supplier")
+    ecu.image.delegate("other", paths=["other/*"])
+    ecu.image.publish()
+    assert ecu.put_metadata(image_roles=with_roles("supplier", "supplier"))[0] != OK
+    ecu.director.files["delegations/supplier.json"] = ecu.image.files["delegations/supplier.json"]
+    assert ecu.put_metadata(("root", "targets", "delegations/supplier"), with_roles("supplier"))[0] != OK
+    assert ecu.put_metadata(image_roles=with_roles("supplier", "other")) == (OK, "")
+
+
 # ---- partial verification ----
 
 @pytest.fixture

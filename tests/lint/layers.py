@@ -18,7 +18,7 @@ PROGRAMS = {
     "uptaned": {*CORE, "io", "store", "peer", "uptaned"},  # neither http nor install nor secondary: those are other processes
     "fetch": {"base", "io", "peer", "http"},
     "ostree": {"base", "io", "peer", "install"},
-    "secondary-ip": {"base", "io", "peer", "secondary"},
+    "secondary-ip": {"base", "metadata", "io", "peer", "secondary"},
     "secondary": {*CORE[:-1], "io", "store", "secondary"},
     "uptanectl": {*CORE[:-1], "io", "uptanectl"},  # the core for "verify", which works on files and not on the vehicle
 }

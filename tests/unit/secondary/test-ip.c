@@ -360,8 +360,8 @@ static void test_metadata_is_one_message(void **state)
 {
         cleanup_buffer Buffer log = { 0 }, expected = { 0 };
         DerMessage version = { .kind = DER_VERSION_REQ, .number = 2 };
-        DerMessage files = { .kind = DER_PUT_META_REQ2, .n_image_files = 1, .n_director_files = 1,
-                             .image_files = { { "root", slice_str("{1}") } }, .director_files = { { "targets", slice_str("{2}") } } };
+        DerFile image[] = { { "root", slice_str("{1}") }, { DER_DELEGATED "a", slice_str("{3}") } }, director[] = { { "targets", slice_str("{2}") } };
+        DerMessage files = { .kind = DER_PUT_META_REQ2, .n_image_files = 2, .n_director_files = 1, .image_files = image, .director_files = director };
         Line lines[] = { VERSION_2, { ANSWER, OK_ANSWER(DER_PUT_META_RESP2) } };
         Fake fake = fake_start(lines, ELEMENTSOF(lines));
         SecondaryIp s = at(&fake);

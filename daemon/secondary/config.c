@@ -106,6 +106,11 @@ static const struct {
         { "install", parse_path, offsetof(SecondaryConfig, install), true },
         { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
         { "verification", parse_verification, offsetof(SecondaryConfig, partial), false },
+        { "tls", parse_bool, offsetof(SecondaryConfig, tls), false },
+        { "tls-ca", parse_path, offsetof(SecondaryConfig, tls_ca), false },
+        { "tls-certificate", parse_path, offsetof(SecondaryConfig, tls_certificate), false },
+        { "tls-key", parse_path, offsetof(SecondaryConfig, tls_key), false },
+        { "tls-primary", parse_serial, offsetof(SecondaryConfig, tls_primary), false },
         { "require-director-timestamp", parse_bool, offsetof(SecondaryConfig, require_director_timestamp), false },
 };
 
@@ -159,6 +164,10 @@ int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
                         .state_directory = xstrdup("/var/lib/uptane-secondary"),
                         .root_directory = xstrdup("/usr/lib/uptane"),
                         .image_max = IMAGE_MAX_DEFAULT,
+                        .tls_ca = xstrdup(""),
+                        .tls_certificate = xstrdup(""),
+                        .tls_key = xstrdup(""),
+                        .tls_primary = xstrdup(""),
                 },
         };
         int line = ini_parse(path, on_line, &reader);
@@ -179,5 +188,9 @@ void secondary_config_done(SecondaryConfig *config)
         free(config->state_directory);
         free(config->root_directory);
         free(config->install);
+        free(config->tls_ca);
+        free(config->tls_certificate);
+        free(config->tls_key);
+        free(config->tls_primary);
         *config = (SecondaryConfig) { 0 };
 }

@@ -232,7 +232,7 @@ static ConfigSecondary *find_secondary(Config *c, const char *label)
         if (c->n_secondaries == CONFIG_SECONDARIES_MAX)
                 return NULL;
         c->secondaries = xrealloc(c->secondaries, c->n_secondaries + 1, sizeof *c->secondaries);
-        c->secondaries[c->n_secondaries] = (ConfigSecondary) { xstrdup(label), xstrdup("ip"), xstrdup(""), false };
+        c->secondaries[c->n_secondaries] = (ConfigSecondary) { xstrdup(label), xstrdup("ip"), xstrdup(""), false, false };
         return &c->secondaries[c->n_secondaries++];
 }
 
@@ -258,6 +258,8 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 replace(&s->address, value);
         } else if (strcmp(key, "verification") == 0)
                 return set_bool(&s->partial, value, "partial", "full", error);
+        else if (strcmp(key, "tls") == 0)
+                return set_bool(&s->tls, value, "yes", "no", error);
         else
                 return error_set(error, ERR_CONFIG, "unknown key");
         return 0;

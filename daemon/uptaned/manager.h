@@ -24,7 +24,7 @@ typedef struct Manager Manager;
 typedef struct VehicleEcu {
         char *label;   /* object path element, "primary" or the configuration's name */
         char *driver;  /* "ostree", "ip" */
-        char *address; /* "" for the Primary */
+        char *address; /* as helpers want it (docs/HELPERS.md); "" for the Primary */
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
         bool primary;

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stands between a Primary and a Secondary, passes everything on and remembers what the Primary said."""
+import contextlib
 import socket
 import threading
 
@@ -35,8 +36,9 @@ class Tap:
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
-            source.close()
-            sink.close()
+            for end in (source, sink):
+                with contextlib.suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
 
     def close(self):
         self.listener.close()

@@ -644,6 +644,45 @@ def test_silence_is_hung_up_on(ecu):
     assert ecu.root_version(DIRECTOR) == 1
 
 
+def test_a_connection_that_keeps_talking_does_not_keep_others_out(ecu):
+    talkers = [ecu.connect() for _ in range(7)]
+    for s in talkers:
+        s.sendall(message(19, enum(1))[:-1])
+    started = time.monotonic()
+    assert ecu.update() == (OK, "")
+    for s in talkers:
+        assert ecu.exchange(b"\1", s)[0] == 0xb4, "a slow one is served, too"
+        s.close()
+    assert time.monotonic() - started < 5
+
+
+def test_where_all_places_are_taken_the_slowest_goes(ecu):
+    held = [ecu.connect() for _ in range(8)]
+    for s in held:
+        assert ecu.exchange(message(19, enum(1)), s)[0] == 0xb4
+    for s in held[1:]:
+        assert ecu.exchange(message(19, enum(1)), s)[0] == 0xb4
+    assert ecu.root_version(DIRECTOR) == 1
+    held[0].settimeout(5)
+    assert held[0].recv(1) == b""
+    for s in held[2:]:
+        assert ecu.exchange(message(19, enum(1)), s)[0] == 0xb4
+        s.close()
+
+
+def test_only_one_message_may_be_large_at_a_time(ecu):
+    ecu.assign()
+    large = tlv(0xae, tlv(0x30, bytes(3 << 20)))
+    with ecu.connect() as first, ecu.connect() as second:
+        first.sendall(large[:10])
+        first.sendall(large[10:100])
+        assert ecu.root_version(DIRECTOR) == 1  # first has been looked at
+        assert ecu.exchange(large[:100], second) == b""
+        assert ecu.put_metadata() == (OK, ""), "small ones go on"
+        assert ecu.exchange(large[100:], first) == b"", "it was nonsense all the same"
+    assert "another large one" in ecu.log()
+
+
 def test_messages_byte_by_byte_are_understood(ecu):
     with ecu.connect() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -185,13 +185,15 @@ static int take(Server *s, int listener, Error *error)
 /* From the last to the first: hang_up() puts the last one, which had its turn, into the place of the one that goes. */
 static void serve_all(Server *s, const struct pollfd *fds)
 {
+        const int64_t now = secondary_stream_now(); /* that others were being answered is nobody's silence */
+
         for (size_t i = s->n; i-- > 0;) {
                 Error error = { 0 };
                 int r = SECONDARY_TLS_WAIT;
 
                 if (fds[i].revents)
                         r = advance(s, &s->list[i], &error);
-                if (r > SECONDARY_TLS_END && check_time(&s->list[i], secondary_stream_now(), &error) < 0)
+                if (r > SECONDARY_TLS_END && check_time(&s->list[i], now, &error) < 0)
                         r = -1;
                 if (r <= SECONDARY_TLS_END)
                         hang_up(s, i, &error);

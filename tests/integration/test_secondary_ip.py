@@ -160,6 +160,17 @@ def test_first_start_makes_a_key_and_trusts_the_shipped_roots(ecu):
     assert ecu.ask(0)[3] == key
 
 
+def test_the_state_may_lie_behind_a_link(tmp_path):
+    """As below /var/lib/private, where a DynamicUser='s is."""
+    (tmp_path / "private").mkdir()
+    (tmp_path / "state").symlink_to("private")
+    ecu = Ecu(tmp_path).start()
+    assert ecu.update() == (OK, "")
+    ecu.restart()
+    assert ecu.report()["installed_image"]["filepath"] == "brake.bin"
+    ecu.stop()
+
+
 def test_an_rsa_key_on_wish_and_its_id_as_serial(tmp_path):
     ecu = Ecu(tmp_path, **{"key-type": "rsa", "serial": None}).start()
     serial, _, key_type, key = ecu.ask(0)

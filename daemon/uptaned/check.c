@@ -72,7 +72,7 @@ static void after_manifest(Check *c)
                         manager_job_done(c->m, &(EngineEvent) { .kind = ENGINE_REPORTED });
                 return;
         }
-        if (verify_start(c->m, c->fetch, on_verified, c, &c->verify, &error) < 0)
+        if (verify_start(c->m, c->fetch, NULL, on_verified, c, &c->verify, &error) < 0)
                 check_failed(c, &error);
 }
 

@@ -23,10 +23,11 @@ typedef struct Manager Manager;
 typedef struct VehicleEcu {
         char *label;   /* object path element, "primary" or the configuration's name */
         char *driver;  /* "ostree", "ip" */
-        char *address; /* "" for the Primary */
+        char *address; /* as helpers want it (docs/HELPERS.md); "" for the Primary */
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
         bool primary;
+        bool partial;  /* it verifies partially */
         KeyType key_type;
         char *key_text; /* "" as serial */
         PublicKey *key; /* NULL as serial */

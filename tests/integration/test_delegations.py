@@ -7,8 +7,11 @@ import urllib.parse
 
 import pytest
 from backend.keys import Key
+from backend.repository import ROLES as TOP_LEVEL
 from backend.repository import after
+from der import parse, roles, split
 from state import delegated
+from tap import Tap
 from vehicle import wait_for
 
 pytestmark = pytest.mark.world(config="[update]\nconsent-download=ask\n", secondaries=0)
@@ -280,6 +283,40 @@ def test_t33_a_role_that_signs_for_other_hardware_than_it_may_is_not_asked(ready
     image.delegations.roles[0]["hardwareIds"] = ["other-board", ready.vehicle.HARDWARE_ID]
     image.publish()
     offered(ready)
+
+
+# Uptane 5.4.2.6: the roles that the image needs, and no others
+@pytest.mark.world(config="", secondaries=2)
+def test_secondaries_are_sent_exactly_the_delegated_roles_that_their_images_need(world):
+    v, image = world.vehicle, world.backend.image
+    taps = [Tap(s.port) for s in v.secondaries]
+    for secondary, tap in zip(v.secondaries, taps):
+        secondary.primary_settings["address"] = tap.address
+    v.write_config()
+    v.boot()
+    v.wait_state("idle")
+    image.delegate("oem", paths=["mcu/*"])
+    suppliers = [image.delegate("supplier-%d" % i, parent="oem", paths=["mcu/%d-*" % i]) for i in range(2)]
+    for release in range(2):
+        assignments, data = [], b"firmware %d\n" % release * 500
+        for i, (secondary, role) in enumerate(zip(v.secondaries, suppliers)):
+            name = "mcu/%d-%d" % (i, release)
+            entry = world.backend.add_image(name, data, ["test-mcu"])
+            if release == 0:
+                role.targets = {name: image.targets.pop(name)}
+            assignments.append((name, entry, secondary.serial, "test-mcu", None))
+        image.publish()
+        world.director.assign(assignments)
+        v.check()
+        v.wait_state("idle")
+        assert v.error() == ("", "")
+        assert [s.content() for s in v.secondaries] == [data] * 2
+    for i, tap in enumerate(taps):
+        tap.close()
+        metadata = [fields for kind, fields in (parse(m) for said in tap.said for m in split(bytes(said))) if kind == 14]
+        delegated_roles = ["delegations/oem", "delegations/supplier-%d" % i]
+        assert [roles(files) for files, _ in metadata] == [[*TOP_LEVEL, *delegated_roles], list(TOP_LEVEL)]
+        assert [roles(files) for _, files in metadata] == [list(TOP_LEVEL)] * 2
 
 
 def test_a_succinct_delegation_leads_to_one_bin_of_many(ready):

@@ -10,7 +10,9 @@ import time
 
 import images as ostree
 import pytest
+from der import parse, roles, split
 from gi.repository import Gio, GLib
+from tap import Tap
 from vehicle import wait_for
 
 
@@ -330,6 +332,34 @@ def test_an_update_completes_after_a_power_cut(world, state):
     assert world.director.installed(v.serial) == done
     assert v.secondaries[0].content() == data
     assert v.booted_commit == world.images.commit("2")
+
+
+# Uptane 5.4.2.6, Uptane 5.4.4.1
+@pytest.mark.world(secondaries=2, partial=["secondary2"])
+def test_a_partial_secondary_beside_a_full_one_is_sent_the_directors_part_only(world):
+    v = world.vehicle
+    full, small = v.secondaries
+    tap = Tap(small.port)
+    small.primary_settings["address"] = tap.address
+    v.write_config()
+    start(world)
+    world.director.repository.rotate("targets")
+    for n, data in enumerate((b"one\n" * 1000, b"two\n" * 1000)):
+        name, target = world.publish_firmware("mcu-%d.bin" % n, data)
+        world.director.assign([(name, target, s.serial, s.hardware_id, None) for s in (full, small)])
+        v.check()
+        v.wait_state("idle")
+        assert v.error() == ("", "")
+        assert full.content() == small.content() == data
+        assert world.director.installed(small.serial) == (name, hashlib.sha256(data).hexdigest())
+    tap.close()
+    messages = [parse(m) for said in tap.said for m in split(bytes(said))]
+    assert [fields[0] for kind, fields in messages if kind == 19] == [b"\0"] * 2, "asked for its Director's Root only"
+    assert [fields[0] for kind, fields in messages if kind == 21] == [b"\0"], "the one Root that it lacked"
+    metadata = [fields for kind, fields in messages if kind == 14]
+    assert len(metadata) == 2
+    for image, director in metadata:
+        assert image == b"" and roles(director) == ["targets"]
 
 
 def test_a_fallback_of_the_boot_loader_is_reported_once_and_not_tried_again(world):

@@ -54,11 +54,13 @@ def free_port():
 
 
 class Secondary:
-    def __init__(self, vehicle, label, hardware_id):
+    def __init__(self, vehicle, label, hardware_id, settings):
         self.label, self.hardware_id = label, hardware_id
         self.serial = "%s-%s" % (vehicle.device_id, label)
         self.folder = os.path.join(vehicle.folder, label)
         self.port = free_port()
+        self.settings = settings  # more lines of secondary.conf
+        self.primary_settings = {}  # more lines of its section in uptaned.conf
         self.firmware = os.path.join(self.folder, "firmware.bin")
         self.config = os.path.join(self.folder, "secondary.conf")
 
@@ -70,6 +72,7 @@ class Secondary:
         with open(self.config, "w", encoding="utf-8") as f:
             f.write("[secondary]\nserial = %s\nhardware-id = %s\nlisten = %s\nstate-directory = %s/state\nroot-directory = %s\n"
                     "install = %s\n" % (self.serial, self.hardware_id, self.address(), self.folder, roots, self.firmware))
+            f.writelines("%s = %s\n" % setting for setting in self.settings.items())
 
     def content(self):
         """The firmware it runs, or None."""
@@ -85,7 +88,8 @@ class Vehicle:
 
     HARDWARE_ID = "test-board"
 
-    def __init__(self, backend, all_images, folder, secondaries=1, config="", device_id="vehicle-1", build=BUILD, wrap=None):
+    def __init__(self, backend, all_images, folder, secondaries=1, config="", device_id="vehicle-1", build=BUILD, wrap=None,
+                 partial=()):
         self.backend, self.images, self.folder, self.device_id, self.build = backend, all_images, folder, device_id, build
         self.extra_config, self.wrap = config, wrap or {}
         self.sysroot = os.path.join(folder, "sysroot")
@@ -98,10 +102,12 @@ class Vehicle:
         self.factory_commit = all_images.make_sysroot(self.sysroot, "1")
         backend.authority.device(device_id, self.path("credentials"))
         self._ship_roots()
-        self.secondaries = [Secondary(self, "secondary%d" % (i + 1), "test-mcu") for i in range(secondaries)]
+        labels = ["secondary%d" % (i + 1) for i in range(secondaries)]
+        self.secondaries = [Secondary(self, label, "test-mcu", {"verification": "partial"} if label in partial else {}) for label in labels]
         for secondary in self.secondaries:
             secondary.prepare(self.path("roots"))
-        self._write_config()
+            secondary.primary_settings = dict(secondary.settings, address=secondary.address())
+        self.write_config()
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
@@ -117,7 +123,7 @@ class Vehicle:
             with open(self.path("roots", name + ".root.json"), "wb") as f:
                 f.write(repository.files["1.root.json"])
 
-    def _write_config(self):
+    def write_config(self):
         lines = [
             "[server]", "url = " + self.backend.url, "[primary]", "serial = " + self.serial, "hardware-id = " + self.HARDWARE_ID,
             "device-id = " + self.device_id, "[update]", "poll-interval = 3600", "jitter = 0", "[timeouts]", "metadata = 10", "image = 10",
@@ -125,7 +131,7 @@ class Vehicle:
         ]
         lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "verify", "ostree", "secondary-ip")]
         for secondary in self.secondaries:
-            lines += ["[secondary %s]" % secondary.label, "address = " + secondary.address()]
+            lines += ["[secondary %s]" % secondary.label, *("%s = %s" % setting for setting in secondary.primary_settings.items())]
         with open(self.path("uptaned.conf"), "w", encoding="utf-8") as f:
             f.write("\n".join(lines) + "\n")
         os.makedirs(self.path("uptaned.conf.d"), exist_ok=True)
@@ -329,9 +335,9 @@ class Vehicle:
         except FileNotFoundError:
             return ""
 
-    def daemon_pid(self):
+    def daemon_pid(self, name="uptaned"):
         """As seen from outside."""
-        inside = self.control("pid", "uptaned")
+        inside = self.control("pid", name)
         init = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True).stdout.split()[0]
         for pid in subprocess.run(["pgrep", "-P", init], capture_output=True, text=True, check=True).stdout.split():
             with open("/proc/%s/status" % pid, encoding="utf-8") as f:

@@ -132,14 +132,14 @@ static void roots_are_all_kept_and_forgetting_takes_timestamp_and_snapshot_only(
         OK(store_metadata_put(w->store, TRUST_DIRECTOR, ROLE_TARGETS, 5, slice_str("targets"), &w->error));
         OK(store_metadata_put(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, 5, slice_str("image timestamp"), &w->error));
         OK(store_metadata_forget(w->store, TRUST_DIRECTOR, &w->error));
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_ROOT, &latest, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_ROOT, NULL, &latest, &w->error), 1);
         assert_string_equal(buffer_str(&latest), "root 10");
         assert_int_equal(store_root_get(w->store, TRUST_DIRECTOR, 1, &first, &w->error), 1);
         assert_string_equal(buffer_str(&first), "root 1");
         assert_int_equal(store_root_get(w->store, TRUST_DIRECTOR, 2, &first, &w->error), 0);
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, &timestamp, &w->error), 0);
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TARGETS, &targets, &w->error), 1);
-        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, &image, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, NULL, &timestamp, &w->error), 0);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TARGETS, NULL, &targets, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, NULL, &image, &w->error), 1);
 }
 
 /* ---- large metadata ---- */
@@ -181,7 +181,7 @@ static void a_large_file_lies_beside_the_database_until_another_takes_its_place(
         must_open(w, ROLE_TARGETS, NULL, "large");
         must_open(w, ROLE_TARGETS, "supplier", "role");
         must_open(w, ROLE_TARGETS, "another", NULL);
-        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TARGETS, &got, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TARGETS, NULL, &got, &w->error), 1);
         assert_string_equal(buffer_str(&got), "large");
         again = put_file(w, ROLE_TARGETS, NULL, "larger");
         must_open(w, ROLE_TARGETS, NULL, "larger");

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The good road: registration, nothing to do, one update of the whole vehicle, and what survives kill -9 and power cuts."""
+import fcntl
 import hashlib
 import json
 import os
@@ -287,6 +288,26 @@ def test_an_update_completes_whenever_the_daemon_is_killed(world, pause):
     assert not world.director.refused
     assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
     assert v.secondaries[0].content() == data
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+
+
+def test_an_update_completes_where_the_daemon_died_while_its_helper_was_installing(world):
+    """The helper it had asked goes on; the one that the next life asks waits for it."""
+    v = start(world)
+    lock = os.open(os.path.join(v.sysroot, "ostree/lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_state("installing")
+    v.kill_daemon()
+    v.wait_state("installing")
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        assert v.state() == "installing"  # an attempt that failed because of the other one would count against the update
+        time.sleep(0.05)
+    os.close(lock)
+    finish_reboot(v)
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
     assert [r["result"]["success"] for r in world.director.reports()] == [True]
 
 

@@ -111,14 +111,24 @@ static int check_sound(Store *store, char why[static 128], Error *error)
         return 1;
 }
 
+/* The folder may be reached through a link, as that of a dynamic user is; SQLite would follow none at all. */
+static int find_file(const char *directory, const char *name, char **ret, Error *error)
+{
+        cleanup_free char *real = realpath(directory, NULL);
+
+        if (!real)
+                return error_set_errno(error, ERR_STORAGE, errno, "%s", directory);
+        *ret = xasprintf("%s/%s", real, name);
+        return 0;
+}
+
 int store_open(const char *directory, const char *name, Store **ret, Error *error)
 {
         CLEANUP(store_free) Store *store = xcalloc(1, sizeof *store);
         char why[128];
         int r;
 
-        store->path = xasprintf("%s/%s", directory, name);
-        if (check_earlier_damage(store->path, error) < 0)
+        if (find_file(directory, name, &store->path, error) < 0 || check_earlier_damage(store->path, error) < 0)
                 return -1;
         r = make_file(store->path, error);
         if (r != 0)

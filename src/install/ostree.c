@@ -44,7 +44,8 @@ int install_set_error(Error *error, ErrorCode code, GError *g, const char *what)
 
 /*
  * Where /sysroot and /boot are mounted read-only, libostree makes them writable: that must be seen by this process
- * alone. A unit's own mount namespace will do where another one is forbidden.
+ * alone. A unit's own mount namespace will do where another one is forbidden. To be called before anything is opened: where
+ * this process was the only one in its old namespace, nothing is mounted any more on what was opened there.
  */
 static bool has_private_mounts(void)
 {
@@ -58,6 +59,7 @@ static bool has_private_mounts(void)
 int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret, Error *error)
 {
         CLEANUP(install_ostree_free) InstallOstree *o = xcalloc(1, sizeof *o);
+        bool private = has_private_mounts();
         GError *g = NULL;
 
         o->os_name = options->os_name ? xstrdup(options->os_name) : NULL;
@@ -70,7 +72,7 @@ int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret
         o->sysroot = ostree_sysroot_new(o->path);
         if (!ostree_sysroot_initialize(o->sysroot, &g))
                 return install_set_error(error, ERR_INSTALL, g, "opening the sysroot");
-        if (ostree_sysroot_is_booted(o->sysroot) && has_private_mounts())
+        if (ostree_sysroot_is_booted(o->sysroot) && private)
                 ostree_sysroot_set_mount_namespace_in_use(o->sysroot);
         if (!ostree_sysroot_load(o->sysroot, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "reading the sysroot");

@@ -61,3 +61,128 @@ def test_the_vehicle_boots_with_every_unit_running_in_its_sandbox(world):
     assert "* test-os %s.0" % v.factory_commit in v.status()
     assert {unit: level for unit, level in ((unit, v.exposure(unit)) for unit in THRESHOLDS) if level > THRESHOLDS[unit]} == {}
     assert {unit.replace("@", "@test") for unit in UNITS} == set(THRESHOLDS)
+    assert v.machine.journal("_SYSTEMD_UNIT=uptaned.service", "--priority=warning") == []
+
+
+def refused_calls(v):
+    """What ended because of a system call its sandbox does not allow."""
+    return [e["MESSAGE"] for e in v.machine.journal("_PID=1") if "status=31/SYS" in e["MESSAGE"] or "signal=SYS" in e["MESSAGE"]]
+
+
+def look_after(world, v):
+    """What must be so after anything good that happened on a vehicle."""
+    assert failed_units(v) == []
+    assert refused_calls(v) == []
+    assert not world.director.refused
+    wait_for(lambda: "uptane-ostree" not in v.processes(), "the end of the only program of ours that is root")
+    assert all("root" not in users for users in v.processes().values())
+
+
+# Uptane 5.4.2, Uptane 5.4.3
+def test_a_good_update_is_staged_applied_at_the_reboot_and_reported(world):
+    v = start(world)
+    firmware = os.urandom(200000)
+    correlation = world.assign(world.publish_commit("2"), world.publish_firmware("mcu-2.bin", firmware))
+    v.call("CheckForUpdates")
+    v.machine.wait_reboot()
+    assert v.secondaries[0].content() == firmware
+    v.boot()
+    assert v.booted_commit == world.images.commit("2")
+    v.wait_state("idle")
+    wait_for(world.director.reports, "the installation report")
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    assert world.director.installed(v.secondaries[0].serial) == ("mcu-2.bin", hashlib.sha256(firmware).hexdigest())
+    assert [(r["correlation_id"], r["result"]["code"]) for r in world.director.reports()] == [(correlation, "OK")]
+    assert "* test-os %s.0" % v.booted_commit in v.status() and v.factory_commit in v.status()
+    assert 'VERSION_ID=2' in v.machine.run("cat", "/usr/lib/os-release").stdout
+    assert any("Finalizing staged deployment" in e["MESSAGE"] for e in v.machine.journal("_SYSTEMD_UNIT=ostree-finalize-staged.service"))
+    look_after(world, v)
+    v.check()
+    assert v.state() == "idle" and v.error() == ("", "")
+
+
+def test_an_old_entry_booted_by_hand_is_reported_as_it_is_and_nothing_loops(world):
+    v = start(world)
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.machine.wait_reboot()
+    v.boot(1)
+    v.wait_state("idle")
+    wait_for(world.director.reports, "the installation report")
+    assert v.booted_commit == v.factory_commit == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [False]
+    v.check()
+    assert v.state() == "idle" and len(world.director.reports()) == 1
+    assert [entry.commit for entry in v.machine.entries()] == [world.images.commit("2"), v.factory_commit]
+    look_after(world, v)
+    # the boot loader's own choice is the new software still: whatever runs is what the Director hears of
+    v.machine.reboot()
+    v.boot()
+    v.wait_state("idle")
+    v.check()
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+
+
+def test_software_that_does_not_boot_is_left_by_the_boot_loader_and_reported(world):
+    v = start(world)
+    broken = world.images.commit("broken", without_init=True)
+    world.assign(world.publish_commit("broken"))
+    v.call("CheckForUpdates")
+    v.machine.wait_reboot()
+    assert v.machine.entries()[0].commit == broken
+    v.machine.boot_counted()
+    assert v.machine.boots == 1 + 3 + 1
+    v.wait_state("idle")
+    wait_for(world.director.reports, "the installation report")
+    assert v.booted_commit == v.factory_commit == world.director.installed(v.serial)[1]
+    assert "INSTALL_FAILED" in world.director.reports()[-1]["result"]["code"]
+    v.check()
+    assert v.state() == "idle" and len(world.director.reports()) == 1
+    look_after(world, v)
+
+
+# Uptane 5.4.3.5
+@pytest.mark.world(config="[update]\nconsent-reboot = ask\n", secondaries=0)
+def test_a_reboot_without_consent_changes_nothing_and_the_one_after_consent_applies_the_update(world):
+    v = start(world)
+    update = world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    for _ in range(2):
+        v.wait_state("reboot-required")
+        assert v.property("Update")["Stage"] == "reboot"
+        assert "%s.0 (staged)" % world.images.commit("2") in v.status() or "(pending)" in v.status(), v.status()
+        v.machine.reboot()
+        assert [entry.commit for entry in v.machine.entries()] == [v.factory_commit]
+        v.boot()
+    assert not world.director.reports()
+    v.wait_state("reboot-required")
+    v.verb("Approve", "(ss)", (update, "reboot"))
+    v.machine.wait_reboot()
+    v.boot()
+    v.wait_state("idle")
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+    look_after(world, v)
+
+
+@pytest.mark.world(secondaries=0)
+def test_a_power_cut_between_deployment_and_reboot_costs_nothing_but_time(world):
+    v = start(world)
+    world.assign(world.publish_commit("2"))
+    inhibit = ["systemd-run", "--unit=inhibit", "systemd-inhibit", "--what=shutdown", "--mode=block", "sleep", "infinity"]
+    v.machine.run(*inhibit)  # logind refuses, and the vehicle stays where it is
+    wait_for(lambda: "inhibit" in v.machine.run("systemd-inhibit", "--list", "--no-legend").stdout, "the inhibitor")
+    v.call("CheckForUpdates")
+    v.wait_state("reboot-required")
+    wait_for(lambda: v.error()[0], "the refusal of logind")
+    v.machine.power_cut()
+    v.boot()
+    assert v.booted_commit == v.factory_commit
+    v.machine.wait_reboot()  # it is installed again, by itself
+    assert not world.director.reports()
+    assert world.director.installed(v.serial)[1] == v.factory_commit
+    v.boot()
+    v.wait_state("idle")
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+    look_after(world, v)

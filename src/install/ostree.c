@@ -298,6 +298,9 @@ static int stage(InstallOstree *o, Deploy *d, const InstallDeployment *new, Erro
         g_autoptr(OstreeDeployment) staged = NULL;
         GError *g = NULL;
 
+        /* what was staged and never written lies about; one of each drive without consent would fill the disk */
+        if (!ostree_sysroot_prepare_cleanup(o->sysroot, NULL, &g))
+                return install_set_error(error, ERR_INSTALL, g, "cleaning up");
         if (set_held(new->hold, error) < 0)
                 return -1;
         if (!ostree_sysroot_stage_tree_with_options(o->sysroot, d->os_name, new->commit, d->origin, d->merge, &options, &staged, NULL, &g))

@@ -34,6 +34,10 @@ class Network:
             raise AssertionError("a network namespace cannot be made here")
         self.path = "/proc/%d/ns/net" % self.process.pid
 
+    def add_address(self, address):
+        """It is this network's, too, and whoever listens there is reached."""
+        subprocess.run(["nsenter", "--net=" + self.path, "ip", "address", "add", address + "/32", "dev", "lo"], check=True)
+
     def close(self):
         self.process.stdin.close()
         self.process.wait()
@@ -90,9 +94,10 @@ class Machine:
         binds = ["--bind=%s:/sysroot:norbind" % self.sysroot, "--bind=%s/var:/var" % entry.stateroot, "--bind=%s/boot:/boot" % self.sysroot,
                  "--bind-ro=%s:/run/ostree-booted" % os.path.join(self.folder, "ostree-booted"),
                  "--bind-ro=%s:/run/test-boot-id" % os.path.join(self.folder, "boot-id"), "--bind-ro=%s/usr:/usr" % entry.deployment]
+        # bpf: IPAddressDeny= of units is a program that systemd loads
         return ["systemd-nspawn", "--quiet", "--boot", "--directory=" + entry.deployment, "--machine=uptaned-test", "--register=no", "--keep-unit",
                 "--notify-ready=yes", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--suppress-sync=yes",
-                "--console=interactive", "--network-namespace-path=" + self.network.path, *binds]
+                "--console=interactive", "--system-call-filter=bpf", "--network-namespace-path=" + self.network.path, *binds]
 
     def boot(self, number=0, seconds=60):
         """Boots this entry; returns when its start is complete. BootFailure if it ended before."""
@@ -182,11 +187,13 @@ class Machine:
 
     # what is seen of it
 
+    def command(self, *command):
+        """What runs a command in it, as root."""
+        return ["nsenter", "--target=%d" % self.leader, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/",
+                "env", "-i", "PATH=/usr/sbin:/usr/bin", *command]
+
     def run(self, *command, check=True, timeout=60):
-        """A command in it, as root."""
-        result = subprocess.run(["nsenter", "--target=%d" % self.leader, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--wd=/",
-                                 "env", "-i", "PATH=/usr/sbin:/usr/bin", *command], capture_output=True, text=True,
-                                stdin=subprocess.DEVNULL, timeout=timeout, check=False)
+        result = subprocess.run(self.command(*command), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout, check=False)
         if check:
             assert result.returncode == 0, "%s: status %d\n%s" % (" ".join(command), result.returncode, result.stdout + result.stderr)
         return result

@@ -97,10 +97,18 @@ def _locked(folder):
         yield
 
 
+def _name():
+    recipe = repr((RECIPE, suite(), platform.machine(), PACKAGES, LEFT_OUT, MASKED, LINKS, TMPFILES))
+    return os.path.join(cache(), "debian-" + hashlib.sha256(recipe.encode()).hexdigest()[:16])
+
+
+def is_made():
+    return os.path.isdir(_name())
+
+
 def base():
     """The repository (mode bare) whose branch BRANCH it is; beside it lies the same as an archive: NAME-archive."""
-    recipe = repr((RECIPE, suite(), platform.machine(), PACKAGES, LEFT_OUT, MASKED, LINKS, TMPFILES))
-    name = os.path.join(cache(), "debian-" + hashlib.sha256(recipe.encode()).hexdigest()[:16])
+    name = _name()
     os.makedirs(cache(), exist_ok=True)
     with _locked(cache()):
         if not os.path.isdir(name):

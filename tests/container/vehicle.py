@@ -4,7 +4,9 @@ credentials, Roots and configuration in its /etc. Nothing of ours runs in it but
 
 Its Secondary is uptane-secondary.service of the same image, on the same machine.
 """
+import glob
 import os
+import subprocess
 
 import images
 from container.machine import Machine, Network
@@ -93,12 +95,17 @@ class ContainerVehicle(Remote):
 
     def close(self):
         self.machine.close()
-        images.remove_tree(self.folder)
+        deployments = glob.glob(os.path.join(self.sysroot, "ostree/deploy/*/deploy/*.[0-9]"))
+        subprocess.run(["chattr", "-f", "-i", *deployments], check=False)
+        subprocess.run(["rm", "-rf", self.folder], check=True)
 
     # what it shows
 
     def bus_address(self):
         return "unix:path=" + self.machine.root("/run/dbus/system_bus_socket")
+
+    def ctl(self, *arguments, timeout=30):
+        return self.machine.run("uptanectl", *arguments, check=False, timeout=timeout)
 
     @property
     def booted_commit(self):

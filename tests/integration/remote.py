@@ -26,7 +26,7 @@ def wait_for(condition, what, seconds=30, pause=0.02):
 
 
 class Remote:
-    """Of a subclass are bus_address(), .backend (for check()) and .build (for ctl())."""
+    """Of a subclass are bus_address(), .backend (for check()) and .build (for ctl(), if that is not the subclass's own)."""
 
     def call(self, method, signature=None, arguments=(), path=PATH, interface=NAME, timeout=10):
         connection = Gio.DBusConnection.new_for_address_sync(

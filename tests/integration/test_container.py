@@ -3,13 +3,17 @@
 import hashlib
 import os
 import shutil
+import socket
 import tempfile
 
 import pytest
+from backend.server import in_network
 from conftest import World
-from container import machine, rootfs
+from container import machine
 from container.images import UNITS, SystemImages
 from container.vehicle import ContainerVehicle
+from gi.repository import GLib
+from helpers_fixture import Client, RemoteError
 from images import remove_tree
 from remote import wait_for
 from vehicle import BUILD
@@ -189,3 +193,19 @@ def test_a_power_cut_between_deployment_and_reboot_costs_nothing_but_time(world)
     assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
     assert [r["result"]["success"] for r in world.director.reports()] == [True]
     look_after(world, v)
+
+
+@pytest.mark.world(secondaries=0)
+def test_who_talks_to_secondaries_reaches_nobody_outside_the_vehicle(world):
+    v = start(world)
+    outside = "198.51.100.7"
+    world.network.add_address(outside)
+    with in_network(world.network.path, lambda: socket.create_server((outside, 9050))) as listener:
+        listener.settimeout(10)
+        with Client(v.machine.root("/run/uptane/secondary-ip.sock"), "/org/uptane/Secondary1", "org.uptane.Secondary1") as helper:
+            with pytest.raises(RemoteError) as caught:
+                helper.call("GetInfo", GLib.Variant("(s)", (outside + ":9050",)), "(ssss)")
+        assert caught.value.name == "Unreachable"
+        v.machine.run("bash", "-c", "echo from the vehicle > /dev/tcp/%s/9050" % outside)
+        with listener.accept()[0] as connection:
+            assert connection.recv(100) == b"from the vehicle\n"  # and nobody was there before

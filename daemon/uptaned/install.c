@@ -354,14 +354,12 @@ static int ask_root_version(Install *in, Error *error)
 
 /* ---- both ---- */
 
-/* That verified metadata of both repositories, as stored, still says to put exactly this image on this ECU. */
-static int check_metadata(Install *in, Error *error)
+int install_check_metadata(Manager *m, const EngineEcu *want, Error *error)
 {
-        cleanup_free Ecu *ecus = vehicle_ecus(in->m);
+        cleanup_free Ecu *ecus = vehicle_ecus(m);
         cleanup_stored_plan StoredPlan stored = { 0 };
-        const EngineEcu *want = current(in);
 
-        if (verify_again(in->m, ecus, &stored, error) < 0)
+        if (verify_again(m, ecus, &stored, error) < 0)
                 return -1;
         for (size_t i = 0; i < stored.plan.n_assignments; i++) {
                 const Assignment *a = &stored.plan.assignments[i];
@@ -376,7 +374,7 @@ static int check_metadata(Install *in, Error *error)
 /* Uptane 5.4.3, verified again, then installed */
 static int begin(Install *in, Error *error)
 {
-        if (check_metadata(in, error) < 0)
+        if (install_check_metadata(in->m, current(in), error) < 0)
                 return -1;
         if (in->ecu->primary)
                 return deploy(in, error);
@@ -388,13 +386,17 @@ static int begin(Install *in, Error *error)
 
 int install_start(Manager *m, size_t index, Error *error)
 {
-        Install *in = xcalloc(1, sizeof *in);
+        VehicleEcu *ecu = vehicle_find(m, m->engine.update.ecus[index].serial);
+        Install *in;
 
+        if (ecu && strcmp(ecu->driver, "exec") == 0)
+                return install_exec_start(m, index, error);
+        in = xcalloc(1, sizeof *in);
         in->job.free = install_free;
         in->m = m;
         in->index = index;
         in->fd = -1;
-        in->ecu = vehicle_find(m, m->engine.update.ecus[index].serial);
+        in->ecu = ecu;
         m->job = &in->job;
         if (!in->ecu)
                 return error_set(error, ERR_UNKNOWN_ECU, "%s is not in this vehicle any more", m->engine.update.ecus[index].serial);

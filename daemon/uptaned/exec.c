@@ -73,6 +73,13 @@ int exec_call(Manager *m, const ExecCall *call, Helper *helper, HelperReply repl
         return send(m, call, helper, m->config.install_timeout, reply, userdata, error);
 }
 
+static int forget_installed(Manager *m, VehicleEcu *ecu, Error *error)
+{
+        if (!*ecu->image && !ecu->hashes.has_sha256 && !ecu->hashes.has_sha512)
+                return 0;
+        return vehicle_set_installed(m, ecu, "", &(Hashes) { 0 }, -1, -1, error);
+}
+
 int exec_take_info(Manager *m, VehicleEcu *ecu, sd_bus_message *reply, Error *error)
 {
         Hashes hashes = { .has_sha256 = true };
@@ -81,6 +88,8 @@ int exec_take_info(Manager *m, VehicleEcu *ecu, sd_bus_message *reply, Error *er
 
         if (sd_bus_message_read(reply, "sssx", &status, &name, &sha256, &length) < 0)
                 return error_set(error, ERR_HELPER, "uptane-exec answered in another form than agreed");
+        if (strcmp(status, "unknown") == 0)
+                return forget_installed(m, ecu, error) < 0 ? -1 : 1;
         if (strcmp(status, "ok") != 0)
                 return 0;
         if (strlen(name) > TARGET_NAME_MAX || hex_decode(sha256, hashes.sha256, sizeof hashes.sha256, error) < 0)

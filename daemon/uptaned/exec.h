@@ -14,7 +14,7 @@ int exec_open(Manager *m, Helper **ret, Error *error) __attribute__((nonnull, wa
 /* GetFirmwareInfo of this ECU; the reply is for exec_take_info(). */
 int exec_ask_info(Manager *m, const VehicleEcu *ecu, Helper *helper, HelperReply reply, void *userdata, Error *error)
         __attribute__((nonnull(1, 2, 3, 4, 6), warn_unused_result));
-/* 1 and remembered, if the handler knows what its ECU runs; 0: what was installed last counts on. */
+/* 1 and remembered, if the handler knows what its ECU runs, or that nobody does; 0: what was installed last counts on. */
 int exec_take_info(Manager *m, VehicleEcu *ecu, sd_bus_message *reply, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* One of the other methods, about an image for this ECU. fd: the image, -1: none. */

@@ -78,7 +78,7 @@ static void finish(Asked *asked, Error *error)
 {
         Manager *m = asked->reports->m;
 
-        mark(asked->ecu, error->code == ERR_NONE, error);
+        mark(asked->ecu, asked->ecu->primary || error->code == ERR_NONE, error);
         if (error->code != ERR_NONE)
                 manager_note(m, error);
         bus_ecu_changed(m, asked->ecu);
@@ -99,13 +99,14 @@ static void on_report(void *userdata, sd_bus_message *reply, Error *error)
         finish(asked, error);
 }
 
-/* What a handler says of its ECU, signed with the key that the Primary keeps for it. */
+/* What a handler says of its ECU, signed with the key that the Primary keeps for it. Its own report is made later. */
 static void on_firmware_info(void *userdata, sd_bus_message *reply, Error *error)
 {
         Asked *asked = userdata;
         Manager *m = asked->reports->m;
 
-        if (!reply || exec_take_info(m, asked->ecu, reply, error) < 0 || manifest_sign_report(m, asked->ecu, error) < 0)
+        if (!reply || exec_take_info(m, asked->ecu, reply, error) < 0 ||
+            (asked->ecu->signer && manifest_sign_report(m, asked->ecu, error) < 0))
                 (void) error_prefix(error, "%s", asked->ecu->label);
         finish(asked, error);
 }
@@ -136,7 +137,7 @@ static void ask(Asked *asked)
         Error error = { 0 };
 
         buffer_done(&asked->ecu->report);
-        if (asked->ecu->signer) {
+        if (asked->ecu->handler) {
                 if (exec_open(m, &asked->helper, &error) == 0 && exec_ask_info(m, asked->ecu, asked->helper, on_firmware_info, asked, &error) == 0)
                         return;
         } else if (reports_open_helper(m, asked->ecu, &asked->helper, &error) == 0 &&
@@ -153,11 +154,14 @@ int reports_start(Manager *m, ReportsDone done, void *userdata, Reports **ret, E
         r->m = m;
         r->done = done;
         r->userdata = userdata;
-        r->n_asked = m->n_ecus - 1;
+        r->n_asked = m->n_ecus;
         r->asked = xcalloc(r->n_asked, sizeof *r->asked);
-        r->n_waiting = r->n_asked + 1; /* one for this function itself */
+        r->n_waiting = 1; /* for this function itself */
         for (size_t i = 0; i < r->n_asked; i++) {
-                r->asked[i] = (Asked) { .reports = r, .ecu = &m->ecus[i + 1] };
+                r->asked[i] = (Asked) { .reports = r, .ecu = &m->ecus[i] };
+                if (m->ecus[i].primary && !m->ecus[i].handler)
+                        continue;
+                r->n_waiting++;
                 ask(&r->asked[i]);
         }
         count_down(r);

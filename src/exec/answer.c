@@ -19,6 +19,7 @@ static const char *const status_names[] = {
         [EXEC_OK] = "ok",
         [EXEC_NEED_COMPLETION] = "need-completion",
         [EXEC_FAILED] = "failed",
+        [EXEC_UNKNOWN] = "unknown",
         [EXEC_NOT_HANDLED] = "not-handled",
 };
 static_assert(ELEMENTSOF(status_names) == _EXEC_STATUS_MAX, "a status without a name");
@@ -35,14 +36,20 @@ const char *exec_status_name(ExecStatus status)
         return status_names[status];
 }
 
+static bool fits(ExecStatus status, ExecAction action)
+{
+        return status == EXEC_NEED_COMPLETION ? action == EXEC_INSTALL : status == EXEC_UNKNOWN ? action == EXEC_GET_FIRMWARE_INFO
+                                                                                              : status != EXEC_NOT_HANDLED;
+}
+
 static int parse_status(const json_t *body, ExecAction action, ExecStatus *ret, Error *error)
 {
         const char *text;
 
         if (json_get_string(body, "answer", "status", 32, &text, error) < 0)
                 return -1;
-        for (unsigned i = 0; i < EXEC_NOT_HANDLED; i++)
-                if (strcmp(text, status_names[i]) == 0 && (i != EXEC_NEED_COMPLETION || action == EXEC_INSTALL)) {
+        for (unsigned i = 0; i < _EXEC_STATUS_MAX; i++)
+                if (strcmp(text, status_names[i]) == 0 && fits((ExecStatus) i, action)) {
                         *ret = (ExecStatus) i;
                         return 0;
                 }

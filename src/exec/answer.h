@@ -18,6 +18,7 @@ typedef enum ExecStatus {
         EXEC_OK,
         EXEC_NEED_COMPLETION, /* EXEC_INSTALL only */
         EXEC_FAILED,
+        EXEC_UNKNOWN, /* EXEC_GET_FIRMWARE_INFO only: it is not what was installed last, and nobody can say what it is */
         EXEC_NOT_HANDLED, /* the handler leaves this action to the default; said by its exit code */
         _EXEC_STATUS_MAX,
 } ExecStatus;
@@ -36,7 +37,7 @@ typedef struct ExecAnswer { /* strings live in the arena given */
 
 /* "get-firmware-info", ...: the program's first argument. */
 const char *exec_action_name(ExecAction action) __attribute__((returns_nonnull));
-/* "ok", "need-completion", "failed", "not-handled". */
+/* "ok", "need-completion", "failed", "unknown", "not-handled". */
 const char *exec_status_name(ExecStatus status) __attribute__((returns_nonnull));
 /* ERR_HANDLER if text is anything else than such an object. */
 int exec_answer_parse(Slice text, ExecAction action, Arena *arena, ExecAnswer *ret, Error *error) __attribute__((nonnull, warn_unused_result));

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from helpers_fixture import ROOT
+from test_bad_input import Poller
 from vehicle import wait_for
 
 SERIAL = "vehicle-1-mcu;$(reboot)"  # T-59: text, wherever it goes
@@ -357,7 +358,12 @@ def test_a_handler_that_misbehaves_is_an_error_and_told_to_roll_back(car, script
     car.start()
     car.update(b"good")
     car.put_handler(good.replace('cat "$UPTANE_IMAGE_PATH" > $S/current; echo \'{"status":"ok"}\'', script))
+    poller = Poller(car.vehicle)
+    poller.start()
     car.update_fails(b"better", error, text)
+    poller.stopped.set()
+    poller.join()
+    assert not poller.errors and poller.longest < 1.0, (poller.errors, poller.longest)
     assert "rolled back" in car.vehicle.error()[1] and actions(car)[-1] == "rollback"
     assert car.director.installed(SERIAL)[1] == sha256(b"good")
     car.put_handler(good)

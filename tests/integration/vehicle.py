@@ -92,6 +92,7 @@ class Vehicle:
         self.serial = device_id + "-primary"
         self.process = None
         self.boots = 0
+        self.services = {}  # more of them, started before ours: name -> as in _plan()
         os.makedirs(folder, exist_ok=True)
         for name in ("state", "sockets", "credentials", "roots", "log", "root", "handlers", "exec-state"):
             os.makedirs(self.path(name), exist_ok=True)
@@ -160,7 +161,8 @@ class Vehicle:
         for s in self.secondaries:
             services[s.label] = {"command": self._program("secondary", "uptane-secondary", "--config", s.config),
                                  "log": self.path("log", s.label), "restart": True, "wait_port": s.port}
-        order = ["bus", "logind", "fetch", "ostree", "secondary-ip", "exec", *[s.label for s in self.secondaries], "uptaned"]
+        services.update(self.services)
+        order = ["bus", "logind", *self.services, "fetch", "ostree", "secondary-ip", "exec", *[s.label for s in self.secondaries], "uptaned"]
         return {
             "mount_point": self.path("root"), "sysroot": self.sysroot, "deployment": deployment, "build": self.build,
             "var": os.path.join(self.sysroot, "ostree/deploy", images.OS_NAME, "var"), "boot_id": self.path("boot_id"),

@@ -89,6 +89,10 @@ static void firmware_is_told_by_its_hash(void **state)
         assert_string_equal(w->answer.sha256, HASH);
         assert_string_equal(w->answer.name, "a b;$(c).bin");
         assert_int_equal(w->answer.length, 7);
+        must_take(w, EXEC_GET_FIRMWARE_INFO, "{\"status\":\"unknown\"}");
+        assert_int_equal(w->answer.status, EXEC_UNKNOWN);
+        assert_string_equal(w->answer.sha256, "");
+        must_refuse(w, EXEC_INSTALL, "{\"status\":\"unknown\"}");
         must_take(w, EXEC_GET_FIRMWARE_INFO, "{\"status\":\"failed\"}");
         assert_int_equal(w->answer.status, EXEC_FAILED);
 }

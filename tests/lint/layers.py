@@ -33,6 +33,7 @@ FOREIGN = {
     r"(ostree|glib|gio)\S*": r"src/install/",
     r"sqlite3\.h": r"src/store/",
     r"ini\.h": r"daemon/[a-z-]+/config\.c",
+    r"spawn\.h": r"src/exec/",
     r"systemd/.*": r"src/peer/|daemon/",
 }
 

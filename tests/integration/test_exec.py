@@ -181,6 +181,41 @@ def test_a_power_cut_while_flashing_is_flashed_again(mcu):
     assert mcu.content(len(data)) == data
 
 
+@pytest.mark.world(secondaries=0, config=MCU)
+def test_a_lost_key_is_not_replaced_by_another(mcu):
+    mcu.start()
+    v = mcu.vehicle
+    os.unlink(v.path("state", "secondary-mcu.key"))
+    v.kill_daemon(wait=False)
+    wait_for(lambda: "secondary-mcu.key is gone, but this vehicle is registered with it" in v.log("uptaned"), lambda: v.log("uptaned")[-500:])
+    assert not os.path.exists(v.path("state", "secondary-mcu.key"))
+
+
+@pytest.mark.world(secondaries=0)
+def test_an_ecu_that_comes_later_is_registered_with_the_others(mcu):
+    v = mcu.vehicle
+    mcu.start()
+    assert set(mcu.director.ecus) == {v.serial}
+    with open(v.path("uptaned.conf.d", "mcu.conf"), "w", encoding="utf-8") as f:
+        f.write(MCU.replace("@FOLDER@", v.folder))
+    v.kill_daemon()
+    wait_for(lambda: set(mcu.director.ecus) == {v.serial, SERIAL}, lambda: v.log("uptaned")[-500:])
+    v.wait_state("idle")
+    mcu.update(b"new here")
+    with open(v.path("uptaned.conf.d", "mcu.conf"), "a", encoding="utf-8") as f:
+        f.write("hardware-id = test-mcu-b\n")
+    n = mcu.director.registrations
+    v.kill_daemon()
+    wait_for(lambda: mcu.director.registrations > n, lambda: v.log("uptaned")[-500:])
+    assert mcu.director.ecus[SERIAL]["hardware_identifier"] == "test-mcu-b"
+
+
+@pytest.mark.world(secondaries=0, config=MCU.replace(SERIAL, "vehicle-1-primary"))
+def test_two_ecus_of_one_serial_are_a_wrong_configuration(mcu):
+    mcu.vehicle.boot(wait=False)
+    wait_for(lambda: "serial vehicle-1-primary is that of primary" in mcu.vehicle.log("uptaned"), lambda: mcu.vehicle.log("uptaned"))
+
+
 # ---- containers ----
 
 DOCKER = """echo "$*" >> @FOLDER@/docker.log
@@ -368,6 +403,21 @@ def test_a_handler_that_misbehaves_is_an_error_and_told_to_roll_back(car, script
     assert car.director.installed(SERIAL)[1] == sha256(b"good")
     car.put_handler(good)
     car.update(b"best")
+
+
+@pytest.mark.world(secondaries=0, config=MCU)
+def test_a_daemon_that_ends_stops_the_handler_and_starts_it_again(car):
+    mark = car.vehicle.path("mark")
+    good = LATE.replace("next; echo '{\"status\":\"need-completion\"}'", "current; echo '{\"status\":\"ok\"}'")
+    car.put_handler('if [ "$1" = install ] && [ ! -e %s ]; then echo $$ > %s.new; mv %s.new %s; sleep 1000; fi\n%s' % (mark, mark, mark, mark, good))
+    car.start()
+    name = car.assign(b"again")
+    car.vehicle.verb("CheckForUpdates")
+    wait_for(lambda: os.path.exists(mark), "the installation")
+    car.vehicle.kill_daemon()
+    wait_for(lambda: car.director.installed(SERIAL) == (name, sha256(b"again")), lambda: car.vehicle.log("uptaned")[-1500:], 60)
+    assert "nobody waits for it any more" in car.vehicle.log("uptane-exec")
+    assert actions(car) == ["install"]  # the second; the first never got that far
 
 
 # T-59

@@ -53,6 +53,15 @@ def check(world):
              lambda: "the end of a check; state %s, %s" % (v.state(), v.log("uptaned")[-800:]), 60)
 
 
+def restart(world, how):
+    """Starting is checking: until that check is over, too."""
+    v = world.vehicle
+    before = len(world.backend.requests("director/manifest"))
+    how()
+    wait_for(lambda: len(world.backend.requests("director/manifest")) > before and v.state() == "idle",
+             lambda: "the check at the start; %s" % v.state(), 60)
+
+
 def good(world):
     """The next good cycle."""
     world.update_firmware()

@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from attack import BOTH, ROLES, Attack, check, good, ready, repository, roll_back, told_since, url  # noqa: F401
+from attack import BOTH, ROLES, Attack, check, good, ready, repository, restart, roll_back, told_since, url  # noqa: F401
 from backend.keys import envelope
 from backend.repository import after
 from clock import DAY, Clock
@@ -35,11 +35,10 @@ def test_t14_a_rollback_is_refused_whatever_happened_before(ready, moment):
     else:
         good(ready)
     if moment == "restarted":
-        v.kill_daemon()
+        restart(ready, v.kill_daemon)
     elif moment == "rebooted":
         v.power_cut()
-        v.boot()
-    v.wait_state("idle")
+        restart(ready, v.boot)
     for name in ("director", "image"):
         for role, at in ("timestamp", "timestamp"), ("snapshot", "timestamp"), ("targets", "snapshot"):
             with Attack(ready, "Rollback", name, at):

@@ -35,6 +35,7 @@ typedef struct Config {
         char *hardware_id;
         char *vin;         /* "": none */
         char *device_id;   /* "": unknown */
+        char *secondaries_listen; /* secondaries-listen: where Secondaries announce themselves; "": nowhere */
         KeyType key_type;  /* of a key made at first start: ed25519 or rsa */
         /* [update] */
         EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask */
@@ -45,7 +46,7 @@ typedef struct Config {
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         RateLimit slowest;           /* min-speed, min-speed-seconds */
         /* [timeouts], seconds */
-        unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout;
+        unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */
         char *state_directory;
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */

@@ -27,7 +27,7 @@ typedef struct Install {
         size_t index;
         VehicleEcu *ecu;
         Verify *verify;
-        char **roles; /* delegated ones that say where its image is, ends with NULL; NULL before it was verified */
+        char **roles; /* delegated ones that say where its image is, ends with NULL; NULL: none */
         Helper *helper;
         TrustKind kind;       /* whose Roots are being sent */
         int64_t root_version; /* that the Secondary has */
@@ -276,7 +276,7 @@ static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role r
 /* Uptane 5.4.2.6: and the delegated roles on the way to its image, none where Targets lists it */
 static int append_delegated(Install *in, sd_bus_message *call, Error *error)
 {
-        for (char **name = in->roles; !in->ecu->partial && *name; name++) {
+        for (char **name = in->roles; name && !in->ecu->partial && *name; name++) {
                 cleanup_free char *role = xasprintf(DELEGATED "%s", *name);
                 cleanup_buffer Buffer bytes = { 0 };
                 int r = store_metadata_get(in->m->store, TRUST_IMAGE, ROLE_TARGETS, *name, &bytes, error);

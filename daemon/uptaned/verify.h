@@ -16,7 +16,7 @@ typedef struct Verified {
         EngineUpdate *update;  /* all that is assigned, sealed; NULL: nothing. Take it, or it is freed. */
         size_t n_pending;      /* not installed yet */
         bool image_repository; /* was verified too: it is not asked where nothing is new */
-        char **roles; /* that were searched for the image of the ECU to be installed on, ends with NULL; take it, or it is freed */
+        char **roles; /* that were searched for the image of the ECU to be installed on, ends with NULL; NULL: none; take it, or it is freed */
 } Verified;
 
 /* verified is NULL if and only if error holds why. The Verify may be freed in here. */

@@ -74,8 +74,9 @@ static int check_size(const Server *s, const Connection *c, Error *error)
 
 static int receive(const Server *s, Connection *c, Error *error)
 {
+        const size_t max = s->secondary->config.partial ? SERVE_LARGE : DER_MESSAGE_MAX;
         const SecondaryStream stream = stream_of(c);
-        int r = secondary_stream_try_receive(&stream, DER_MESSAGE_MAX, &c->question, &c->whole, &c->events, error);
+        int r = secondary_stream_try_receive(&stream, max, &c->question, &c->whole, &c->events, error);
 
         if (r != SECONDARY_TLS_DONE)
                 return r;

@@ -11,7 +11,7 @@
 #include "secondary/tls.h"
 
 #define SERVE_CONNECTIONS_MAX 8
-#define SERVE_LARGE ((size_t) 1024 * 1024) /* more than this in one connection only */
+#define SERVE_LARGE ((size_t) 1024 * 1024) /* more than this in one connection only, and never for partial verification */
 #define SERVE_IDLE_MS 10000                /* without a byte */
 #define SERVE_MESSAGE_MS 120000            /* for one whole message and its answer */
 

@@ -118,6 +118,7 @@ static int deploy(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         char commit[2 * SHA256_SIZE + 1];
+        int hold = engine_holds_reboot(&in->m->engine), r;
 
         if (!current(in)->ostree)
                 return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is no OSTree image; the Primary takes no other", current(in)->image);
@@ -126,6 +127,9 @@ static int deploy(Install *in, Error *error)
             new_call(in, "Deploy", &call, error) < 0 || append(call, error, "s", commit) < 0 ||
             append(call, error, "s", current(in)->image) < 0)
                 return -1;
+        r = sd_bus_message_append(call, "b", hold);
+        if (r < 0)
+                return error_set_errno(error, ERR_HELPER, -r, "asking for a deployment");
         return helper_call(in->helper, call, in->m->config.install_timeout, on_deployed, in, error);
 }
 

@@ -140,6 +140,8 @@ int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnu
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* install.c */
 int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+/* reboot.c: into what was installed; ENGINE_REBOOT_FAILED is posted if it comes to nothing later */
+int reboot_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 

@@ -111,6 +111,25 @@ static int method_get_info(sd_bus_message *call, void *userdata, sd_bus_error *r
         return sd_bus_reply_method_return(call, "ssss", info.serial, info.hardware_id, info.key_type, info.key);
 }
 
+static int method_await_info(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        const char *address, *listen;
+        SecondaryIpInfo info;
+        Error error = { 0 };
+        uint32_t seconds;
+        Contact s;
+        int r = sd_bus_message_read(call, "ssu", &address, &listen, &seconds);
+
+        if (r < 0)
+                return r;
+        if (seconds > 86400)
+                seconds = 86400;
+        if (contact_init(&s, address, userdata, call, &error) < 0 || secondary_ip_await_info(&s.ip, listen, seconds * 1000, arena, &info, &error) < 0)
+                return failed(&s, &error, ret_error);
+        return sd_bus_reply_method_return(call, "ssss", info.serial, info.hardware_id, info.key_type, info.key);
+}
+
 static int method_get_manifest(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
@@ -281,6 +300,7 @@ static int method_install(sd_bus_message *call, void *userdata, sd_bus_error *re
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         METHOD("GetInfo", "s", "ssss", method_get_info),
+        METHOD("AwaitInfo", "ssu", "ssss", method_await_info),
         METHOD("GetManifest", "s", "ay", method_get_manifest),
         METHOD("GetRootVersion", "ss", "x", method_get_root_version),
         METHOD("PutRoot", "ssay", "", method_put_root),

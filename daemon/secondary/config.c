@@ -100,6 +100,7 @@ static const struct {
         { "serial", parse_serial, offsetof(SecondaryConfig, serial), false },
         { "hardware-id", parse_hardware_id, offsetof(SecondaryConfig, hardware_id), true },
         { "listen", parse_text, offsetof(SecondaryConfig, listen), false },
+        { "primary", parse_text, offsetof(SecondaryConfig, primary), false },
         { "key-type", parse_key_type, offsetof(SecondaryConfig, key_type), false },
         { "state-directory", parse_path, offsetof(SecondaryConfig, state_directory), false },
         { "root-directory", parse_path, offsetof(SecondaryConfig, root_directory), false },
@@ -160,6 +161,7 @@ int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
                 .config = {
                         .serial = xstrdup(""),
                         .listen = xstrdup("0.0.0.0:9050"),
+                        .primary = xstrdup(""),
                         .key_type = KEY_ED25519,
                         .state_directory = xstrdup("/var/lib/uptane-secondary"),
                         .root_directory = xstrdup("/usr/lib/uptane"),
@@ -185,6 +187,7 @@ void secondary_config_done(SecondaryConfig *config)
         free(config->serial);
         free(config->hardware_id);
         free(config->listen);
+        free(config->primary);
         free(config->state_directory);
         free(config->root_directory);
         free(config->install);

@@ -14,6 +14,7 @@ typedef struct SecondaryConfig {
         char *serial;          /* serial: "" for the id of its key */
         char *hardware_id;     /* hardware-id */
         char *listen;          /* listen = host:port; port 0: any, see state-directory/address */
+        char *primary;         /* primary = host:port: where it announces itself at its start; "": nowhere */
         KeyType key_type;      /* key-type = ed25519 | rsa: of a key made at first start */
         char *state_directory; /* state-directory */
         char *root_directory;  /* root-directory: director.root.json and image.root.json, trusted at first start */

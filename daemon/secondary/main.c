@@ -33,12 +33,10 @@ static int bind_one(const struct addrinfo *to, Error *error)
         if (fd < 0)
                 return error_set_errno(error, ERR_SYSTEM, errno, "socket");
         (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        if (bind(fd, to->ai_addr, to->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0)
-                return error_set_errno(error, ERR_SYSTEM, errno, "listening");
-        return TAKE_FD(fd);
+        return bind(fd, to->ai_addr, to->ai_addrlen) < 0 ? error_set_errno(error, ERR_SYSTEM, errno, "binding") : TAKE_FD(fd);
 }
 
-static int listen_on(const char *address, Error *error)
+static int bind_to(const char *address, Error *error)
 {
         cleanup_addrinfo struct addrinfo *list = NULL;
         int fd;
@@ -47,6 +45,31 @@ static int listen_on(const char *address, Error *error)
                 return -1;
         fd = bind_one(list, error);
         return fd < 0 ? error_prefix(error, "%s", address) : fd;
+}
+
+static int listen_on(const char *address, Error *error)
+{
+        cleanup_close int fd = bind_to(address, error);
+
+        if (fd < 0)
+                return -1;
+        return listen(fd, BACKLOG) < 0 ? error_set_errno(error, ERR_SYSTEM, errno, "listening on %s", address) : TAKE_FD(fd);
+}
+
+/*
+ * From the port that it will listen on, by which its Primary knows it; so this comes before listening. Whether anybody waits
+ * there makes no difference but for the log.
+ */
+static int announce(const SecondaryConfig *config, Error *error)
+{
+        cleanup_addrinfo struct addrinfo *list = NULL;
+        cleanup_close int fd = bind_to(config->listen, error);
+
+        if (fd < 0 || secondary_address_resolve(config->primary, false, &list, error) < 0)
+                return -1;
+        if (connect(fd, list->ai_addr, list->ai_addrlen) < 0 && errno != EINPROGRESS)
+                return error_set_errno(error, ERR_UNREACHABLE, errno, "%s", config->primary);
+        return TAKE_FD(fd);
 }
 
 /* Where it really listens, for whoever configured port 0. */
@@ -114,20 +137,26 @@ static int open_signals(Error *error)
 
 static int run(const char *config_path, Error *error)
 {
-        cleanup_close int signals = open_signals(error), listener = -1;
+        cleanup_close int signals = open_signals(error), listener = -1, announced = -1;
         cleanup_secondary_config SecondaryConfig config = { 0 };
         CLEANUP(secondary_free) Secondary *s = NULL;
         CLEANUP(secondary_tls_free) SecondaryTls *tls = NULL;
+        Error why = { 0 };
         int r;
 
         if (signals < 0 || secondary_config_load(config_path, &config, error) < 0 || secondary_new(&config, &s, error) < 0 ||
             open_tls(&s->config, &tls, error) < 0)
                 return -1;
+        if (*s->config.primary) {
+                announced = announce(&s->config, &why);
+                if (announced < 0)
+                        fprintf(stderr, "announcing itself: %s\n", why.message);
+        }
         listener = listen_on(s->config.listen, error);
         if (listener < 0 || write_address(s, listener, error) < 0)
                 return -1;
         notify("READY=1");
-        r = serve(s, tls, listener, signals, error);
+        r = serve(s, tls, &(ServeSockets) { listener, signals, TAKE_FD(announced) }, error);
         notify("STOPPING=1");
         return r;
 }

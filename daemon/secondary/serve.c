@@ -74,8 +74,9 @@ static int check_size(const Server *s, const Connection *c, Error *error)
 
 static int receive(const Server *s, Connection *c, Error *error)
 {
+        const size_t max = s->secondary->config.partial ? SERVE_LARGE : DER_MESSAGE_MAX;
         const SecondaryStream stream = stream_of(c);
-        int r = secondary_stream_try_receive(&stream, DER_MESSAGE_MAX, &c->question, &c->whole, &c->events, error);
+        int r = secondary_stream_try_receive(&stream, max, &c->question, &c->whole, &c->events, error);
 
         if (r != SECONDARY_TLS_DONE)
                 return r;
@@ -159,18 +160,13 @@ static size_t find_oldest(const Server *s)
         return oldest;
 }
 
-/* What accept() says of a connection that is gone already is no reason to end. */
-static int take(Server *s, int listener, Error *error)
+static int add(Server *s, int connected, Error *error)
 {
-        cleanup_close int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        cleanup_close int fd = connected;
         int64_t now = secondary_stream_now();
         Connection c = { .events = POLLIN, .ready = !s->tls, .touched = now, .since = now };
         Error why = { 0 };
 
-        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
-                return error_set_errno(error, ERR_SYSTEM, errno, "accept");
-        if (fd < 0)
-                return 0;
         if (s->tls && secondary_tls_link_new(s->tls, fd, &c.tls, error) < 0)
                 return -1;
         if (s->n == SERVE_CONNECTIONS_MAX) {
@@ -180,6 +176,16 @@ static int take(Server *s, int listener, Error *error)
         c.fd = TAKE_FD(fd);
         s->list[s->n++] = c;
         return 0;
+}
+
+/* What accept() says of a connection that is gone already is no reason to end. */
+static int take(Server *s, int listener, Error *error)
+{
+        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+                return error_set_errno(error, ERR_SYSTEM, errno, "accept");
+        return fd < 0 ? 0 : add(s, fd, error);
 }
 
 /* From the last to the first: hang_up() puts the last one, which had its turn, into the place of the one that goes. */
@@ -200,7 +206,7 @@ static void serve_all(Server *s, const struct pollfd *fds)
         }
 }
 
-static int loop(Server *s, int listener, int signals, Error *error)
+static int loop(Server *s, const ServeSockets *sockets, Error *error)
 {
         for (;;) {
                 struct pollfd fds[SERVE_CONNECTIONS_MAX + 2];
@@ -208,8 +214,8 @@ static int loop(Server *s, int listener, int signals, Error *error)
 
                 for (size_t i = 0; i < s->n; i++)
                         fds[i] = (struct pollfd) { .fd = s->list[i].fd, .events = s->list[i].events };
-                fds[s->n] = (struct pollfd) { .fd = signals, .events = POLLIN };
-                fds[s->n + 1] = (struct pollfd) { .fd = listener, .events = POLLIN };
+                fds[s->n] = (struct pollfd) { .fd = sockets->signals, .events = POLLIN };
+                fds[s->n + 1] = (struct pollfd) { .fd = sockets->listener, .events = POLLIN };
                 if (poll(fds, s->n + 2, time_left(s, secondary_stream_now())) < 0) {
                         if (errno == EINTR)
                                 continue;
@@ -219,20 +225,23 @@ static int loop(Server *s, int listener, int signals, Error *error)
                         return 0;
                 knocked = fds[s->n + 1].revents != 0;
                 serve_all(s, fds);
-                if (knocked && take(s, listener, error) < 0)
+                if (knocked && take(s, sockets->listener, error) < 0)
                         return -1;
         }
 }
 
-int serve(Secondary *secondary, const SecondaryTls *tls, int listener, int signals, Error *error)
+int serve(Secondary *secondary, const SecondaryTls *tls, ServeSockets *sockets, Error *error)
 {
         const Error none = { 0 };
         Server *s = xcalloc(1, sizeof *s);
-        int r;
+        int r = 0;
 
         s->secondary = secondary;
         s->tls = tls;
-        r = loop(s, listener, signals, error);
+        if (sockets->announced >= 0)
+                r = add(s, TAKE_FD(sockets->announced), error);
+        if (r == 0)
+                r = loop(s, sockets, error);
         while (s->n > 0)
                 hang_up(s, s->n - 1, &none);
         free(s);

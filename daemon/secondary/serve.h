@@ -11,12 +11,17 @@
 #include "secondary/tls.h"
 
 #define SERVE_CONNECTIONS_MAX 8
-#define SERVE_LARGE ((size_t) 1024 * 1024) /* more than this in one connection only */
+#define SERVE_LARGE ((size_t) 1024 * 1024) /* more than this in one connection only, and never for partial verification */
 #define SERVE_IDLE_MS 10000                /* without a byte */
 #define SERVE_MESSAGE_MS 120000            /* for one whole message and its answer */
 
+typedef struct ServeSockets {
+        int listener, signals;
+        int announced; /* a connection to the Primary, perhaps not made yet, on which it asks as on any other; -1: none. Taken over */
+} ServeSockets;
+
 /* Until a signal can be read from signals. tls: NULL: without. */
-int serve(Secondary *s, const SecondaryTls *tls, int listener, int signals, Error *error)
-        __attribute__((nonnull(1, 5), warn_unused_result));
+int serve(Secondary *s, const SecondaryTls *tls, ServeSockets *sockets, Error *error)
+        __attribute__((nonnull(1, 3, 4), warn_unused_result));
 
 #endif

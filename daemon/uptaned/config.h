@@ -41,6 +41,7 @@ typedef struct Config {
         char *hardware_id;
         char *vin;         /* "": none */
         char *device_id;   /* "": unknown */
+        char *secondaries_listen; /* secondaries-listen: where Secondaries announce themselves; "": nowhere */
         KeyType key_type;  /* of a key made at first start: ed25519 or rsa */
         bool exec_installer;  /* installer = exec, not ostree */
         char *handler;        /* with it; absolute path of a program, NULL: none */
@@ -54,7 +55,7 @@ typedef struct Config {
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         RateLimit slowest;           /* min-speed, min-speed-seconds */
         /* [timeouts], seconds */
-        unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout;
+        unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */
         char *state_directory;
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */

@@ -13,6 +13,7 @@ typedef struct Register {
         Job job;
         Manager *m;
         size_t index; /* ECU being asked */
+        bool awaited; /* it could not be reached: it is waited for */
         Helper *helper;
         Fetch *fetch;
         char *url;
@@ -45,12 +46,37 @@ static int parse_info(sd_bus_message *reply, const char **ret, Error *error)
         return 0;
 }
 
+static void on_info(void *userdata, sd_bus_message *reply, Error *error);
+
+/* It may be starting: then it comes by itself. */
+static void await_info(Register *r, const VehicleEcu *ecu)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+        const Config *c = &r->m->config;
+        Error error = { 0 };
+        int n = 0;
+
+        r->awaited = true;
+        if (helper_message(r->helper, "AwaitInfo", &call, &error) == 0) {
+                n = sd_bus_message_append(call, "ssu", ecu->address, c->secondaries_listen, (uint32_t) c->announce_timeout);
+                if (n >= 0 && helper_call(r->helper, call, c->announce_timeout + c->secondary_timeout, on_info, r, &error) == 0)
+                        return;
+        }
+        if (n < 0)
+                (void) error_set_errno(&error, ERR_HELPER, -n, "asking a helper");
+        failed(r, &error);
+}
+
 static void on_info(void *userdata, sd_bus_message *reply, Error *error)
 {
         Register *r = userdata;
         VehicleEcu *ecu = &r->m->ecus[r->index];
         const char *info[4];
 
+        if (!reply && error->code == ERR_UNREACHABLE && !r->awaited && *r->m->config.secondaries_listen) {
+                await_info(r, ecu);
+                return;
+        }
         if (!reply || parse_info(reply, info, error) < 0 ||
             vehicle_learn(r->m, ecu, info[0], info[1], info[2], info[3], error) < 0) {
                 ecu->last_error = *error;
@@ -62,6 +88,7 @@ static void on_info(void *userdata, sd_bus_message *reply, Error *error)
         ecu->reachable = true;
         bus_ecu_changed(r->m, ecu);
         r->helper = helper_free(r->helper);
+        r->awaited = false;
         r->index++;
         ask_next(r);
 }

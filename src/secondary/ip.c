@@ -15,6 +15,7 @@
 #include "crypto/key.h"
 #include "io/file.h"
 #include "secondary/address.h"
+#include "secondary/await.h"
 #include "secondary/stream.h"
 
 #define PROTOCOL_VERSION 2
@@ -329,20 +330,35 @@ static int key_text(Slice key, Arena *arena, const char **ret, Error *error)
         return 0;
 }
 
-int secondary_ip_get_info(const SecondaryIp *s, Arena *arena, SecondaryIpInfo *ret, Error *error)
+static int ask_info(Link *link, Arena *arena, SecondaryIpInfo *ret, Error *error)
 {
-        cleanup_link Link link = { .s = s, .fd = -1 };
         SecondaryIpInfo info;
         DerMessage answer;
 
-        if (ask(&link, &(DerMessage) { .kind = DER_GET_INFO_REQ }, DER_GET_INFO_RESP, arena, &answer, error) < 0 ||
-            (s->tls && secondary_tls_check_name(link.tls, answer.serial, error) < 0) || key_text(answer.data, arena, &info.key, error) < 0)
+        if (ask(link, &(DerMessage) { .kind = DER_GET_INFO_REQ }, DER_GET_INFO_RESP, arena, &answer, error) < 0 ||
+            (link->s->tls && secondary_tls_check_name(link->tls, answer.serial, error) < 0) || key_text(answer.data, arena, &info.key, error) < 0)
                 return -1;
         info.serial = answer.serial;
         info.hardware_id = answer.hardware_id;
         info.key_type = key_type_name(answer.number == DER_KEY_ED25519 ? KEY_ED25519 : KEY_RSA);
         *ret = info;
         return 0;
+}
+
+int secondary_ip_get_info(const SecondaryIp *s, Arena *arena, SecondaryIpInfo *ret, Error *error)
+{
+        cleanup_link Link link = { .s = s, .fd = -1 };
+
+        return ask_info(&link, arena, ret, error);
+}
+
+int secondary_ip_await_info(const SecondaryIp *s, const char *listen, unsigned ms, Arena *arena, SecondaryIpInfo *ret, Error *error)
+{
+        cleanup_link Link link = { .s = s, .fd = secondary_await(listen, s->address, ms, s->cancel_fd, error) };
+
+        if (link.fd < 0 || (s->tls && protect(&link, secondary_stream_now() + s->connect_ms, error) < 0))
+                return -1;
+        return ask_info(&link, arena, ret, error);
 }
 
 int secondary_ip_get_manifest(const SecondaryIp *s, Arena *arena, Slice *ret, Error *error)

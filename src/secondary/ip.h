@@ -41,6 +41,12 @@ typedef struct SecondaryIpInfo {
 /* Strings and bytes of an answer live in arena. Over TLS the serial is the name of the certificate. */
 int secondary_ip_get_info(const SecondaryIp *s, Arena *arena, SecondaryIpInfo *ret, Error *error)
         __attribute__((nonnull, warn_unused_result));
+/*
+ * The same of a Secondary that cannot be reached yet, but connects to listen ("host:port") from its own address when it starts:
+ * waits for it, at most so long, and asks over that connection. Whoever else connects is hung up on. ERR_UNREACHABLE.
+ */
+int secondary_ip_await_info(const SecondaryIp *s, const char *listen, unsigned ms, Arena *arena, SecondaryIpInfo *ret, Error *error)
+        __attribute__((nonnull, warn_unused_result));
 int secondary_ip_get_manifest(const SecondaryIp *s, Arena *arena, Slice *ret, Error *error)
         __attribute__((nonnull, warn_unused_result));
 /* 0: it has none. */

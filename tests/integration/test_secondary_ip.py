@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -694,6 +695,14 @@ def test_only_one_message_may_be_large_at_a_time(ecu):
     assert "another large one" in ecu.log()
 
 
+# Uptane 5.4.4.1: a small ECU takes no more than it needs
+def test_partial_verification_takes_no_large_message(small):
+    assert small.exchange(tlv(0xae, tlv(0x30, bytes(1 << 20)))[:100]) == b""
+    assert "at most 1048576" in small.log()
+    small.assign()
+    assert small.put_metadata() == (OK, "")
+
+
 def test_messages_byte_by_byte_are_understood(ecu):
     with ecu.connect() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -774,6 +783,58 @@ def test_the_helper_updates_a_secondary(helper, ecu):
     document = json.loads(bytes(helper.ask("GetManifest", reply="(ay)")[0]))
     assert verify(document, {"keytype": key_type, "keyval": {"public": key}})
     assert document["signed"]["installed_image"]["filepath"] == "brake.bin"
+
+
+def asked_in_vain(port):
+    """Whether somebody listens there."""
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_a_secondary_announces_itself_at_its_start_and_listens_in_any_case(tmp_path, listening):
+    own, waiting = unused_port(), unused_port()
+    ecu = Ecu(tmp_path, listen=f"127.0.0.1:{own}", primary=f"127.0.0.1:{waiting}")
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", waiting))
+        if listening:
+            listener.listen()
+        ecu.start()
+        if listening:
+            listener.settimeout(10)
+            connection, peer = listener.accept()
+            assert peer == ("127.0.0.1", own)
+            for _ in range(2):
+                assert parse(ecu.exchange(message(0), connection))[1][0].decode() == SERIAL
+            connection.close()
+    assert ecu.update() == (OK, "")
+    ecu.stop()
+
+
+def test_the_helper_waits_for_a_secondary_that_starts_later(helper_socket, tmp_path):
+    own, waiting = unused_port(), unused_port()
+    ecu = Ecu(tmp_path, listen=f"127.0.0.1:{own}", primary=f"127.0.0.1:{waiting}")
+    said = []
+    with Helper(helper_socket, f"127.0.0.1:{own}") as helper:
+        arguments = (f"127.0.0.1:{waiting}", 20)
+        thread = threading.Thread(target=lambda: said.append(helper.ask("AwaitInfo", "su", arguments, "(ssss)")))
+        thread.start()
+        deadline = time.monotonic() + 10
+        while asked_in_vain(waiting):  # these connections come from another port
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        with socket.create_connection(("127.0.0.1", waiting)) as stranger:
+            stranger.settimeout(10)
+            assert stranger.recv(1) == b"", "a stranger is hung up on, and not asked"
+        ecu.start()
+        thread.join(20)
+        assert said and said[0][:2] == (SERIAL, HARDWARE)
+        assert helper.ask("GetInfo", reply="(ssss)") == said[0]
+        with pytest.raises(RemoteError) as caught:
+            helper.ask("AwaitInfo", "su", (arguments[0], 1), "(ssss)")
+        assert caught.value.name == "Unreachable" and "announce" in caught.value.message
+    ecu.stop()
 
 
 def test_the_helper_names_what_went_wrong(helper, ecu):

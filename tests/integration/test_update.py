@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 
@@ -13,7 +14,7 @@ import pytest
 from der import parse, roles, split
 from gi.repository import Gio, GLib
 from tap import Tap
-from vehicle import wait_for
+from vehicle import Secondary, free_port, wait_for
 
 
 def start(world):
@@ -360,6 +361,31 @@ def test_a_partial_secondary_beside_a_full_one_is_sent_the_directors_part_only(w
     assert len(metadata) == 2
     for image, director in metadata:
         assert image == b"" and roles(director) == ["targets"]
+
+
+@pytest.mark.world(secondaries=0)
+def test_a_secondary_that_starts_after_the_vehicle_announces_itself_and_is_registered_at_once(world):
+    v = world.vehicle
+    late = Secondary(v, "late", "test-mcu", {})
+    waiting = free_port()
+    late.settings = {"primary": "127.0.0.1:%d" % waiting}
+    late.prepare(v.path("roots"))
+    with open(v.path("uptaned.conf.d", "late.conf"), "w", encoding="utf-8") as f:
+        f.write("[primary]\nsecondaries-listen = 127.0.0.1:%d\n[secondary late]\naddress = %s\n" % (waiting, late.address()))
+    v.boot()
+
+    def waits():
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", waiting)) == 0
+    wait_for(waits, lambda: "the Primary waiting; " + v.log("uptaned")[-800:])
+    assert v.property("Provisioned") is False
+    process = subprocess.Popen([os.path.join(v.build, "daemon/secondary/uptane-secondary"), "--config", late.config])
+    try:
+        wait_for(lambda: v.property("Provisioned"), lambda: "registration; " + v.log("uptaned")[-800:], 15)
+        assert set(world.director.ecus) == {v.serial, late.serial}
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def test_a_fallback_of_the_boot_loader_is_reported_once_and_not_tried_again(world):

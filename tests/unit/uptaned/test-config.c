@@ -139,7 +139,7 @@ static void every_key_is_taken(void **state)
                      "require-director-timestamp = no\n[primary]\nserial = p1\nhardware-id = hw\nvin = V\ndevice-id = D\nkey-type = rsa\n"
                      "[update]\npoll-interval = 1\njitter = 0\nconsent-download = ask\nconsent-install = ask\nconsent-reboot = ask\n"
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\n"
-                     "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\n"
+                     "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\nannounce = 4\n"
                      "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nsecondary-ip-socket = /i\n"
                      "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
                      "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\n"
@@ -157,7 +157,7 @@ static void every_key_is_taken(void **state)
         assert_int_equal(c->policy.jitter, 0);
         assert_true(c->policy.ask[ENGINE_STAGE_DOWNLOAD] && c->policy.ask[ENGINE_STAGE_INSTALL] && c->policy.ask[ENGINE_STAGE_REBOOT]);
         assert_true(c->slowest.speed == 1048576 && c->slowest.seconds == 1);
-        assert_true(c->metadata_timeout == 1 && c->image_timeout == 2 && c->install_timeout == 3 && c->secondary_timeout == 2592000);
+        assert_true(c->metadata_timeout == 1 && c->image_timeout == 2 && c->install_timeout == 3 && c->secondary_timeout == 2592000 && c->announce_timeout == 4);
         assert_string_equal(c->state_directory, "/s");
         assert_string_equal(c->root_directory, "/r");
         assert_string_equal(c->fetch_socket, "/f");

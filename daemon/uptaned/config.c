@@ -462,6 +462,8 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
 
         if (!exec && !*s->address)
                 return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", s->label);
+        if (exec && (s->tls || s->partial))
+                return error_set(error, ERR_CONFIG, "[secondary %s] tls and verification are for driver = ip", s->label);
         if (!exec && (*s->handler || *s->handler_option || *s->hardware_id || *s->serial))
                 return error_set(error, ERR_CONFIG, "[secondary %s] handler, handler-option, hardware-id and serial are for driver = exec", s->label);
         if (exec && *s->address)

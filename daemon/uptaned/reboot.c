@@ -36,8 +36,11 @@ static void on_released(void *userdata, sd_bus_message *reply, Error *error)
 int reboot_start(Manager *m, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
-        Release *r = xcalloc(1, sizeof *r);
+        Release *r;
 
+        if (m->config.exec_installer) /* a handler program has held nothing back */
+                return bus_reboot(m, error);
+        r = xcalloc(1, sizeof *r);
         r->job.free = release_free;
         r->m = m;
         manager_stop_job(m);

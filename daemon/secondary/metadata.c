@@ -56,7 +56,7 @@ static int changes_put(Secondary *s, const Changes *changes, Error *error)
         return 0;
 }
 
-/* verified_at: when all of it was found fresh; 0 where that was not asked. */
+/* Uptane 5.4.2.6 (d). verified_at: when all of it was found fresh; 0 where that was not asked. */
 static int changes_store(Secondary *s, const Changes *changes, int64_t verified_at, Error *error)
 {
         if (store_begin(s->store, error) < 0)
@@ -149,7 +149,7 @@ static int put(void *userdata, const TrustStep *step, Error *error)
         return changes_add(part->changes, part->kind, step, error);
 }
 
-/* Uptane 5.4.4.2: Root, Timestamp, Snapshot, Targets of one repository, from what the message holds. */
+/* Uptane 5.4 (h), Uptane 5.4.4 (b): Root, Timestamp, Snapshot, Targets of one repository, from what the message holds. */
 static int verify(Secondary *s, const TrustOptions *options, Part *part, TrustRepo **ret, Error *error)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(options);
@@ -169,6 +169,7 @@ static int verify(Secondary *s, const TrustOptions *options, Part *part, TrustRe
 
 /* ---- the assignment ---- */
 
+/* Uptane 5.4.3.3 (2): what is assigned to this ECU, or nothing */
 static int take_assignment(const Secondary *s, const Plan *plan, Wanted *ret, Error *error)
 {
         const Assignment *a = plan->assignments;
@@ -193,7 +194,7 @@ static int take_assignment(const Secondary *s, const Plan *plan, Wanted *ret, Er
         return 0;
 }
 
-/* Uptane 5.4.4.2 (10): both repositories agree on the image for this ECU */
+/* Uptane 5.4.4.2 (10), Uptane 5.4.3.3 (4a): both repositories agree on the image for this ECU */
 static int check_assignment(const Secondary *s, const TrustRepo *director, TrustRepo *image, Part *part, Wanted *ret, Error *error)
 {
         const Ecu self = {
@@ -214,7 +215,7 @@ static int check_assignment(const Secondary *s, const TrustRepo *director, Trust
 
 /*
  * A Director without Timestamp and Snapshot is accepted unless configured otherwise. One that had them once is held to
- * them: leaving them out of a message must not open the way to older Targets. 1: it may go without.
+ * them (Uptane 5.4.4.2 (3b, 4c)): leaving them out of a message must not open the way to older Targets. 1: it may go without.
  */
 static int without_timestamp(Secondary *s, const DerMessage *files, Error *error)
 {
@@ -227,6 +228,7 @@ static int without_timestamp(Secondary *s, const DerMessage *files, Error *error
                !find_file(files->director_files, files->n_director_files, ROLE_TIMESTAMP);
 }
 
+/* Uptane 5.4.4.2 (b) */
 static int verify_all(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
 {
         TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now };

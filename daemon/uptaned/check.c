@@ -66,6 +66,7 @@ static void check_done(Check *c, EngineUpdate *update)
         manager_job_done(c->m, &event);
 }
 
+/* Uptane 5.4.3.3 (1), Uptane 5.4.2.4 (c): the image is what the Director says, and has the hashes that the Director says */
 static void fill_ecu(const Assignment *a, EngineEcu *ret)
 {
         (void) snprintf(ret->serial, sizeof ret->serial, "%s", a->ecu->serial);
@@ -100,6 +101,7 @@ static EngineUpdate *make_update(const Plan *plan, const Verify *director)
 
 static void search_next(Check *c);
 
+/* Uptane 5.4.4.2 (a): not without what the Image repository says of it */
 static void on_found(void *userdata, Error *error)
 {
         Check *c = userdata;
@@ -113,7 +115,7 @@ static void on_found(void *userdata, Error *error)
         search_next(c);
 }
 
-/* Uptane 5.4.4.2 (10): every image that the Director lists */
+/* Uptane 5.4.4.2 (10a), Uptane 5.4.2.3 (a): every image that the Director lists */
 static void search_next(Check *c)
 {
         const Assignment *a = &c->plan.assignments[c->next];
@@ -125,7 +127,7 @@ static void search_next(Check *c)
                 check_failed(c, &error);
 }
 
-/* Uptane 5.4.2.3 */
+/* Uptane 5.4.2.3 (b) */
 static void on_image(void *userdata, Error *error)
 {
         Check *c = userdata;
@@ -144,10 +146,11 @@ static void on_director(void *userdata, Error *error)
         if (error->code != ERR_NONE || vehicle_check_targets(c->m, verify_targets(c->director), error) < 0 ||
             uptane_check_director(verify_targets(c->director), c->ecus, c->m->n_ecus, true, &c->plan, error) < 0)
                 check_failed(c, error);
-        /* Uptane 5.4.4.2 (6): nothing new for this vehicle ends the check */
+        /* Uptane 5.4.4.2 (6a): nothing new for this vehicle ends the check */
         else if (c->plan.n_pending == 0)
                 check_done(c, c->plan.n_assignments ? make_update(&c->plan, c->director) : NULL);
         else {
+                /* Uptane 5.4.4 (a) */
                 manager_set_step(c->m, "verifying the Image repository", 0, 0);
                 if (verify_online(c->m, c->fetch, TRUST_IMAGE, on_image, c, &c->image, error) < 0)
                         check_failed(c, error);
@@ -165,6 +168,7 @@ static void after_manifest(Check *c)
                         manager_job_done(c->m, &(EngineEvent) { .kind = ENGINE_REPORTED });
                 return;
         }
+        /* Uptane 5.4.2 (3), Uptane 5.4 (g) */
         manager_set_step(c->m, "verifying the Director", 0, 0);
         if (verify_online(c->m, c->fetch, TRUST_DIRECTOR, on_director, c, &c->director, &error) < 0)
                 check_failed(c, &error);
@@ -192,6 +196,7 @@ static void on_manifest_sent(void *userdata, const FetchAnswer *answer, Error *e
         after_manifest(c);
 }
 
+/* Uptane 5.4.2 (1) */
 static void on_reports(void *userdata)
 {
         Check *c = userdata;
@@ -213,7 +218,6 @@ static void on_reports(void *userdata)
                 check_failed(c, &error);
 }
 
-/* Uptane 5.4.2, the order of what a Primary does */
 int check_start(Manager *m, bool report_only, Error *error)
 {
         Check *c = xcalloc(1, sizeof *c);

@@ -413,13 +413,14 @@ static void set_defaults(Config *c)
         }
 }
 
-/* Uptane 5.2.6, where the two repositories are; that both must sign every image is the business of uptane/ */
+/* Uptane 5.2.6 (b, c), Uptane 5.4.1 (1c): where the two repositories are; that both must sign every image is the business of uptane/ */
 static void default_url(char **p, const char *base, const char *path)
 {
         if (!*p)
                 *p = xasprintf("%s/%s", base, path);
 }
 
+/* Uptane 5.2.6 (a) */
 static int complete(Config *c, Error *error)
 {
         if (!c->server_url)

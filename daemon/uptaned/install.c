@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Installs one image on one ECU. Before anything is touched, all stored metadata is verified once more at the present
- * time (Uptane 5.4.3.2), and what is about to be installed must still be what it says.
+ * time, and what is about to be installed must still be what it says.
  *
  * The Primary's commit is deployed by uptane-ostree. A Secondary gets, in this order: the Roots it has not got yet, one
  * by one; all other metadata of both repositories; the image; the order to install. It is done when its own signed
@@ -109,6 +109,7 @@ static void on_deployed(void *userdata, sd_bus_message *reply, Error *error)
                 done(in, need_reboot);
 }
 
+/* Uptane 5.4.3 (5), Uptane 5.4.3.5 (a) */
 static int deploy(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -203,7 +204,7 @@ static void on_image_sent(void *userdata, sd_bus_message *reply, Error *error)
                 failed(in, error);
 }
 
-/* Uptane 5.4.2.7 */
+/* Uptane 5.4.2 (7), Uptane 5.4.2.7 (a) */
 static int send_image(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -220,7 +221,10 @@ static int send_image(Install *in, Error *error)
         return helper_call(in->helper, call, in->m->config.install_timeout, on_image_sent, in, error);
 }
 
-/* The file may have been changed since it was downloaded: what is sent is what was hashed now, through the same fd. */
+/*
+ * Uptane 5.4.3 (4), Uptane 5.4.3.4 (a): the file may have been changed since it was downloaded: what is sent is what was
+ * hashed now, through the same fd.
+ */
 static void on_image_hashed(void *userdata, Hasher *hasher, uint64_t size, Error *error)
 {
         CLEANUP(hasher_free) Hasher *owned = hasher;
@@ -264,7 +268,7 @@ static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role r
         return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "sending metadata") : 0;
 }
 
-/* Uptane 5.4.2.6: all metadata a Secondary needs for its own verification */
+/* Uptane 5.4.2 (6), Uptane 5.4.2.6 (a): all metadata a Secondary needs for its own verification */
 static int send_metadata(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -354,7 +358,7 @@ static int ask_root_version(Install *in, Error *error)
 
 /* ---- both ---- */
 
-/* That verified metadata of both repositories, as stored, still says to put exactly this image on this ECU. */
+/* Uptane 5.4 (f): that verified metadata of both repositories, as stored, still says to put exactly this image on this ECU. */
 static int check_metadata(Install *in, Error *error)
 {
         cleanup_free Ecu *ecus = vehicle_ecus(in->m);
@@ -373,7 +377,7 @@ static int check_metadata(Install *in, Error *error)
         return error_set(error, ERR_WITHDRAWN, "%s: '%.100s' is not assigned any more", want->serial, want->image);
 }
 
-/* Uptane 5.4.3, verified again, then installed */
+/* Uptane 5.4.3 (2): verified again, then installed */
 static int begin(Install *in, Error *error)
 {
         if (check_metadata(in, error) < 0)

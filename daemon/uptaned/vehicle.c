@@ -72,6 +72,7 @@ static int init_primary(Manager *m, VehicleEcu *ecu, Error *error)
         return restore(m, ecu, error);
 }
 
+/* Uptane 5.4.2 (a): its own Secondaries */
 int vehicle_load(Manager *m, Error *error)
 {
         m->ecus = xcalloc(m->config.n_secondaries + 1, sizeof *m->ecus);

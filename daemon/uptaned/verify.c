@@ -43,7 +43,7 @@ static int repo_from_store(Manager *m, TrustKind kind, TrustRepo **ret, Error *e
 {
         const TrustOptions options = {
                 .kind = kind,
-                .now = manager_now_for(m, kind),
+                .now = manager_now_for(m, kind), /* Uptane 5.4.4.2 (1a) */
                 .without_timestamp = kind == TRUST_DIRECTOR && !m->config.require_director_timestamp,
                 .max_bytes = { m->config.max_bytes[0], m->config.max_bytes[1], m->config.max_bytes[2], m->config.max_bytes[3] },
                 .max_delegated_bytes = m->config.max_delegated_bytes,
@@ -98,6 +98,7 @@ static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
                 drive(v);
 }
 
+/* Uptane 5.4.4.2 (c): from the repository's URL */
 static int fetch_step(Verify *v, Error *error)
 {
         cleanup_free char *file = trust_step_file(&v->step);
@@ -233,6 +234,7 @@ static int verify_stored(Manager *m, TrustKind kind, TrustRepo **ret, Error *err
         return 0;
 }
 
+/* Uptane 5.4.3.2 (a), Uptane 5.4.3.4 (1) */
 int verify_again(Manager *m, const Ecu *ecus, StoredPlan *ret, Error *error)
 {
         const TrustFiles files = { .get = get_stored, .userdata = &(Stored) { m, TRUST_IMAGE } };

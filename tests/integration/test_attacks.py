@@ -30,7 +30,6 @@ def url(name):
     return "^/director/" if name == "director" else "^/repo/"
 
 
-# Uptane 5.4.4
 class Attack:
     """with Attack(world, "Rollback"): make it. Then a check is made, and [R] is looked at: refused with this error, nothing new is
     trusted (but for what is allowed), nothing installed, and the daemon is the same one. Afterwards a good update succeeds."""
@@ -79,6 +78,7 @@ BOTH = pytest.mark.parametrize("name", ["director", "image"])
 # Root
 
 
+# Uptane 5.4.4.2 (2, 6b)
 @BOTH
 def test_t1_a_root_signed_only_by_old_or_only_by_new_keys_is_refused(ready, name):
     r = repository(ready, name)
@@ -111,6 +111,7 @@ def test_t2_a_root_whose_content_is_another_version_is_refused(ready, name, offe
     good(ready)
 
 
+# Uptane 5.4.4.3 (2.3d)
 @BOTH
 def test_t3_a_root_that_failed_is_not_trusted_after_a_restart(ready, name):
     r = repository(ready, name)
@@ -211,6 +212,7 @@ def test_t14_a_rollback_is_refused_whatever_happened_before(ready, moment):
     good(ready)
 
 
+# Uptane 5.4.4.2 (3a, 7)
 @BOTH
 def test_t16_a_refused_timestamp_is_not_kept(ready, name):
     r = repository(ready, name)
@@ -321,6 +323,7 @@ def test_t24_a_release_counter_below_the_installed_one_is_refused(ready):
     ready.vehicle.wait_state("idle")
     assert ready.vehicle.error() == ("", "") and ready.vehicle.secondaries[0].content() == b"six" * 100
 
+# Uptane 5.4.2.4 (d), Uptane 5.4.3.4 (7)
 
 def test_t26_an_unknown_hash_beside_good_ones_is_passed_over_and_a_wrong_known_one_is_not(ready):
     data = b"hashes" * 100

@@ -63,6 +63,7 @@ def refused(world, name, *texts):
     assert v.control("pid", "uptaned") == pid
     return before
 
+# Uptane 5.2.3.2 (a)
 
 def test_an_image_three_delegations_deep_is_installed(ready):
     image = ready.backend.image
@@ -79,6 +80,7 @@ def test_an_image_three_delegations_deep_is_installed(ready):
     v.wait_state("idle")
     assert ready.director.installed(v.serial) == ("os-2", ready.images.commit("2"))
 
+# Uptane 5.4.2.3 (a)
 
 def test_only_the_delegated_roles_that_the_image_needs_are_fetched_and_only_once(ready):
     image = ready.backend.image
@@ -112,6 +114,7 @@ def test_t27_a_terminating_delegation_hides_its_siblings_but_not_its_children(re
     offered(ready)
     assert fetched(ready)[-2:] == ["first", "child"]
 
+# Uptane 5.2.3.2 (b)
 
 def test_t27_the_order_of_delegations_decides_not_the_order_of_names(ready):
     image = ready.backend.image
@@ -153,7 +156,6 @@ def test_t28_a_chain_that_never_ends_is_refused(ready):
     offered(ready)
 
 
-# Uptane 5.2.7 (3)
 @pytest.mark.parametrize("name", ["../../etc/x", "/abs", "a/b", "%2e%2e", "..", "ä?#"])
 def test_t29_the_name_of_a_role_is_encoded_and_never_a_path(ready, name):
     commit(ready, ready.backend.image.delegate(name, paths=["os-*"]))
@@ -176,6 +178,7 @@ def test_t29_a_role_without_a_usable_name_is_refused(ready, name):
     commit(ready)
     offered(ready)
 
+# Uptane 5.4.3.4 (4)
 
 def test_t30_a_star_stays_in_its_folder_and_a_role_for_nothing_is_refused(ready):
     image = ready.backend.image

@@ -198,6 +198,7 @@ def ecu(tmp_path):
     ecu.stop()
 
 
+# Uptane 5.4.1 (3a)
 # ---- tests ----
 
 def test_first_start_makes_a_key_and_trusts_the_shipped_roots(ecu):
@@ -218,7 +219,7 @@ def test_an_rsa_key_on_wish_and_its_id_as_serial(tmp_path):
     ecu.stop()
 
 
-# Uptane 5.4.2.1.2
+# Uptane 5.4.2.1.2 (k), Uptane 5.4.3.6 (a)
 def test_reports_are_signed_and_counted_even_across_a_restart(ecu):
     first = ecu.report()
     assert first["installed_image"]["filepath"] == "unknown"
@@ -229,7 +230,7 @@ def test_reports_are_signed_and_counted_even_across_a_restart(ecu):
     assert int(ecu.report()["report_counter"]) > counter > 0
 
 
-# Uptane 5.4.4.2, Uptane 5.4.4.2 (10), Uptane 5.4.3.4 (7)
+# Uptane 5.4.3.5 (a)
 def test_an_update_is_verified_installed_and_reported(ecu):
     assert ecu.update(counter=3) == (OK, "")
     assert ecu.firmware.read_bytes() == FIRMWARE
@@ -260,6 +261,7 @@ def test_several_messages_go_over_one_connection(ecu):
         assert parse(ecu.exchange(message(8, octets(b"brake.bin")), s)) == (16, [b"\0", b""])
     assert ecu.firmware.read_bytes() == FIRMWARE
 
+# Uptane 5.4 (f), Uptane 5.4.3.3 (1)
 
 def test_nothing_is_taken_without_accepted_metadata(ecu):
     assert ecu.upload()[0] == INTERNAL
@@ -271,6 +273,7 @@ def test_nothing_is_taken_without_accepted_metadata(ecu):
     assert ecu.upload()[0] == INTERNAL, "what refused metadata had assigned before is still taken"
     assert not ecu.firmware.exists()
 
+# Uptane 5.4.3.3 (2)
 
 def test_an_assignment_to_others_is_none(ecu):
     ecu.assign(serial="other-1", hardware="other-hw")
@@ -278,7 +281,7 @@ def test_an_assignment_to_others_is_none(ecu):
     assert ecu.upload()[0] == INTERNAL
 
 
-# Uptane 5.4.3.4 (7)
+# Uptane 5.4.3.4 (2, 7, a, b), Uptane 5.4.3.3 (4c)
 def test_a_wrong_image_is_refused_and_the_old_one_stays(ecu):
     ecu.update()
     ecu.assign(name="new.bin", data=FIRMWARE + b"2")
@@ -343,7 +346,7 @@ def not_in_image_repository(ecu):
     ecu.image.publish()
 
 
-# Uptane 5.4.4.2: nothing of it is stored where one part is wrong
+# Uptane 5.4 (h), Uptane 5.4.4 (b), Uptane 5.4.4.2 (b, 10), Uptane 5.4.3.3 (4a): nothing of it is stored where one part is wrong
 @pytest.mark.parametrize("spoil, attack", [
     (expired, "freeze"), (expired_director, "freeze"), (foreign_keys, "arbitrary"), (rolled_back, "rollback"), (mixed, "mix"),
     (other_hashes, "arbitrary"), (other_hardware, "arbitrary"), (not_in_image_repository, "arbitrary")])
@@ -372,7 +375,7 @@ def test_a_role_missing_or_twice_is_refused(ecu):
     assert ecu.put_metadata() == (OK, "")
 
 
-# Uptane 5.4.4.2 (10): the release counter never falls
+# Uptane 5.4.4.2 (10.2.3), Uptane 5.4.3.4 (5): the release counter never falls
 def test_an_older_release_is_refused(ecu):
     assert ecu.update(counter=3) == (OK, "")
     ecu.assign(name="old.bin", data=b"old", counter=2)
@@ -383,6 +386,7 @@ def test_an_older_release_is_refused(ecu):
     assert ecu.report()["installed_image"]["filepath"] == "unknown"
     assert ecu.put_metadata()[0] == INVALID, "a foreign file has lowered the release counter"
 
+# Uptane 5.4.2.6 (d), Uptane 5.4.4.2 (3b, 4c)
 
 def test_a_director_that_had_a_timestamp_is_held_to_it(ecu):
     ecu.assign()

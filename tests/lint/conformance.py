@@ -43,7 +43,8 @@ def tags(text):
 
 def place(pattern, text, offset):
     """The function of this pattern that a tag stands in, or the next one where it stands in the comment on it; "" if there is none."""
-    if not text[text.rfind("\n", 0, offset) + 1:offset].startswith(" "):
+    line = text[text.rfind("\n", 0, offset) + 1:offset]
+    if not line.startswith(" ") or line.startswith(" *"):
         after, any_after = pattern.search(text, offset), re.compile(r"^(?:static )?\w[^\n;=]*\([^;\n]*\)?$|^def |^class ", re.M).search(text, offset)
         return after.group(1) if after and any_after and after.start() == any_after.start() else ""
     name = ""
@@ -113,7 +114,7 @@ def generate(rows, code, tests):
 def self_test():
     rows = demands("5.4 (1) | SHALL | x |\n5.4 (2) | SHALL NOT | y | open: z\n5.4.1 | SHOULD | x | other: y\n")
     one, lost, other = {"5.4 (1)": {("a/b.c", "f"): None}}, {"5.4 (1)": {("a/b.c", ""): None}}, {"5.4.1": {("a/b.c", "f"): None}}
-    c = "/* Uptane 5.2 */\nint f(void)\n{\n        x; /* Uptane 5.4 */\n}\n\n/* Uptane 5.3 */\nstatic void t(void **state)\n{\n"
+    c = "/*\n * Uptane 5.2 */\nint f(void)\n{\n        x; /* Uptane 5.4 */\n}\n\n/* Uptane 5.3 */\nstatic void t(void **state)\n{\n"
     p = "# Uptane 5.2\n@mark\ndef test_a():\n    x()  # Uptane 5.4\n\n\n# Uptane 5.3\ndef helper():\n"
     same = [tags("Uptane 5.4.4.5 (6) Uptane 5.4.2.1.2 (f, 10.2a), Uptane 5.2.4") == [
         ("5.4.4.5 (6)", 0), ("5.4.2.1.2 (f)", 19), ("5.4.2.1.2 (10.2a)", 19), ("5.2.4", 48)],

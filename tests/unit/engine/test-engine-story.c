@@ -9,6 +9,7 @@ static void start(World *w, unsigned asks, Sample assigned)
         world_start(w, false);
 }
 
+/* Uptane 5.4.3 (3) */
 static void an_update_of_both_ecus_runs_to_its_end(void **state)
 {
         World w;
@@ -136,6 +137,7 @@ static void a_refused_update_costs_no_writes_while_it_stays_assigned(void **stat
         world_done(&w);
 }
 
+/* Uptane 5.4.3.3 (e), Uptane 5.4.3.4 (c) */
 static void an_update_that_may_be_repeated_is_given_up_after_some_attempts(void **state)
 {
         World w;

@@ -144,6 +144,7 @@ static void publish(World *w, const Signer *a_signer)
         fake_publish(&w->fake);
 }
 
+/* Uptane 5.4.4.7 (a) */
 static void roles_are_fetched_once_stored_and_found_again(void **state)
 {
         World *w = *state;
@@ -201,7 +202,7 @@ static void a_stored_role_is_held_to_the_keys_of_its_delegator(void **state)
         expect(w, "in-b", ERR_NONE, 1, 0);
 }
 
-/* T-32; Uptane 5.4.4.6 (2) */
+/* T-32; Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3.2): the keys of who delegates; Uptane 5.4.4.6 (5): expiry */
 static void a_role_that_is_not_good_ends_the_search(void **state)
 {
         World *w = *state;

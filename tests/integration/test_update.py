@@ -50,7 +50,7 @@ def test_both_ecus_are_registered_and_a_poll_without_assignment_finds_nothing(wo
     reports = world.director.manifests[-1]["signed"]["ecu_version_manifests"]
     assert set(reports) == {v.serial, v.secondaries[0].serial}
     assert world.director.installed(v.serial)[1] == v.factory_commit
-    # the Image repository is not asked where there is nothing to do (Uptane 5.4.4.2 (6a))
+    # the Image repository is not asked where nothing is assigned
     assert not world.backend.requests("^/repo/")
 
 # Uptane 5.4.2 (3)
@@ -89,9 +89,11 @@ def test_one_update_of_the_whole_vehicle_ends_in_a_signed_report_of_both_ecus(wo
     history = v.call("GetHistory", "(u)", (10,))[0]
     assert len(history) == 1 and history[0]["Result"] == "OK" and history[0]["Update"] == correlation
     assert {e["ecu"] for e in json.loads(history[0]["Details"])} == {v.serial, v.secondaries[0].serial}
-    # nothing is done twice
+    # nothing is done twice, nor is the Image repository asked where all is installed (Uptane 5.4.4.2 (6a))
+    world.backend.log.clear()
     v.check()
     assert v.state() == "idle" and v.error() == ("", "")
+    assert not world.backend.requests("^/repo/")
 
 
 def test_the_command_line_shows_state_and_ecus(world):
@@ -170,6 +172,16 @@ def test_an_image_that_is_there_is_not_fetched_again(world):
     v.wait_state("idle")
     assert v.secondaries[0].content() == data
     assert len(world.backend.requests("targets/once.bin")) == 1
+
+
+# Uptane 5.4.3.3 (4d): what was fetched is verified then, not only before it is installed
+@pytest.mark.world(config="[update]\nconsent-install = ask\n")
+def test_nobody_is_asked_to_install_an_image_that_is_not_what_was_signed(world):
+    v = start(world)
+    world.assign(firmware=world.publish_firmware("wrong.bin", b"signed" * 1000, served=b"served" * 1000))
+    v.call("CheckForUpdates")
+    wait_for(lambda: v.error()[0] or v.property("Update").get("Stage") == "install", "the end of the download")
+    assert v.error()[0] == "ImageMismatch" and v.state() == "idle"
 
 
 # Uptane 5.4.3.5 (b)

@@ -9,7 +9,6 @@ static void start(World *w, unsigned asks, Sample assigned)
         world_start(w, false);
 }
 
-/* Uptane 5.4.3 (3) */
 static void an_update_of_both_ecus_runs_to_its_end(void **state)
 {
         World w;
@@ -280,6 +279,7 @@ static void an_installation_under_way_cannot_be_taken_back(void **state)
         world_done(&w);
 }
 
+/* Uptane 5.4.3 (3) */
 static void a_cancelled_download_begins_again_at_the_next_poll(void **state)
 {
         World w;

@@ -481,6 +481,7 @@ static void enough_roles_must_say_the_same_and_the_earliest_such_decides(void **
                 const char *asked;
         } table[] = {
                 { TARGETS("", MULTI("2", GO_ON)), IMAGE("x", "1"), IMAGE("x", "2"), IMAGE("x", "2"), IMAGE("x", "1"), 11, "a b c d" },
+                { TARGETS("", MULTI("2", GO_ON)), IMAGE("x", "1"), IMAGE("x", "2"), IMAGE("x", "1"), IMAGE("x", "2"), 11, "a b c d" },
                 { TARGETS("", MULTI("2", GO_ON)), IMAGE("x", "1"), IMAGE("x", "2"), IMAGE("x", "2"), IMAGE("x", "3"), 12, "a b c d" },
                 { TARGETS("", MULTI("2", GO_ON)), "", IMAGE("x", "2"), "", IMAGE("x", "2"), 12, "a b c d" },
                 { TARGETS("", MULTI("4", GO_ON)), IMAGE("x", "2"), IMAGE("x", "2"), IMAGE("x", "2"), IMAGE("x", "2"), 12, "a b c d" },

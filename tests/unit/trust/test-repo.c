@@ -414,6 +414,17 @@ static void a_snapshot_that_is_not_the_listed_one_is_refused(void **state)
         must(w, ERR_MIX_AND_MATCH);
 }
 
+/* Uptane 5.4.4.5 (2): nor is one that is called another version there than it calls itself */
+static void a_snapshot_of_another_version_than_listed_is_refused(void **state)
+{
+        World *w = with_baseline(state);
+
+        w->fake.versions[ROLE_SNAPSHOT]++;
+        fake_sign(&w->fake, ROLE_TIMESTAMP, NULL);
+        must(w, ERR_MIX_AND_MATCH);
+        assert_non_null(strstr(w->error.message, "is listed"));
+}
+
 /* Uptane 5.4.4.5 (3): signatures */
 static void a_snapshot_by_another_key_is_refused(void **state)
 {
@@ -478,7 +489,7 @@ static void targets_that_snapshot_does_not_list_are_not_asked_for(void **state)
         assert_int_equal(w->client.fetched[ROLE_TARGETS], 0);
 }
 
-/* T-19: Uptane 5.4.4.6 (2): the version and content that Snapshot lists */
+/* T-19: the content that Snapshot lists */
 static void targets_that_are_not_the_listed_ones_are_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -486,6 +497,18 @@ static void targets_that_are_not_the_listed_ones_are_refused(void **state)
         w->fake.versions[ROLE_TARGETS]++;
         fake_sign(&w->fake, ROLE_TARGETS, NULL);
         must(w, ERR_MIX_AND_MATCH);
+}
+
+/* Uptane 5.4.4.6 (2) */
+static void targets_of_another_version_than_listed_are_refused(void **state)
+{
+        World *w = with_baseline(state);
+
+        w->fake.versions[ROLE_TARGETS]++;
+        fake_sign(&w->fake, ROLE_SNAPSHOT, NULL);
+        fake_sign(&w->fake, ROLE_TIMESTAMP, NULL);
+        must(w, ERR_MIX_AND_MATCH);
+        assert_non_null(strstr(w->error.message, "is listed"));
 }
 
 /* Uptane 5.4.4.6 (3.1): signatures */
@@ -668,11 +691,13 @@ int main(void)
                 TEST(the_same_content_with_other_signatures_is_the_same_version),
                 TEST(every_expired_role_is_refused),
                 TEST(a_snapshot_that_is_not_the_listed_one_is_refused),
+                TEST(a_snapshot_of_another_version_than_listed_is_refused),
                 TEST(a_snapshot_by_another_key_is_refused),
                 TEST(an_older_snapshot_is_refused),
                 TEST(a_snapshot_that_lowers_or_drops_a_targets_file_is_refused),
                 TEST(targets_that_snapshot_does_not_list_are_not_asked_for),
                 TEST(targets_that_are_not_the_listed_ones_are_refused),
+                TEST(targets_of_another_version_than_listed_are_refused),
                 TEST(targets_by_another_key_are_refused),
                 TEST(older_targets_are_refused_without_a_snapshot_to_tell),
                 TEST(a_director_without_timestamp_is_asked_for_root_and_targets_only),

@@ -12,8 +12,8 @@ from backend import Backend
 from images import Images, remove_tree
 from vehicle import BUILD, Vehicle, wait_for
 
-PROGRAMS = [("uptaned", "uptaned"), ("fetch", "uptane-fetch"), ("ostree", "uptane-ostree"), ("secondary-ip", "uptane-secondary-ip"),
-            ("secondary", "uptane-secondary"), ("uptanectl", "uptanectl")]
+PROGRAMS = [("uptaned", "uptaned"), ("fetch", "uptane-fetch"), ("verify", "uptane-verify"), ("ostree", "uptane-ostree"),
+            ("secondary-ip", "uptane-secondary-ip"), ("secondary", "uptane-secondary"), ("uptanectl", "uptanectl")]
 ROWS = []
 
 

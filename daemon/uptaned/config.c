@@ -74,6 +74,7 @@ static const struct {
         ROW("paths", "state-directory", TYPE_PATH, state_directory, "/var/lib/uptane"),
         ROW("paths", "root-directory", TYPE_PATH, root_directory, VENDOR_DIR),
         ROW("paths", "fetch-socket", TYPE_PATH, fetch_socket, "/run/uptane/fetch.sock"),
+        ROW("paths", "verify-socket", TYPE_PATH, verify_socket, "/run/uptane/verify.sock"),
         ROW("paths", "ostree-socket", TYPE_PATH, ostree_socket, "/run/uptane/ostree.sock"),
         ROW("paths", "secondary-ip-socket", TYPE_PATH, secondary_ip_socket, "/run/uptane/secondary-ip.sock"),
 #undef ROW

@@ -47,7 +47,7 @@ typedef struct Config {
         /* [paths] */
         char *state_directory;
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */
-        char *fetch_socket, *ostree_socket, *secondary_ip_socket;
+        char *fetch_socket, *verify_socket, *ostree_socket, *secondary_ip_socket;
         /* [secondary LABEL] */
         ConfigSecondary *secondaries;
         size_t n_secondaries;

@@ -25,6 +25,7 @@ typedef struct Install {
         Manager *m;
         size_t index;
         VehicleEcu *ecu;
+        Verify *verify;
         Helper *helper;
         TrustKind kind;       /* whose Roots are being sent */
         int64_t root_version; /* that the Secondary has */
@@ -43,6 +44,7 @@ static void install_free(Job *job)
 {
         Install *in = (Install *) job;
 
+        verify_free(in->verify);
         helper_free(in->helper);
         image_hash_free(in->hash);
         sd_event_source_disable_unref(in->pause);
@@ -358,36 +360,38 @@ static int ask_root_version(Install *in, Error *error)
 
 /* ---- both ---- */
 
-/* Uptane 5.4 (f): that verified metadata of both repositories, as stored, still says to put exactly this image on this ECU. */
-static int check_metadata(Install *in, Error *error)
+/* Uptane 5.4 (f), Uptane 5.4.3.4 (1): that verified metadata of both repositories still says to put exactly this image on this ECU. */
+static int check_assigned(const Install *in, const EngineUpdate *update, Error *error)
 {
-        cleanup_free Ecu *ecus = vehicle_ecus(in->m);
-        cleanup_stored_plan StoredPlan stored = { 0 };
-        const EngineEcu *want = current(in);
+        const EngineEcu *want = &in->m->engine.update.ecus[in->index];
 
-        if (verify_again(in->m, ecus, &stored, error) < 0)
-                return -1;
-        for (size_t i = 0; i < stored.plan.n_assignments; i++) {
-                const Assignment *a = &stored.plan.assignments[i];
+        for (size_t i = 0; update && i < update->n_ecus; i++) {
+                const EngineEcu *a = &update->ecus[i];
 
-                if (strcmp(a->ecu->serial, want->serial) == 0 && strcmp(a->director->name, want->image) == 0 &&
-                    a->director->length == want->length && hashes_match(&a->director->hashes, &want->hashes))
+                if (strcmp(a->serial, want->serial) == 0 && strcmp(a->image, want->image) == 0 && a->length == want->length &&
+                    hashes_match(&a->hashes, &want->hashes))
                         return 0;
         }
         return error_set(error, ERR_WITHDRAWN, "%s: '%.100s' is not assigned any more", want->serial, want->image);
 }
 
-/* Uptane 5.4.3 (2): verified again, then installed */
 static int begin(Install *in, Error *error)
 {
-        if (check_metadata(in, error) < 0)
-                return -1;
         if (in->ecu->primary)
                 return deploy(in, error);
         in->kind = TRUST_DIRECTOR;
         if (reports_open_helper(in->m, in->ecu, &in->helper, error) < 0)
                 return -1;
         return ask_root_version(in, error);
+}
+
+/* Uptane 5.4.3 (2), Uptane 5.4.3.2 (a): verified again, then installed */
+static void on_verified(void *userdata, Verified *verified, Error *error)
+{
+        Install *in = userdata;
+
+        if (!verified || check_assigned(in, verified->update, error) < 0 || begin(in, error) < 0)
+                failed(in, error);
 }
 
 int install_start(Manager *m, size_t index, Error *error)
@@ -403,5 +407,5 @@ int install_start(Manager *m, size_t index, Error *error)
         if (!in->ecu)
                 return error_set(error, ERR_UNKNOWN_ECU, "%s is not in this vehicle any more", m->engine.update.ecus[index].serial);
         manager_set_step(m, "installing", 0, 0);
-        return begin(in, error);
+        return verify_start(m, NULL, on_verified, in, &in->verify, error);
 }

@@ -123,26 +123,6 @@ VehicleEcu *vehicle_find(Manager *m, const char *serial)
         return NULL;
 }
 
-Ecu *vehicle_ecus(const Manager *m)
-{
-        Ecu *ecus = xcalloc(m->n_ecus, sizeof *ecus);
-
-        for (size_t i = 0; i < m->n_ecus; i++) {
-                const VehicleEcu *ecu = &m->ecus[i];
-
-                ecus[i] = (Ecu) {
-                        .serial = ecu->serial,
-                        .hardware_id = ecu->hardware_id,
-                        .primary = ecu->primary,
-                        .release_counter = ecu->release_counter,
-                        .image = *ecu->image ? ecu->image : NULL,
-                        .hashes = ecu->hashes,
-                        .length = ecu->length,
-                };
-        }
-        return ecus;
-}
-
 int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length, int64_t release_counter,
                           Error *error)
 {
@@ -194,9 +174,4 @@ int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *h
         if (take_key(ecu, type, key_text, error) < 0)
                 return -1;
         return put(m, ecu, error);
-}
-
-int vehicle_check_targets(const Manager *m, const Targets *director, Error *error)
-{
-        return uptane_check_vehicle(director, &(VehicleId) { m->config.vin, m->config.device_id, m->config.require_vehicle_id }, error);
 }

@@ -50,10 +50,12 @@ int install_ostree_pull(InstallOstree *o, const char *url, const char *commit, b
         __attribute__((nonnull, warn_unused_result));
 /*
  * Makes a pulled commit the next to boot; name is kept as a note in its origin. Kernel arguments and /etc come from the
- * booted deployment, or the first. Never interrupted. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE,
+ * booted deployment, or the first. Waits while another program changes the sysroot, until watch says otherwise
+ * (ERR_CANCELLED); never interrupted once it has begun. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE,
  * ERR_CONFIG (which OS?), ERR_INSTALL.
  */
-int install_ostree_deploy(InstallOstree *o, const char *commit, const char *name, bool *ret_need_reboot, Error *error)
+int install_ostree_deploy(InstallOstree *o, const char *commit, const char *name, const InstallWatch *watch, bool *ret_need_reboot,
+                          Error *error)
         __attribute__((nonnull, warn_unused_result));
 
 #endif

@@ -21,6 +21,7 @@ Store *store_free(Store *store)
                 return NULL;
         (void) sqlite3_close(store->db);
         free(store->path);
+        free(store->folder);
         free(store);
         return NULL;
 }
@@ -118,6 +119,7 @@ int store_open(const char *directory, const char *name, Store **ret, Error *erro
         int r;
 
         store->path = xasprintf("%s/%s", directory, name);
+        store->folder = xasprintf("%s/metadata", directory);
         if (check_earlier_damage(store->path, error) < 0)
                 return -1;
         r = make_file(store->path, error);
@@ -132,6 +134,7 @@ int store_open(const char *directory, const char *name, Store **ret, Error *erro
         }
         if (r < 0 || schema_migrate(store, error) < 0)
                 return -1;
+        store_sweep(store);
         *ret = TAKE_PTR(store);
         return 0;
 }

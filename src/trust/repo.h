@@ -88,6 +88,11 @@ DEFINE_CLEANUP(TrustRepo, trust_repo_free)
  * still counts. A bad Root is an error.
  */
 int trust_repo_restore(TrustRepo *repo, Role role, Slice stored, Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * Hands in, in the place of a stored Root, the one that was shipped with the software. It is given out to be stored with the
+ * first thing that rests on it: a Root that follows, or itself where it is the last and not expired.
+ */
+int trust_repo_ship(TrustRepo *repo, Slice root, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The file asked for does not exist (404), or nothing is stored. Of files only the next Root may be missing; else ERR_NOT_FOUND. */

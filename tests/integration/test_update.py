@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The good road: registration, nothing to do, one update of the whole vehicle, and what survives kill -9 and power cuts."""
+import fcntl
 import hashlib
 import json
 import os
@@ -222,6 +223,66 @@ def test_an_offer_the_director_withdraws_is_gone_and_its_consent_with_it(world):
     assert v.ctl("approve", "download").returncode == 75  # NoSuchUpdate
 
 
+def wait_question(v, stage, update):
+    wait_for(lambda: v.state() == "awaiting-consent" and (v.property("Update")["Stage"], v.property("Update")["Id"]) == (stage, update),
+             lambda: "the question for %s; %s, %s" % (stage, v.state(), v.error()))
+
+
+# T-25: also where it is downloaded already
+@pytest.mark.world(config="[update]\nconsent-install = ask\n")
+def test_a_downloaded_update_the_director_withdraws_is_not_installed(world):
+    v = start(world)
+    update = world.assign(firmware=world.publish_firmware("offer.bin", b"offer"))
+    v.check()
+    wait_question(v, "install", update)
+    assert os.listdir(v.path("state", "images"))
+    world.director.clear()
+    v.call("CheckForUpdates")
+    v.wait_state("idle")
+    assert v.property("Update") == {} and v.error() == ("", "")
+    assert error_name(v.call, "Approve", "(ss)", (update, "install")) == "org.uptane.Error.NoSuchUpdate"
+    v.kill_daemon()
+    v.wait_state("idle")
+    assert error_name(v.verb, "Approve", "(ss)", (update, "install")) == "org.uptane.Error.NoSuchUpdate"
+    assert v.secondaries[0].content() is None and not os.listdir(v.path("state", "images"))
+    again = world.assign(firmware=world.publish_firmware("offer.bin", b"offer"))
+    v.check()
+    wait_question(v, "install", again)
+    v.call("Approve", "(ss)", (again, "install"))
+    wait_for(lambda: v.state() == "idle" and v.secondaries[0].content() == b"offer", "the installation")
+
+
+# T-25, T-56: a superseded offer
+@pytest.mark.world(config="[update]\nconsent-download = ask\nconsent-install = ask\n")
+@pytest.mark.parametrize("stage", ["download", "install"])
+@pytest.mark.parametrize("same_id", [False, True])
+def test_consent_to_an_offer_is_none_to_the_one_that_takes_its_place(world, stage, same_id):
+    v = start(world)
+    first = world.assign(firmware=world.publish_firmware("first.bin", b"first"))
+    v.check()
+    wait_question(v, "download", first)
+    if stage == "install":
+        v.call("Approve", "(ss)", (first, "download"))
+        wait_question(v, "install", first)
+    second = world.assign(firmware=world.publish_firmware("second.bin", b"second"))
+    if same_id:
+        world.director.repository.custom["correlationId"], second = first, first
+        world.director.repository.publish()
+    v.check()
+    wait_question(v, "download", second)
+    assert [e["Image"] for e in v.property("Update")["Ecus"]] == ["second.bin"]
+    if not same_id:
+        assert error_name(v.call, "Approve", "(ss)", (first, stage)) == "org.uptane.Error.NoSuchUpdate"
+        wait_question(v, "download", second)
+    assert not world.backend.requests("targets/second.bin")
+    for question in ("download", "install"):
+        wait_question(v, question, second)
+        assert v.secondaries[0].content() is None
+        v.call("Approve", "(ss)", (second, question))
+    wait_for(lambda: v.state() == "idle" and v.secondaries[0].content() == b"second", lambda: "the installation; %s" % (v.error(),))
+    assert bool(world.backend.requests("targets/first.bin")) == (stage == "install")
+
+
 def test_a_declined_update_is_reported_and_not_tried_again(world):
     v = start(world)
     v.call("Pause")
@@ -261,6 +322,26 @@ def test_an_update_completes_whenever_the_daemon_is_killed(world, pause):
     assert not world.director.refused
     assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
     assert v.secondaries[0].content() == data
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+
+
+def test_an_update_completes_where_the_daemon_died_while_its_helper_was_installing(world):
+    """The helper it had asked goes on; the one that the next life asks waits for it."""
+    v = start(world)
+    lock = os.open(os.path.join(v.sysroot, "ostree/lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_state("installing")
+    v.kill_daemon()
+    v.wait_state("installing")
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        assert v.state() == "installing"  # an attempt that failed because of the other one would count against the update
+        time.sleep(0.05)
+    os.close(lock)
+    finish_reboot(v)
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
     assert [r["result"]["success"] for r in world.director.reports()] == [True]
 
 

@@ -123,7 +123,7 @@ class Vehicle:
             "device-id = " + self.device_id, "[update]", "poll-interval = 3600", "jitter = 0", "[timeouts]", "metadata = 10", "image = 10",
             "secondary = 5", "install = 60", "[paths]", "state-directory = " + self.path("state"), "root-directory = " + self.path("roots"),
         ]
-        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "ostree", "secondary-ip")]
+        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "verify", "ostree", "secondary-ip")]
         for secondary in self.secondaries:
             lines += ["[secondary %s]" % secondary.label, "address = " + secondary.address()]
         with open(self.path("uptaned.conf"), "w", encoding="utf-8") as f:
@@ -150,6 +150,7 @@ class Vehicle:
                     "wait_for": self.path("bus"), "log": self.path("log", "bus")},
             "logind": {"command": ["/usr/bin/python3", self.path("logind.py"), self.path("control")], "log": self.path("log", "logind")},
             "fetch": self._helper("fetch", "fetch", "uptane-fetch"),
+            "verify": self._helper("verify", "verify", "uptane-verify"),
             "ostree": self._helper("ostree", "ostree", "uptane-ostree", "--no-stage"),
             "secondary-ip": self._helper("secondary-ip", "secondary-ip", "uptane-secondary-ip"),
             "uptaned": {"command": self._program("uptaned", "uptaned", "--config", self.path("uptaned.conf")), "restart": True,
@@ -158,7 +159,7 @@ class Vehicle:
         for s in self.secondaries:
             services[s.label] = {"command": self._program("secondary", "uptane-secondary", "--config", s.config),
                                  "log": self.path("log", s.label), "restart": True, "wait_port": s.port}
-        order = ["bus", "logind", "fetch", "ostree", "secondary-ip", *[s.label for s in self.secondaries], "uptaned"]
+        order = ["bus", "logind", "fetch", "verify", "ostree", "secondary-ip", *[s.label for s in self.secondaries], "uptaned"]
         return {
             "mount_point": self.path("root"), "sysroot": self.sysroot, "deployment": deployment, "build": self.build,
             "var": os.path.join(self.sysroot, "ostree/deploy", images.OS_NAME, "var"), "boot_id": self.path("boot_id"),
@@ -172,7 +173,7 @@ class Vehicle:
     def boot(self, deployment=0, wait=True):
         """Boots what is deployed; deployment 1 is what a boot loader falls back to."""
         assert self.process is None
-        for name in ("control", "bus", "notify", "sockets/fetch.sock", "sockets/ostree.sock", "sockets/secondary-ip.sock"):
+        for name in ("control", "bus", "notify", "sockets/fetch.sock", "sockets/verify.sock", "sockets/ostree.sock", "sockets/secondary-ip.sock"):
             if os.path.exists(self.path(name)):
                 os.unlink(self.path(name))
         with open(self.path("boot_id"), "w", encoding="utf-8") as f:

@@ -17,6 +17,7 @@ ALLOWED |= {
 PROGRAMS = {
     "uptaned": {*CORE, "io", "store", "peer", "uptaned"},  # neither http nor install nor secondary: those are other processes
     "fetch": {"base", "io", "peer", "http"},
+    "verify": {*CORE[:-1], "io", "peer", "verify"},
     "ostree": {"base", "io", "peer", "install"},
     "secondary-ip": {"base", "io", "peer", "secondary"},
     "secondary": {*CORE[:-1], "io", "store", "secondary"},

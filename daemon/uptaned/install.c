@@ -360,7 +360,7 @@ static int ask_root_version(Install *in, Error *error)
 
 /* ---- both ---- */
 
-/* Uptane 5.4 (f), Uptane 5.4.3.4 (1): that verified metadata of both repositories still says to put exactly this image on this ECU. */
+/* That verified metadata of both repositories, as stored, still says to put exactly this image on this ECU. */
 static int check_assigned(const Install *in, const EngineUpdate *update, Error *error)
 {
         const EngineEcu *want = &in->m->engine.update.ecus[in->index];
@@ -385,7 +385,7 @@ static int begin(Install *in, Error *error)
         return ask_root_version(in, error);
 }
 
-/* Uptane 5.4.3 (2), Uptane 5.4.3.2 (a): verified again, then installed */
+/* Uptane 5.4 (f), Uptane 5.4.3 (2), Uptane 5.4.3.2 (a), Uptane 5.4.3.4 (1): verified again, then installed */
 static void on_verified(void *userdata, Verified *verified, Error *error)
 {
         Install *in = userdata;

@@ -20,6 +20,7 @@ CLAUSE, ITEM = r"\d+(?:\.\d+)+", r"(?:\d+(?:\.\d+)*[a-z]?|[a-z])"
 ID = re.compile(r"%s(?: \(%s\))?$" % (CLAUSE, ITEM))
 TAG = re.compile(r"\bUptane (%s)(?: \((%s(?:, %s)*)\))?" % (CLAUSE, ITEM, ITEM))
 FUNCTION = re.compile(r"^(?:static )?[A-Za-z_][\w \*]*?\b(\w+)\([^;]*$", re.M)
+ANYTHING = re.compile(r"^(?:static )?\w[^\n;=]*\([^;\n]*\)?$|^def |^class ", re.M)  # that a comment can be on
 C_TEST = re.compile(r"^static void (\w+)\(void \*\*state\)$", re.M)
 PYTHON_TEST = re.compile(r"^def (test_\w+)\(", re.M)
 INTRO = """<!-- Generated from tests/lint/conformance.txt and the tags in code and tests by tests/lint/conformance.py --write -->
@@ -45,8 +46,8 @@ def place(pattern, text, offset):
     """The function of this pattern that a tag stands in, or the next one where it stands in the comment on it; "" if there is none."""
     line = text[text.rfind("\n", 0, offset) + 1:offset]
     if not line.startswith(" ") or line.startswith(" *"):
-        after, any_after = pattern.search(text, offset), re.compile(r"^(?:static )?\w[^\n;=]*\([^;\n]*\)?$|^def |^class ", re.M).search(text, offset)
-        return after.group(1) if after and any_after and after.start() == any_after.start() else ""
+        after, anything = pattern.search(text, offset), ANYTHING.search(text, offset)
+        return after.group(1) if after and anything and after.start() == anything.start() else ""
     name = ""
     for match in pattern.finditer(text, 0, offset):
         name = match.group(1)

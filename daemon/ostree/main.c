@@ -88,23 +88,51 @@ static int on_deploy(sd_bus_message *call, void *userdata, sd_bus_error *ret)
         Watched watched = { .call = call };
         const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
-        const char *commit, *name;
+        InstallDeployment deployment = { 0 };
         bool need_reboot;
         Error error = { 0 };
-        int r = sd_bus_message_read(call, "ss", &commit, &name);
+        int hold, r = sd_bus_message_read(call, "ssb", &deployment.commit, &deployment.name, &hold);
 
         if (r < 0)
                 return r;
-        if (open_ostree(server, &error) < 0 || install_ostree_deploy(server->ostree, commit, name, &watch, &need_reboot, &error) < 0)
+        deployment.hold = hold;
+        if (open_ostree(server, &error) < 0 || install_ostree_deploy(server->ostree, &deployment, &watch, &need_reboot, &error) < 0)
                 return peer_error_reply(&error, ret);
         return sd_bus_reply_method_return(call, "b", need_reboot);
+}
+
+static int on_release(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+{
+        Error error = { 0 };
+
+        (void) userdata;
+        if (install_ostree_release(&error) < 0)
+                return peer_error_reply(&error, ret);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int on_is_deployed(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+{
+        Server *server = userdata;
+        const char *commit;
+        bool deployed;
+        Error error = { 0 };
+        int r = sd_bus_message_read(call, "s", &commit);
+
+        if (r < 0)
+                return r;
+        if (open_ostree(server, &error) < 0 || install_ostree_is_deployed(server->ostree, commit, &deployed, &error) < 0)
+                return peer_error_reply(&error, ret);
+        return sd_bus_reply_method_return(call, "b", deployed);
 }
 
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted), on_get_status, 0),
         SD_BUS_METHOD_WITH_ARGS("Pull", SD_BUS_ARGS("s", url, "s", commit, "b", authenticate), SD_BUS_NO_RESULT, on_pull, 0),
-        SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),
+        SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name, "b", hold), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),
+        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_release, 0),
+        SD_BUS_METHOD_WITH_ARGS("IsDeployed", SD_BUS_ARGS("s", commit), SD_BUS_RESULT("b", deployed), on_is_deployed, 0),
         SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("t", done, "t", total), 0),
         SD_BUS_VTABLE_END,
 };

@@ -17,7 +17,7 @@
 #define ECU_INSTALLED "installed"
 #define ECU_ANNOUNCED "announced"
 
-/* Uptane 5.4.4.2 (1a, 1b): its own clock */
+/* Uptane 5.4.4.1 (1a, 1b), Uptane 5.4.4.2 (1a, 1b): its own clock */
 int secondary_time(Secondary *secondary, int64_t *ret, Error *error)
 {
         int64_t now = (int64_t) time(NULL), seen;
@@ -163,7 +163,7 @@ static int open_state(Secondary *s, Error *error)
                 return -1;
         s->serial = *s->config.serial ? s->config.serial : signer_key_id(s->signer);
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++)
-                if (store_root_install(s->store, (TrustKind) kind, s->config.root_directory, error) < 0)
+                if (secondary_trusts(s, (TrustKind) kind) && store_root_install(s->store, (TrustKind) kind, s->config.root_directory, error) < 0)
                         return -1;
         return find_installed(s, error);
 }

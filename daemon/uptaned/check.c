@@ -73,7 +73,7 @@ static void after_manifest(Check *c)
                 return;
         }
         /* Uptane 5.4.2 (3), Uptane 5.4 (g) */
-        if (verify_start(c->m, c->fetch, on_verified, c, &c->verify, &error) < 0)
+        if (verify_start(c->m, c->fetch, NULL, on_verified, c, &c->verify, &error) < 0)
                 check_failed(c, &error);
 }
 

@@ -233,7 +233,7 @@ static ConfigSecondary *find_secondary(Config *c, const char *label)
         if (c->n_secondaries == CONFIG_SECONDARIES_MAX)
                 return NULL;
         c->secondaries = xrealloc(c->secondaries, c->n_secondaries + 1, sizeof *c->secondaries);
-        c->secondaries[c->n_secondaries] = (ConfigSecondary) { xstrdup(label), xstrdup("ip"), xstrdup("") };
+        c->secondaries[c->n_secondaries] = (ConfigSecondary) { xstrdup(label), xstrdup("ip"), xstrdup(""), false, false };
         return &c->secondaries[c->n_secondaries++];
 }
 
@@ -257,7 +257,11 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 if (!colon || colon == value || parse_number(colon + 1, 1, 65535, &port, &(Error) { 0 }) < 0)
                         return error_set(error, ERR_CONFIG, "'%.100s' is no host:port", value);
                 replace(&s->address, value);
-        } else
+        } else if (strcmp(key, "verification") == 0)
+                return set_bool(&s->partial, value, "partial", "full", error);
+        else if (strcmp(key, "tls") == 0)
+                return set_bool(&s->tls, value, "yes", "no", error);
+        else
                 return error_set(error, ERR_CONFIG, "unknown key");
         return 0;
 }

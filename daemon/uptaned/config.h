@@ -18,6 +18,8 @@ typedef struct ConfigSecondary {
         char *label;   /* [secondary LABEL]: letters, digits, '_' */
         char *driver;  /* "ip" */
         char *address; /* host:port */
+        bool tls;      /* tls: it is spoken to over a protected link or not at all */
+        bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
 } ConfigSecondary;
 
 typedef struct Config {

@@ -5,7 +5,7 @@
  *
  * The Primary's commit is deployed by uptane-ostree. A Secondary gets, in this order: the Roots it has not got yet, one
  * by one; all other metadata of both repositories; the image; the order to install. It is done when its own signed
- * report names the new image.
+ * report names the new image. One that verifies partially gets the Director's Roots and Targets only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 #include "uptaned/reports.h"
 #include "uptaned/verify.h"
 
+#define DELEGATED "delegations/" /* before the name of a delegated role: docs/HELPERS.md */
 #define REPORT_PAUSE 2 /* seconds between looks at a Secondary that restarts into its new image */
 
 typedef struct Install {
@@ -26,6 +27,7 @@ typedef struct Install {
         size_t index;
         VehicleEcu *ecu;
         Verify *verify;
+        char **roles; /* delegated ones that say where its image is, ends with NULL; NULL: none */
         Helper *helper;
         TrustKind kind;       /* whose Roots are being sent */
         int64_t root_version; /* that the Secondary has */
@@ -45,6 +47,7 @@ static void install_free(Job *job)
         Install *in = (Install *) job;
 
         verify_free(in->verify);
+        verify_roles_free(in->roles);
         helper_free(in->helper);
         image_hash_free(in->hash);
         sd_event_source_disable_unref(in->pause);
@@ -116,6 +119,7 @@ static int deploy(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         char commit[2 * SHA256_SIZE + 1];
+        int hold = engine_holds_reboot(&in->m->engine), r;
 
         if (!current(in)->ostree)
                 return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is no OSTree image; the Primary takes no other", current(in)->image);
@@ -124,6 +128,9 @@ static int deploy(Install *in, Error *error)
             new_call(in, "Deploy", &call, error) < 0 || append(call, error, "s", commit) < 0 ||
             append(call, error, "s", current(in)->image) < 0)
                 return -1;
+        r = sd_bus_message_append(call, "b", hold);
+        if (r < 0)
+                return error_set_errno(error, ERR_HELPER, -r, "asking for a deployment");
         return helper_call(in->helper, call, in->m->config.install_timeout, on_deployed, in, error);
 }
 
@@ -253,21 +260,47 @@ static void on_metadata_sent(void *userdata, sd_bus_message *reply, Error *error
         failed(in, error);
 }
 
-static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role role, Error *error)
+static int append_bytes(sd_bus_message *call, TrustKind kind, const char *role, Slice bytes, Error *error)
 {
-        cleanup_buffer Buffer bytes = { 0 };
-        int r = store_metadata_get(in->m->store, kind, role, &bytes, error);
+        int r = sd_bus_message_open_container(call, 'r', "ssay");
 
-        if (r <= 0)
-                return r;
-        r = sd_bus_message_open_container(call, 'r', "ssay");
         if (r >= 0)
-                r = sd_bus_message_append(call, "ss", trust_kind_name(kind), role_name(role));
+                r = sd_bus_message_append(call, "ss", trust_kind_name(kind), role);
         if (r >= 0)
                 r = sd_bus_message_append_array(call, 'y', bytes.data, bytes.size);
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
         return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "sending metadata") : 0;
+}
+
+static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role role, Error *error)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        int r = store_metadata_get(in->m->store, kind, role, NULL, &bytes, error);
+
+        return r <= 0 ? r : append_bytes(call, kind, role_name(role), buffer_slice(&bytes), error);
+}
+
+/* Uptane 5.4.2.6 (b): and the delegated roles on the way to its image, none where Targets lists it */
+static int append_delegated(Install *in, sd_bus_message *call, Error *error)
+{
+        for (char **name = in->roles; name && !in->ecu->partial && *name; name++) {
+                cleanup_free char *role = xasprintf(DELEGATED "%s", *name);
+                cleanup_buffer Buffer bytes = { 0 };
+                int r = store_metadata_get(in->m->store, TRUST_IMAGE, ROLE_TARGETS, *name, &bytes, error);
+
+                if (r == 0)
+                        return error_set(error, ERR_STORAGE, "image role '%s' is not stored any more", *name);
+                if (r < 0 || append_bytes(call, TRUST_IMAGE, role, buffer_slice(&bytes), error) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+/* Uptane 5.4.2.6 (c): no more than it needs */
+static bool needs(const VehicleEcu *ecu, TrustKind kind, Role role)
+{
+        return !ecu->partial || (kind == TRUST_DIRECTOR && role == ROLE_TARGETS);
 }
 
 /* Uptane 5.4.2 (6), Uptane 5.4.2.6 (a): all metadata a Secondary needs for its own verification */
@@ -281,8 +314,10 @@ static int send_metadata(Install *in, Error *error)
         r = sd_bus_message_open_container(call, 'a', "(ssay)");
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX && r >= 0; kind++)
                 for (unsigned role = 0; role < _ROLE_MAX; role++)
-                        if (append_file(in, call, (TrustKind) kind, (Role) role, error) < 0)
+                        if (needs(in->ecu, (TrustKind) kind, (Role) role) && append_file(in, call, (TrustKind) kind, (Role) role, error) < 0)
                                 return -1;
+        if (append_delegated(in, call, error) < 0)
+                return -1;
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
         if (r < 0)
@@ -323,7 +358,7 @@ static void send_roots(Install *in)
 
         if (r > 0)
                 r = send_root(in, buffer_slice(&root), &error);
-        else if (r == 0 && in->kind == TRUST_DIRECTOR) {
+        else if (r == 0 && in->kind == TRUST_DIRECTOR && !in->ecu->partial) {
                 in->kind = TRUST_IMAGE;
                 r = ask_root_version(in, &error);
         } else if (r == 0) {
@@ -390,6 +425,8 @@ static void on_verified(void *userdata, Verified *verified, Error *error)
 {
         Install *in = userdata;
 
+        if (verified)
+                in->roles = TAKE_PTR(verified->roles);
         if (!verified || check_assigned(in, verified->update, error) < 0 || begin(in, error) < 0)
                 failed(in, error);
 }
@@ -407,5 +444,5 @@ int install_start(Manager *m, size_t index, Error *error)
         if (!in->ecu)
                 return error_set(error, ERR_UNKNOWN_ECU, "%s is not in this vehicle any more", m->engine.update.ecus[index].serial);
         manager_set_step(m, "installing", 0, 0);
-        return verify_start(m, NULL, on_verified, in, &in->verify, error);
+        return verify_start(m, NULL, in->ecu->serial, on_verified, in, &in->verify, error);
 }

@@ -106,7 +106,7 @@ static int check_roots(Manager *m, Error *error)
 {
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++) {
                 cleanup_buffer Buffer root = { 0 };
-                int r = store_metadata_get(m->store, (TrustKind) kind, ROLE_ROOT, &root, error);
+                int r = store_metadata_get(m->store, (TrustKind) kind, ROLE_ROOT, NULL, &root, error);
 
                 if (r < 0 || (r == 0 && store_root_shipped((TrustKind) kind, m->config.root_directory, &root, error) < 0))
                         return -1;

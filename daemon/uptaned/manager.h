@@ -23,10 +23,11 @@ typedef struct Manager Manager;
 typedef struct VehicleEcu {
         char *label;   /* object path element, "primary" or the configuration's name */
         char *driver;  /* "ostree", "ip" */
-        char *address; /* "" for the Primary */
+        char *address; /* as helpers want it (docs/HELPERS.md); "" for the Primary */
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
         bool primary;
+        bool partial;  /* it verifies partially */
         KeyType key_type;
         char *key_text; /* "" as serial */
         PublicKey *key; /* NULL as serial */
@@ -139,6 +140,8 @@ int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnu
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* install.c */
 int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+/* reboot.c: into what was installed; ENGINE_REBOOT_FAILED is posted if it comes to nothing later */
+int reboot_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 

@@ -14,6 +14,7 @@ typedef struct Status {
         Manager *m;
         Helper *helper;
         sd_event_source *pause;
+        bool lost; /* what waited for a reboot has no boot entry */
 } Status;
 
 static int ask(Status *s, Error *error);
@@ -64,7 +65,8 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 static void answer(Status *s, const Error *error)
 {
         Manager *m = s->m;
-        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned, .rebooted = m->rebooted, .booted = m->booted };
+        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned, .rebooted = m->rebooted,
+                              .lost = s->lost, .booted = m->booted };
 
         if (error->code != ERR_NONE) {
                 manager_note(m, error);
@@ -77,6 +79,45 @@ static void answer(Status *s, const Error *error)
         manager_job_done(m, &event);
 }
 
+static void on_is_deployed(void *userdata, sd_bus_message *reply, Error *error)
+{
+        Status *s = userdata;
+        int deployed = true;
+
+        if (reply && sd_bus_message_read(reply, "b", &deployed) < 0)
+                (void) error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
+        s->lost = error->code == ERR_NONE && !deployed;
+        answer(s, error);
+}
+
+/* The Primary's image, if there was a reboot for it and something else runs. */
+static const EngineEcu *missed(const Manager *m)
+{
+        for (size_t i = 0; m->rebooted && m->engine.state == ENGINE_REBOOT_REQUIRED && i < m->engine.update.n_ecus; i++) {
+                const EngineEcu *ecu = &m->engine.update.ecus[i];
+
+                if (ecu->primary && ecu->state == ENGINE_ECU_NEED_REBOOT && memcmp(ecu->hashes.sha256, m->ecus[0].hashes.sha256, SHA256_SIZE) != 0)
+                        return ecu;
+        }
+        return NULL;
+}
+
+/* A boot loader that fell back and a deployment that no shutdown has written look the same, but for the boot entries. */
+static int ask_is_deployed(Status *s, const EngineEcu *ecu, Error *error)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+        char commit[2 * SHA256_SIZE + 1];
+        int r;
+
+        hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
+        if (helper_message(s->helper, "IsDeployed", &call, error) < 0)
+                return -1;
+        r = sd_bus_message_append(call, "s", commit);
+        if (r < 0)
+                return error_set_errno(error, ERR_HELPER, -r, "asking for a deployment");
+        return helper_call(s->helper, call, STATUS_SECONDS, on_is_deployed, s, error);
+}
+
 static void on_status(void *userdata, sd_bus_message *reply, Error *error)
 {
         Status *s = userdata;
@@ -84,8 +125,12 @@ static void on_status(void *userdata, sd_bus_message *reply, Error *error)
 
         if (reply && sd_bus_message_read(reply, "s", &booted) < 0)
                 (void) error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
-        if (error->code == ERR_NONE)
-                (void) take_booted(s->m, booted, error);
+        if (error->code == ERR_NONE && take_booted(s->m, booted, error) == 0) {
+                const EngineEcu *ecu = missed(s->m);
+
+                if (ecu && ask_is_deployed(s, ecu, error) == 0)
+                        return;
+        }
         answer(s, error);
 }
 

@@ -20,6 +20,16 @@ static void init_ecu(VehicleEcu *ecu, const char *label, const char *driver, con
         ecu->image = xstrdup("");
 }
 
+/* A protected link goes to the owner of this serial's certificate, as soon as the serial is known. */
+static void set_address(VehicleEcu *ecu, const ConfigSecondary *s)
+{
+        free(ecu->address);
+        if (!s->tls)
+                ecu->address = xstrdup(s->address);
+        else
+                ecu->address = xasprintf("tls://%s%s%s", ecu->serial, *ecu->serial ? "@" : "", s->address);
+}
+
 static int take_key(VehicleEcu *ecu, KeyType type, const char *text, Error *error)
 {
         PublicKey *key;
@@ -84,8 +94,10 @@ int vehicle_load(Manager *m, Error *error)
                 VehicleEcu *ecu = &m->ecus[m->n_ecus++];
 
                 init_ecu(ecu, s->label, s->driver, s->address);
+                ecu->partial = s->partial;
                 if (restore(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);
+                set_address(ecu, s);
                 /* a Secondary that came into the configuration later: the back-end must be told of it */
                 if (!ecu->key)
                         m->provisioned = false;
@@ -171,6 +183,7 @@ int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *h
                 return 0;
         copy(&ecu->serial, serial);
         copy(&ecu->hardware_id, hardware_id);
+        set_address(ecu, &m->config.secondaries[ecu - m->ecus - 1]);
         if (take_key(ecu, type, key_text, error) < 0)
                 return -1;
         return put(m, ecu, error);

@@ -25,11 +25,11 @@ static int append_ecu(sd_bus_message *call, const VehicleEcu *ecu)
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
-int verify_append_request(const Manager *m, sd_bus_message *call, const int64_t now[static _TRUST_KIND_MAX], bool everything)
+int verify_append_request(const Manager *m, sd_bus_message *call, const int64_t now[static _TRUST_KIND_MAX], const char *install)
 {
         const Config *c = &m->config;
         const size_t *max = c->max_bytes;
-        int r = sd_bus_message_append(call, "bxxb(ttttt)", everything, now[TRUST_DIRECTOR], now[TRUST_IMAGE], c->require_director_timestamp,
+        int r = sd_bus_message_append(call, "sxxb(ttttt)", install, now[TRUST_DIRECTOR], now[TRUST_IMAGE], c->require_director_timestamp,
                                       (uint64_t) max[ROLE_ROOT], (uint64_t) max[ROLE_TIMESTAMP], (uint64_t) max[ROLE_SNAPSHOT],
                                       (uint64_t) max[ROLE_TARGETS], (uint64_t) c->max_delegated_bytes);
 
@@ -120,7 +120,7 @@ static int read_ecus(Manager *m, sd_bus_message *reply, EngineUpdate *update)
                 if (r >= 0)
                         r = sd_bus_message_exit_container(reply);
         }
-        return r;
+        return r < 0 ? r : sd_bus_message_exit_container(reply);
 }
 
 static int read_update(Manager *m, sd_bus_message *reply, Verified *ret)
@@ -142,7 +142,8 @@ static int read_update(Manager *m, sd_bus_message *reply, Verified *ret)
                 (void) snprintf(ret->update->id, sizeof ret->update->id, "%s", id);
         else
                 (void) snprintf(ret->update->id, sizeof ret->update->id, "targets-%lld", (long long) version);
-        return read_ecus(m, reply, ret->update);
+        r = read_ecus(m, reply, ret->update);
+        return r < 0 ? r : sd_bus_message_read_strv(reply, &ret->roles);
 }
 
 static void drop(Verified *v)
@@ -150,6 +151,13 @@ static void drop(Verified *v)
         if (v->update)
                 engine_update_done(v->update);
         free(TAKE_PTR(v->update));
+}
+
+void verify_roles_free(char **roles)
+{
+        for (char **p = roles; p && *p; p++)
+                free(*p);
+        free(roles);
 }
 
 int verify_read_result(Manager *m, sd_bus_message *reply, Verified *ret, Error *error)
@@ -162,8 +170,10 @@ int verify_read_result(Manager *m, sd_bus_message *reply, Verified *ret, Error *
         r = read_update(m, reply, ret);
         if (r < 0 || ret->update->n_ecus == 0)
                 drop(ret);
-        if (r < 0)
+        if (r < 0) {
+                verify_roles_free(TAKE_PTR(ret->roles));
                 return error_set_errno(error, ERR_HELPER, -r, "uptane-verify answered in another form than agreed");
+        }
         if (ret->update)
                 engine_update_seal(ret->update);
         return 0;

@@ -400,9 +400,10 @@ static void on_verified(void *userdata, sd_bus_message *reply, Error *error)
         if (verified.update)
                 engine_update_done(verified.update);
         free(verified.update);
+        verify_roles_free(verified.roles);
 }
 
-int verify_start(Manager *m, Fetch *fetch, VerifyDone done, void *userdata, Verify **ret, Error *error)
+int verify_start(Manager *m, Fetch *fetch, const char *install, VerifyDone done, void *userdata, Verify **ret, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         CLEANUP(verify_free) Verify *v = xcalloc(1, sizeof *v);
@@ -418,7 +419,7 @@ int verify_start(Manager *m, Fetch *fetch, VerifyDone done, void *userdata, Veri
         if (helper_open(m->event, HELPER_VERIFY, m->config.verify_socket, &v->helper, error) < 0 ||
             helper_serve(v->helper, PATH, INTERFACE, files, v, error) < 0 || helper_message(v->helper, "Verify", &call, error) < 0)
                 return -1;
-        r = verify_append_request(m, call, now, !fetch);
+        r = verify_append_request(m, call, now, install ? install : "");
         if (r < 0)
                 return error_set_errno(error, ERR_HELPER, -r, "asking uptane-verify");
         if (helper_call(v->helper, call, m->config.metadata_timeout + COMPUTE_SECONDS, on_verified, v, error) < 0)

@@ -16,6 +16,7 @@ typedef struct Verified {
         EngineUpdate *update;  /* all that is assigned, sealed; NULL: nothing. Take it, or it is freed. */
         size_t n_pending;      /* not installed yet */
         bool image_repository; /* was verified too: it is not asked where nothing is new */
+        char **roles; /* that were searched for the image of the ECU to be installed on, ends with NULL; NULL: none; take it, or it is freed */
 } Verified;
 
 /* verified is NULL if and only if error holds why. The Verify may be freed in here. */
@@ -23,18 +24,19 @@ typedef void (*VerifyDone)(void *userdata, Verified *verified, Error *error);
 
 /*
  * With fetch: online, and what is verified is stored; fetch is borrowed and must not be used by others until done. With
- * NULL: nothing but what is stored, all of it, right before something is installed (Uptane 5.4.3.2). done is not called
- * if this fails, nor before it has returned.
+ * NULL: nothing but what is stored, right before the ECU with serial install gets its image (Uptane 5.4.3.2). done is not
+ * called if this fails, nor before it has returned.
  */
-int verify_start(Manager *m, Fetch *fetch, VerifyDone done, void *userdata, Verify **ret, Error *error)
-        __attribute__((nonnull(1, 3, 4, 5, 6), warn_unused_result));
+int verify_start(Manager *m, Fetch *fetch, const char *install, VerifyDone done, void *userdata, Verify **ret, Error *error)
+        __attribute__((nonnull(1, 4, 5, 6, 7), warn_unused_result));
+void verify_roles_free(char **roles);
 Verify *verify_free(Verify *verify);
 DEFINE_CLEANUP(Verify, verify_free)
 
 /* verify-wire.c: the argument of Verify, and its result; ERR_HELPER where it is not as agreed. */
-int verify_append_request(const Manager *m, sd_bus_message *call, const int64_t now[static _TRUST_KIND_MAX], bool everything)
+int verify_append_request(const Manager *m, sd_bus_message *call, const int64_t now[static _TRUST_KIND_MAX], const char *install)
         __attribute__((nonnull, warn_unused_result));
-/* verified->update is to be freed by the caller. */
+/* Behind success, update and roles are to be freed by the caller. */
 int verify_read_result(Manager *m, sd_bus_message *reply, Verified *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 
 #endif

@@ -139,7 +139,7 @@ static int restore(const Source *s, TrustRepo *repo, Role role, Error *error)
 static int verify_repository(const Source *s, const VerifyRequest *request, TrustRepo **ret, Error *error)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&request->options[s->kind]);
-        const TrustFiles files = { .get = get, .put = request->everything ? NULL : put, .userdata = (void *) s };
+        const TrustFiles files = { .get = get, .put = request->install ? NULL : put, .userdata = (void *) s };
 
         for (unsigned role = 0; role < _ROLE_MAX; role++)
                 if (restore(s, repo, (Role) role, error) < 0)
@@ -150,12 +150,16 @@ static int verify_repository(const Source *s, const VerifyRequest *request, Trus
         return 0;
 }
 
-/* Uptane 5.4.4.2 (10a), Uptane 5.4.2.3 (a): every image that the Director lists */
+/* Uptane 5.4.4.2 (10a), Uptane 5.4.2.3 (a): every image that the Director lists, or the one that is about to be installed */
 static int check_images(const Source *s, const VerifyRequest *request, TrustRepo *images, Plan *plan, Error *error)
 {
-        const TrustFiles files = { .get = get, .put = request->everything ? NULL : put, .userdata = (void *) s };
+        const TrustFiles files = { .get = get, .put = request->install ? NULL : put, .userdata = (void *) s };
 
-        return uptane_check_images(plan, images, &files, (const char *const *) request->must_match, error);
+        for (size_t i = 0; i < plan->n_assignments; i++)
+                if ((!request->install || strcmp(plan->assignments[i].ecu->serial, request->install) == 0) &&
+                    uptane_search_image(plan, i, images, &files, (const char *const *) request->must_match, error) < 0)
+                        return -1;
+        return 0;
 }
 
 /* Uptane 5.4.4 (a), Uptane 5.4.4.2 (a): both repositories */
@@ -177,9 +181,10 @@ static int verify(sd_bus_message *call, const VerifyRequest *request, VerifyResu
                 return verify_result_reply(call, result);
         result->plan = &plan;
         /* Uptane 5.4.4.2 (6a): nothing new for this vehicle ends the check */
-        result->image = plan.n_pending > 0 || request->everything;
+        result->image = plan.n_pending > 0 || request->install;
         if (result->image && verify_repository(&i, request, &images, error) == 0)
                 (void) !check_images(&i, request, images, &plan, error);
+        result->images = request->install ? images : NULL;
         return verify_result_reply(call, result);
 }
 
@@ -197,10 +202,10 @@ static int on_verify(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("Verify",
-                SD_BUS_ARGS("b", everything, "x", director_now, "x", image_now, "b", director_timestamp, "(ttttt)", limits, "as", must_match,
+                SD_BUS_ARGS("s", install, "x", director_now, "x", image_now, "b", director_timestamp, "(ttttt)", limits, "as", must_match,
                             "(ssb)", vehicle, "a(ssbxsayayx)", ecus),
                 SD_BUS_RESULT("(ssssx)", error, "b", image_repository, "x", targets_version, "s", correlation_id, "t", pending,
-                              "a(sssayayxxbb)", assignments), on_verify, 0),
+                              "a(sssayayxxbb)", assignments, "as", roles), on_verify, 0),
         SD_BUS_VTABLE_END,
 };
 

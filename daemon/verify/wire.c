@@ -71,9 +71,10 @@ static int read_ecus(sd_bus_message *call, VerifyRequest *ret)
 
 int verify_request_read(sd_bus_message *call, VerifyRequest *ret)
 {
-        int everything, with_timestamp, required;
+        int with_timestamp, required;
         int64_t now[_TRUST_KIND_MAX];
-        int r = sd_bus_message_read(call, "bxxb", &everything, &now[TRUST_DIRECTOR], &now[TRUST_IMAGE], &with_timestamp);
+        const char *install;
+        int r = sd_bus_message_read(call, "sxxb", &install, &now[TRUST_DIRECTOR], &now[TRUST_IMAGE], &with_timestamp);
 
         *ret = (VerifyRequest) { 0 };
         if (r >= 0)
@@ -86,7 +87,7 @@ int verify_request_read(sd_bus_message *call, VerifyRequest *ret)
                 r = read_ecus(call, ret);
         if (r < 0)
                 return r;
-        ret->everything = everything;
+        ret->install = *install ? install : NULL;
         ret->vehicle.required = required;
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++) {
                 ret->options[kind].kind = (TrustKind) kind;
@@ -132,6 +133,16 @@ static int append_assignment(sd_bus_message *reply, const Assignment *a)
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static int append_roles(sd_bus_message *reply, const TrustRepo *images)
+{
+        const char *name;
+        int r = sd_bus_message_open_container(reply, 'a', "s");
+
+        for (size_t i = 0; images && r >= 0 && trust_repo_delegated(images, i, &name); i++)
+                r = sd_bus_message_append(reply, "s", name);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 int verify_result_reply(sd_bus_message *call, const VerifyResult *result)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
@@ -150,5 +161,7 @@ int verify_result_reply(sd_bus_message *call, const VerifyResult *result)
                 r = append_assignment(reply, &plan->assignments[i]);
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
+        if (r >= 0)
+                r = append_roles(reply, result->images);
         return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
 }

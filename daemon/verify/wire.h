@@ -13,7 +13,7 @@
 typedef struct VerifyRequest {
         TrustOptions options[_TRUST_KIND_MAX];
         VehicleId vehicle;
-        bool everything; /* ask the Image repository even where nothing is new, and have nothing stored */
+        const char *install; /* serial of the ECU that is about to get its image: nothing is stored; NULL: a check */
         char **must_match;
         Ecu *ecus;
         size_t n_ecus;
@@ -28,6 +28,7 @@ typedef struct VerifyResult {
         bool image;  /* the Image repository was verified too */
         const Plan *plan;
         const char *correlation_id; /* NULL: none */
+        const TrustRepo *images;    /* whose delegated roles are named; NULL: none */
         int64_t targets_version;    /* the Director's */
 } VerifyResult;
 

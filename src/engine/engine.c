@@ -283,6 +283,11 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
         }
 }
 
+bool engine_holds_reboot(const Engine *engine)
+{
+        return needs_consent(engine, ENGINE_STAGE_REBOOT);
+}
+
 /* Every ECU that has not got its image fails with error; the update is over for good. */
 static void give_up(Engine *engine, const Error *error, EngineEffects *effects)
 {
@@ -344,33 +349,6 @@ static void finish(Engine *engine, EngineEffects *effects)
 
 /* ---- events ---- */
 
-static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
-{
-        for (size_t i = 0; i < engine->update.n_ecus; i++) {
-                EngineEcu *ecu = &engine->update.ecus[i];
-                Error error = { 0 }, ignored = { 0 };
-                uint8_t booted[SHA256_SIZE];
-
-                if (ecu->state != ENGINE_ECU_NEED_REBOOT)
-                        continue;
-                if (hex_decode(event->booted ? event->booted : "", booted, sizeof booted, &ignored) == 0 &&
-                    memcmp(booted, ecu->hashes.sha256, sizeof booted) == 0) {
-                        ecu->state = ENGINE_ECU_INSTALLED;
-                } else if (event->rebooted) {
-                        (void) error_set(&error, ERR_BOOT_FALLBACK, "%s: '%s' was installed, but %s%s is running",
-                                         ecu->serial, ecu->image, event->booted && *event->booted ? "commit " : "other software",
-                                         event->booted ? event->booted : "");
-                        note_error(engine, &error, now, effects);
-                        give_up(engine, &error, effects);
-                        return;
-                } else {
-                        request_reboot(engine, now, effects);
-                        return;
-                }
-        }
-        finalize(engine, effects);
-}
-
 /* What was interrupted is done again: every installer finds out by itself how far it had come. But not for ever. */
 static void resume_install(Engine *engine, int64_t now, EngineEffects *effects)
 {
@@ -386,6 +364,51 @@ static void resume_install(Engine *engine, int64_t now, EngineEffects *effects)
         (void) error_set(&error, ERR_INSTALL, "the installation was interrupted %d times", engine->interruptions);
         note_error(engine, &error, now, effects);
         give_up(engine, &error, effects);
+}
+
+/*
+ * The deployment that waited for the reboot was never written: the power failed, or the vehicle was switched off before
+ * the user agreed. The second may go on for as long as the user likes.
+ */
+static void install_again(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                if (engine->update.ecus[i].state == ENGINE_ECU_NEED_REBOOT)
+                        engine->update.ecus[i].state = ENGINE_ECU_PENDING;
+        if (engine_holds_reboot(engine))
+                install_next(engine, now, effects);
+        else
+                resume_install(engine, now, effects);
+}
+
+static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++) {
+                EngineEcu *ecu = &engine->update.ecus[i];
+                Error error = { 0 }, ignored = { 0 };
+                uint8_t booted[SHA256_SIZE];
+
+                if (ecu->state != ENGINE_ECU_NEED_REBOOT)
+                        continue;
+                if (hex_decode(event->booted ? event->booted : "", booted, sizeof booted, &ignored) == 0 &&
+                    memcmp(booted, ecu->hashes.sha256, sizeof booted) == 0) {
+                        ecu->state = ENGINE_ECU_INSTALLED;
+                } else if (event->rebooted && event->lost) {
+                        install_again(engine, now, effects);
+                        return;
+                } else if (event->rebooted) {
+                        (void) error_set(&error, ERR_BOOT_FALLBACK, "%s: '%s' was installed, but %s%s is running",
+                                         ecu->serial, ecu->image, event->booted && *event->booted ? "commit " : "other software",
+                                         event->booted ? event->booted : "");
+                        note_error(engine, &error, now, effects);
+                        give_up(engine, &error, effects);
+                        return;
+                } else {
+                        request_reboot(engine, now, effects);
+                        return;
+                }
+        }
+        finalize(engine, effects);
 }
 
 /* The store does not know of a registration (any more): everything else can only follow from a new one. */

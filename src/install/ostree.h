@@ -48,14 +48,23 @@ int install_ostree_status(InstallOstree *o, char ret[INSTALL_COMMIT_SIZE], Error
  */
 int install_ostree_pull(InstallOstree *o, const char *url, const char *commit, bool authenticate, const InstallWatch *watch, Error *error)
         __attribute__((nonnull, warn_unused_result));
+typedef struct InstallDeployment {
+        const char *commit; /* pulled before */
+        const char *name;   /* kept as a note in its origin */
+        bool hold;          /* where it waits for the shutdown: no shutdown makes it the next to boot until install_ostree_release() */
+} InstallDeployment;
+
 /*
- * Makes a pulled commit the next to boot; name is kept as a note in its origin. Kernel arguments and /etc come from the
- * booted deployment, or the first. Waits while another program changes the sysroot, until watch says otherwise
- * (ERR_CANCELLED); never interrupted once it has begun. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE,
- * ERR_CONFIG (which OS?), ERR_INSTALL.
+ * Makes a commit the next to boot. Kernel arguments and /etc come from the booted deployment, or the first. Waits while
+ * another program changes the sysroot, until watch says otherwise (ERR_CANCELLED); never interrupted once it has begun.
+ * ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE, ERR_CONFIG (which OS?), ERR_INSTALL.
  */
-int install_ostree_deploy(InstallOstree *o, const char *commit, const char *name, const InstallWatch *watch, bool *ret_need_reboot,
+int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, const InstallWatch *watch, bool *ret_need_reboot,
                           Error *error)
         __attribute__((nonnull, warn_unused_result));
+/* What is held is the next to boot now; nothing happens where nothing is held. ERR_INSTALL. */
+int install_ostree_release(Error *error) __attribute__((nonnull, warn_unused_result));
+/* Whether this commit has a boot entry: one that only waits for the shutdown, or waited for one that never came, has none. */
+int install_ostree_is_deployed(InstallOstree *o, const char *commit, bool *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 
 #endif

@@ -123,10 +123,10 @@ int store_metadata_open(Store *store, TrustKind kind, Role role, const char *nam
         return *ret < 0 ? -1 : 1;
 }
 
-int store_metadata_get(Store *store, TrustKind kind, Role role, Buffer *ret, Error *error)
+int store_metadata_get(Store *store, TrustKind kind, Role role, const char *name, Buffer *ret, Error *error)
 {
         cleanup_close int fd = -1;
-        int r = store_metadata_open(store, kind, role, NULL, &fd, error);
+        int r = store_metadata_open(store, kind, role, name, &fd, error);
 
         return r > 0 && file_read_fd(fd, "trusted metadata", SIZE_MAX, ret, error) < 0 ? -1 : r;
 }
@@ -225,7 +225,7 @@ int store_root_install(Store *store, TrustKind kind, const char *folder, Error *
 {
         cleanup_buffer Buffer bytes = { 0 };
         int64_t version;
-        int r = store_metadata_get(store, kind, ROLE_ROOT, &bytes, error);
+        int r = store_metadata_get(store, kind, ROLE_ROOT, NULL, &bytes, error);
 
         if (r != 0)
                 return r < 0 ? -1 : 0;

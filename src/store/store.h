@@ -45,7 +45,8 @@ int store_bytes_put(Store *store, const char *name, Slice bytes, Error *error) _
  */
 int store_metadata_open(Store *store, TrustKind kind, Role role, const char *name, int *ret, Error *error)
         __attribute__((nonnull(1, 5, 6), warn_unused_result));
-int store_metadata_get(Store *store, TrustKind kind, Role role, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+int store_metadata_get(Store *store, TrustKind kind, Role role, const char *name, Buffer *ret, Error *error)
+        __attribute__((nonnull(1, 5, 6), warn_unused_result));
 /* Roots are kept, all of them; of the others the latest. An equal row is not written again. */
 int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version, Slice bytes, Error *error)
         __attribute__((nonnull, warn_unused_result));

@@ -689,6 +689,14 @@ const Target *trust_repo_found(const TrustRepo *repo)
         return repo->found;
 }
 
+const Metadata *trust_repo_delegated(const TrustRepo *repo, size_t index, const char **ret_name)
+{
+        if (index >= repo->n_delegated)
+                return NULL;
+        *ret_name = repo->delegated[index].name;
+        return repo->delegated[index].metadata;
+}
+
 int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error)
 {
         for (unsigned role = 0; role < _ROLE_MAX; role++)

@@ -109,6 +109,11 @@ const Metadata *trust_repo_metadata(const TrustRepo *repo, Role role) __attribut
 void trust_repo_search(TrustRepo *repo, const char *name, const char *hardware_id) __attribute__((nonnull(1, 2)));
 /* What the search found, borrowed from repo, or NULL: no role lists it. */
 const Target *trust_repo_found(const TrustRepo *repo) __attribute__((nonnull));
+/*
+ * The delegated roles that searches have loaded so far, by index, borrowed from repo; NULL behind the last. After one search
+ * these are what another ECU needs to find the same image.
+ */
+const Metadata *trust_repo_delegated(const TrustRepo *repo, size_t index, const char **ret_name) __attribute__((nonnull));
 /* Whether everything is still unexpired at now: asked again right before installing (a freeze between check and install). */
 int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error) __attribute__((nonnull, warn_unused_result));
 

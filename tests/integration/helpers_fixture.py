@@ -166,7 +166,7 @@ class OstreeClient(Client):
         self.call("Pull", GLib.Variant("(ssb)", (url, commit, authenticate)), "()")
 
     def deploy(self, commit, name="agl-image", timeout=30):
-        return self.call("Deploy", GLib.Variant("(ss)", (commit, name)), "(b)", timeout=timeout)[0]
+        return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)", timeout=timeout)[0]
 
 
 # ---- certificates ----

@@ -280,8 +280,8 @@ def test_a_body_that_does_not_come_ends_as_well_and_accuses_nobody(told, path):
     assert all(attacks(told, manifest=i) == "" for i in range(good_cycle_manifests, len(told.director.manifests)))
     assert not told.journal.attacks()
 
-# Uptane 5.4.4.2 (1a, 1b): a Secondary's own clock
 
+# Uptane 5.4.4.2 (1a, 1b): a Secondary's own clock
 def test_what_a_secondary_detects_stands_in_its_own_report_and_once_in_the_journal(world):
     v = world.vehicle
     serial = v.secondaries[0].serial

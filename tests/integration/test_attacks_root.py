@@ -131,7 +131,7 @@ def test_t6_an_expired_root_on_the_way_is_taken_and_an_expired_last_one_is_refus
 
 
 @BOTH
-@pytest.mark.world(config="[timeouts]\nmetadata = 2\n")
+@pytest.mark.world(config="[timeouts]\nmetadata = 4\n")
 def test_t7_another_answer_than_404_is_not_the_end_of_the_chain_of_roots(ready, name):
     r = repository(ready, name)
     for kind, value, error in (("status", 403, "Http"), ("status", 410, "Http"), ("status", 500, "Http"), ("stall", None, "Timeout"),

@@ -164,8 +164,8 @@ def test_an_older_version_of_each_role_is_refused(ready, repository, role):
     r.publish()
     recover(ready)
 
-# Uptane 5.4.4.3 (2.4b)
 
+# Uptane 5.4.4.3 (2.4b)
 def test_an_older_root_is_not_taken_for_the_next_one(ready):
     assign(ready)
     with Refusal(ready, "Rollback", "director root"):

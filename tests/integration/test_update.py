@@ -10,7 +10,9 @@ import time
 
 import images as ostree
 import pytest
+from der import parse, roles, split
 from gi.repository import Gio, GLib
+from tap import Tap
 from vehicle import wait_for
 
 
@@ -54,8 +56,8 @@ def test_both_ecus_are_registered_and_a_poll_without_assignment_finds_nothing(wo
     # the Image repository is not asked where nothing is assigned
     assert not world.backend.requests("^/repo/")
 
-# Uptane 5.4.2 (3)
 
+# Uptane 5.4.2 (3)
 def test_a_poll_that_finds_nothing_uses_one_connection(world):
     v = start(world)
     world.backend.log.clear()
@@ -127,8 +129,8 @@ def test_thresholds_of_several_keys_and_all_key_types_verify(world):
     start(world)
     world.update_firmware()
 
-# Uptane 5.4.3.3 (3)
 
+# Uptane 5.4.3.3 (3)
 def test_an_image_is_fetched_from_its_uri_without_the_device_certificate(world):
     v = start(world)
     data = b"elsewhere" * 1000
@@ -366,6 +368,34 @@ def test_an_update_completes_after_a_power_cut(world, state):
     assert v.booted_commit == world.images.commit("2")
 
 # Uptane 5.4.3 (6)
+
+# Uptane 5.4.2.6 (c)
+@pytest.mark.world(secondaries=2, partial=["secondary2"])
+def test_a_partial_secondary_beside_a_full_one_is_sent_the_directors_part_only(world):
+    v = world.vehicle
+    full, small = v.secondaries
+    tap = Tap(small.port)
+    small.primary_settings["address"] = tap.address
+    v.write_config()
+    start(world)
+    world.director.repository.rotate("targets")
+    for n, data in enumerate((b"one\n" * 1000, b"two\n" * 1000)):
+        name, target = world.publish_firmware("mcu-%d.bin" % n, data)
+        world.director.assign([(name, target, s.serial, s.hardware_id, None) for s in (full, small)])
+        v.check()
+        v.wait_state("idle")
+        assert v.error() == ("", "")
+        assert full.content() == small.content() == data
+        assert world.director.installed(small.serial) == (name, hashlib.sha256(data).hexdigest())
+    tap.close()
+    messages = [parse(m) for said in tap.said for m in split(bytes(said))]
+    assert [fields[0] for kind, fields in messages if kind == 19] == [b"\0"] * 2, "asked for its Director's Root only"
+    assert [fields[0] for kind, fields in messages if kind == 21] == [b"\0"], "the one Root that it lacked"
+    metadata = [fields for kind, fields in messages if kind == 14]
+    assert len(metadata) == 2
+    for image, director in metadata:
+        assert image == b"" and roles(director) == ["targets"]
+
 
 def test_a_fallback_of_the_boot_loader_is_reported_once_and_not_tried_again(world):
     v = start(world)

@@ -108,17 +108,18 @@ void world_crash(World *w)
 
 void world_start(World *w, bool rebooted)
 {
+        bool lost = rebooted && w->staged && w->loses;
         Error error = { 0 };
 
         if (rebooted && w->staged) {
-                if (!w->falls_back)
+                if (!w->falls_back && !lost)
                         w->booted = w->staged;
                 w->staged = SAMPLE_NONE;
         }
         if (w->stored.size)
                 assert_int_equal(engine_load(&w->engine, buffer_slice(&w->stored), &error), 0);
         world_post(w, (EngineEvent) { .kind = ENGINE_STARTED, .provisioned = w->provisioned, .rebooted = rebooted,
-                                      .booted = sample_commit(w->booted) });
+                                      .lost = lost, .booted = sample_commit(w->booted) });
 }
 
 /* ---- jobs ---- */

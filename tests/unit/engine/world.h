@@ -25,6 +25,7 @@ typedef struct World {
         bool secondary_runs_a; /* survives */
         Sample booted, staged; /* survives */
         bool falls_back;       /* the new software does not come up */
+        bool loses;            /* what is staged is not written when the vehicle goes down */
         ErrorCode check_fails, download_fails, secondary_fails, primary_fails, report_fails;
         unsigned fails; /* so often, then no more; 0: always */
         /* the user, where one is asked */

@@ -132,14 +132,14 @@ static void roots_are_all_kept_and_forgetting_takes_timestamp_and_snapshot_only(
         OK(store_metadata_put(w->store, TRUST_DIRECTOR, ROLE_TARGETS, 5, slice_str("targets"), &w->error));
         OK(store_metadata_put(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, 5, slice_str("image timestamp"), &w->error));
         OK(store_metadata_forget(w->store, TRUST_DIRECTOR, &w->error));
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_ROOT, &latest, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_ROOT, NULL, &latest, &w->error), 1);
         assert_string_equal(buffer_str(&latest), "root 10");
         assert_int_equal(store_root_get(w->store, TRUST_DIRECTOR, 1, &first, &w->error), 1);
         assert_string_equal(buffer_str(&first), "root 1");
         assert_int_equal(store_root_get(w->store, TRUST_DIRECTOR, 2, &first, &w->error), 0);
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, &timestamp, &w->error), 0);
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TARGETS, &targets, &w->error), 1);
-        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, &image, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, NULL, &timestamp, &w->error), 0);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TARGETS, NULL, &targets, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, NULL, &image, &w->error), 1);
 }
 
 /* ---- large metadata ---- */
@@ -181,7 +181,7 @@ static void a_large_file_lies_beside_the_database_until_another_takes_its_place(
         must_open(w, ROLE_TARGETS, NULL, "large");
         must_open(w, ROLE_TARGETS, "supplier", "role");
         must_open(w, ROLE_TARGETS, "another", NULL);
-        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TARGETS, &got, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TARGETS, NULL, &got, &w->error), 1);
         assert_string_equal(buffer_str(&got), "large");
         again = put_file(w, ROLE_TARGETS, NULL, "larger");
         must_open(w, ROLE_TARGETS, NULL, "larger");
@@ -496,6 +496,22 @@ static void a_writer_killed_at_any_moment_leaves_whole_transactions(void **state
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* systemd shows a dynamic user's StateDirectory= that way. */
+static void the_folder_may_be_reached_through_a_link_but_the_database_may_be_none(void **state)
+{
+        World *w = *state;
+        cleanup_free char *folder = xasprintf("%s/link", w->folder), *file = xasprintf("%s/other.db", w->folder);
+        Store *store = NULL;
+        Error error = { 0 };
+
+        assert_int_equal(symlink(w->folder, folder), 0);
+        assert_int_equal(store_open(folder, "linked.db", &store, &error), 0);
+        store_free(store);
+        assert_int_equal(symlink("linked.db", file), 0);
+        assert_int_equal(store_open(w->folder, "other.db", &store, &error), -1);
+        assert_int_equal(error.code, ERR_STORAGE);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -511,6 +527,7 @@ int main(void)
                 TEST(of_too_many_attacks_the_first_and_the_newest_are_kept),
                 TEST(an_attack_that_was_rolled_back_was_never_there),
                 TEST(the_file_is_nobody_elses),
+                TEST(the_folder_may_be_reached_through_a_link_but_the_database_may_be_none),
                 TEST(a_damaged_database_is_kept_aside_and_never_replaced_by_a_fresh_one),
                 TEST(what_is_no_database_is_damage_too),
                 TEST(a_database_cut_short_anywhere_is_damage),

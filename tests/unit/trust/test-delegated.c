@@ -348,6 +348,28 @@ static void an_older_targets_file_that_snapshot_lists_is_good_in_plain_tuf(void 
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Uptane 5.4.2.6 (b) */
+static void the_roles_that_another_ecu_needs_for_an_image_are_those_that_were_asked(void **state)
+{
+        World *w = *state;
+        const char *name = NULL;
+
+        expect(w, "in-b", ERR_NONE, 1, 1);
+        assert_true(slice_equal(trust_repo_delegated(w->repo, 0, &name)->envelope->bytes, buffer_slice(&w->fake.delegated[0].file)));
+        assert_string_equal(name, "a");
+        assert_true(slice_equal(trust_repo_delegated(w->repo, 1, &name)->envelope->bytes, buffer_slice(&w->fake.delegated[1].file)));
+        assert_string_equal(name, "b");
+        assert_null(trust_repo_delegated(w->repo, 2, &name));
+        w->fake.delegated[0].image = "in-a";
+        w->fake.delegated[0].version++;
+        fake_sign_delegated(&w->fake.delegated[0], NULL);
+        fake_publish(&w->fake);
+        expect(w, "in-a", ERR_NONE, 1, 0);
+        assert_non_null(trust_repo_delegated(w->repo, 0, &name));
+        assert_string_equal(name, "a");
+        assert_null(trust_repo_delegated(w->repo, 1, &name));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -361,6 +383,7 @@ int main(void)
                 TEST(all_delegated_roles_together_are_bounded),
                 TEST(a_timestamp_of_the_trusted_version_is_passed_over_in_plain_tuf),
                 TEST(an_older_targets_file_that_snapshot_lists_is_good_in_plain_tuf),
+                TEST(the_roles_that_another_ecu_needs_for_an_image_are_those_that_were_asked),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,7 +140,7 @@ static void every_key_is_taken(void **state)
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\n"
                      "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nsecondary-ip-socket = /i\n"
-                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\n");
+                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\n");
         assert_string_equal(c->server_url, "http://a");
         assert_string_equal(c->director_url, "https://d");
         assert_string_equal(c->repository_url, "https://r");
@@ -161,6 +161,8 @@ static void every_key_is_taken(void **state)
         assert_string_equal(c->verify_socket, "/v");
         assert_string_equal(c->ostree_socket, "/o");
         assert_string_equal(c->secondary_ip_socket, "/i");
+        assert_true(!c->secondaries[0].partial && c->secondaries[1].partial);
+        assert_true(!c->secondaries[0].tls && c->secondaries[1].tls);
         assert_int_equal(c->n_secondaries, 2);
         assert_string_equal(c->secondaries[0].label, "left_1");
         assert_string_equal(c->secondaries[0].driver, "ip");
@@ -186,6 +188,7 @@ static void a_value_that_does_not_fit_is_refused_with_file_line_and_key(void **s
                 { "secondary a", "address", ":5" }, { "secondary a", "address", "h:0" }, { "secondary a", "address", "h:65536" },
                 { "server", "colour", "red" }, { "sever", "url", "https://x" }, { "Server", "director-url", "https://x" },
                 { "server", "Director-URL", "https://x" }, { "secondary a", "colour", "red" },
+                { "secondary a", "verification", "none" }, { "secondary a", "tls", "maybe" },
         };
         World *w = *state;
 

@@ -249,8 +249,8 @@ static int check_assignment(const Secondary *s, const TrustRepo *director, Trust
 }
 
 /*
- * A Director without Timestamp and Snapshot is accepted unless configured otherwise. One that had them once is held to
- * them (Uptane 5.4.4.2 (3b, 4c)): leaving them out of a message must not open the way to older Targets. 1: it may go without.
+ * Uptane 5.4.4.2 (3b, 4c): a Director without Timestamp and Snapshot is accepted unless configured otherwise. One that had
+ * them once is held to them: leaving them out of a message must not open the way to older Targets. 1: it may go without.
  */
 static int without_timestamp(Secondary *s, const DerMessage *files, Error *error)
 {
@@ -263,7 +263,10 @@ static int without_timestamp(Secondary *s, const DerMessage *files, Error *error
                !find_file(files->director_files, files->n_director_files, role_name(ROLE_TIMESTAMP));
 }
 
-/* Uptane 5.4 (i), Uptane 5.4.4 (c), Uptane 5.4.4.1 (1a, 2): the Director's Root chain and Targets; whatever else the message holds is not looked at */
+/*
+ * Uptane 5.4 (i), Uptane 5.4.4 (c), Uptane 5.4.4.1 (1a, 2): the Director's Root chain and Targets; whatever else the message
+ * holds is not looked at.
+ */
 static int verify_partially(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
 {
         const TrustOptions options = { .kind = TRUST_DIRECTOR, .now = now, .without_timestamp = true };

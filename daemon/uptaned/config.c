@@ -29,6 +29,7 @@ typedef enum Type {
         TYPE_BOOL,
         TYPE_CONSENT,
         TYPE_KEY_TYPE,
+        TYPE_INSTALLER,
         TYPE_SECONDS,
         TYPE_INTERVAL,
         TYPE_PERCENT,
@@ -54,6 +55,9 @@ static const struct {
         ROW("primary", "vin", TYPE_TEXT, vin, ""),
         ROW("primary", "device-id", TYPE_TEXT, device_id, ""),
         ROW("primary", "key-type", TYPE_KEY_TYPE, key_type, "ed25519"),
+        ROW("primary", "installer", TYPE_INSTALLER, exec_installer, "ostree"),
+        ROW("primary", "handler", TYPE_PATH, handler, NULL),
+        ROW("primary", "handler-option", TYPE_TEXT, handler_option, ""),
         ROW("update", "poll-interval", TYPE_INTERVAL, policy.interval, "300"),
         ROW("update", "jitter", TYPE_PERCENT, policy.jitter, "10"),
         ROW("update", "consent-download", TYPE_CONSENT, policy.ask[ENGINE_STAGE_DOWNLOAD], "auto"),
@@ -77,6 +81,7 @@ static const struct {
         ROW("paths", "verify-socket", TYPE_PATH, verify_socket, "/run/uptane/verify.sock"),
         ROW("paths", "ostree-socket", TYPE_PATH, ostree_socket, "/run/uptane/ostree.sock"),
         ROW("paths", "secondary-ip-socket", TYPE_PATH, secondary_ip_socket, "/run/uptane/secondary-ip.sock"),
+        ROW("paths", "exec-socket", TYPE_PATH, exec_socket, "/run/uptane/exec.sock"),
 #undef ROW
 };
 static_assert(ELEMENTSOF(keys) <= KEYS_MAX, "more keys than the reader can tell apart");
@@ -185,6 +190,8 @@ static int set_value(Type type, void *p, const char *value, Error *error)
                 return set_bool(p, value, "yes", "no", error);
         case TYPE_CONSENT:
                 return set_bool(p, value, "ask", "auto", error);
+        case TYPE_INSTALLER:
+                return set_bool(p, value, "exec", "ostree", error);
         case TYPE_KEY_TYPE:
                 return set_key_type(p, value, error);
         case TYPE_SECONDS:
@@ -233,8 +240,30 @@ static ConfigSecondary *find_secondary(Config *c, const char *label)
         if (c->n_secondaries == CONFIG_SECONDARIES_MAX)
                 return NULL;
         c->secondaries = xrealloc(c->secondaries, c->n_secondaries + 1, sizeof *c->secondaries);
-        c->secondaries[c->n_secondaries] = (ConfigSecondary) { xstrdup(label), xstrdup("ip"), xstrdup(""), false, false };
+        c->secondaries[c->n_secondaries] = (ConfigSecondary) {
+                .label = xstrdup(label),
+                .driver = xstrdup("ip"),
+                .address = xstrdup(""),
+                .handler = xstrdup(""),
+                .handler_option = xstrdup(""),
+                .hardware_id = xstrdup(""),
+                .serial = xstrdup(""),
+        };
         return &c->secondaries[c->n_secondaries++];
+}
+
+/* The keys of driver exec. */
+static int set_exec_secondary(ConfigSecondary *s, const char *key, const char *value, Error *error)
+{
+        if (strcmp(key, "handler") == 0)
+                return set_value(TYPE_PATH, &s->handler, value, error);
+        if (strcmp(key, "handler-option") == 0)
+                return set_value(TYPE_TEXT, &s->handler_option, value, error);
+        if (strcmp(key, "hardware-id") == 0)
+                return set_value(TYPE_TEXT, &s->hardware_id, value, error);
+        if (strcmp(key, "serial") == 0)
+                return set_value(TYPE_TEXT, &s->serial, value, error);
+        return error_set(error, ERR_CONFIG, "unknown key");
 }
 
 static int set_secondary(Config *c, const char *label, const char *key, const char *value, Error *error)
@@ -247,8 +276,8 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
         if (!s)
                 return error_set(error, ERR_CONFIG, "more than %d Secondaries", CONFIG_SECONDARIES_MAX);
         if (strcmp(key, "driver") == 0) {
-                if (strcmp(value, "ip") != 0)
-                        return error_set(error, ERR_CONFIG, "driver '%.40s' is not known; there is: ip", value);
+                if (strcmp(value, "ip") != 0 && strcmp(value, "exec") != 0)
+                        return error_set(error, ERR_CONFIG, "driver '%.40s' is not known; there are: ip, exec", value);
                 replace(&s->driver, value);
         } else if (strcmp(key, "address") == 0) {
                 const char *colon = strrchr(value, ':');
@@ -262,7 +291,7 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
         else if (strcmp(key, "tls") == 0)
                 return set_bool(&s->tls, value, "yes", "no", error);
         else
-                return error_set(error, ERR_CONFIG, "unknown key");
+                return set_exec_secondary(s, key, value, error);
         return 0;
 }
 
@@ -425,6 +454,23 @@ static void default_url(char **p, const char *base, const char *path)
                 *p = xasprintf("%s/%s", base, path);
 }
 
+static int complete_secondary(const ConfigSecondary *s, Error *error)
+{
+        bool exec = strcmp(s->driver, "exec") == 0;
+
+        if (!exec && !*s->address)
+                return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", s->label);
+        if (!exec && (*s->handler || *s->handler_option || *s->hardware_id || *s->serial))
+                return error_set(error, ERR_CONFIG, "[secondary %s] handler, handler-option, hardware-id and serial are for driver = exec", s->label);
+        if (exec && *s->address)
+                return error_set(error, ERR_CONFIG, "[secondary %s] address is for driver = ip", s->label);
+        if (exec && (!*s->handler || !*s->hardware_id))
+                return error_set(error, ERR_CONFIG, "[secondary %s] %s is missing", s->label, *s->handler ? "hardware-id" : "handler");
+        if (strlen(s->serial) > ECU_SERIAL_MAX)
+                return error_set(error, ERR_CONFIG, "[secondary %s] serial is longer than %d bytes", s->label, ECU_SERIAL_MAX);
+        return 0;
+}
+
 /* Uptane 5.2.6 (a) */
 static int complete(Config *c, Error *error)
 {
@@ -434,9 +480,11 @@ static int complete(Config *c, Error *error)
                 return error_set(error, ERR_CONFIG, "[primary] hardware-id is missing: what the back-end calls this kind of ECU");
         if (strlen(c->serial) > ECU_SERIAL_MAX)
                 return error_set(error, ERR_CONFIG, "[primary] serial is longer than %d bytes", ECU_SERIAL_MAX);
+        if (c->exec_installer != (c->handler != NULL))
+                return error_set(error, ERR_CONFIG, "[primary] handler is %s", c->handler ? "for installer = exec" : "missing");
         for (size_t i = 0; i < c->n_secondaries; i++)
-                if (!*c->secondaries[i].address)
-                        return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", c->secondaries[i].label);
+                if (complete_secondary(&c->secondaries[i], error) < 0)
+                        return -1;
         default_url(&c->director_url, c->server_url, "director");
         default_url(&c->repository_url, c->server_url, "repo");
         default_url(&c->ostree_url, c->server_url, "treehub");
@@ -482,6 +530,10 @@ void config_done(Config *c)
                 free(c->secondaries[i].label);
                 free(c->secondaries[i].driver);
                 free(c->secondaries[i].address);
+                free(c->secondaries[i].handler);
+                free(c->secondaries[i].handler_option);
+                free(c->secondaries[i].hardware_id);
+                free(c->secondaries[i].serial);
         }
         free(c->secondaries);
         for (size_t i = 0; c->must_match_names && c->must_match_names[i]; i++)

@@ -16,10 +16,16 @@
 
 typedef struct ConfigSecondary {
         char *label;   /* [secondary LABEL]: letters, digits, '_' */
-        char *driver;  /* "ip" */
+        char *driver;  /* "ip" or "exec" */
+        /* ip: */
         char *address; /* host:port */
         bool tls;      /* tls: it is spoken to over a protected link or not at all */
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
+        /* exec: */
+        char *handler;        /* absolute path of a program */
+        char *handler_option; /* told to it as it is */
+        char *hardware_id;
+        char *serial;         /* "": the id of the key that the Primary makes for it */
 } ConfigSecondary;
 
 typedef struct Config {
@@ -36,6 +42,9 @@ typedef struct Config {
         char *vin;         /* "": none */
         char *device_id;   /* "": unknown */
         KeyType key_type;  /* of a key made at first start: ed25519 or rsa */
+        bool exec_installer;  /* installer = exec, not ostree */
+        char *handler;        /* with it; absolute path of a program, NULL: none */
+        char *handler_option; /* told to it as it is */
         /* [update] */
         EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask */
         char *must_match;        /* must-match, as written */
@@ -49,7 +58,7 @@ typedef struct Config {
         /* [paths] */
         char *state_directory;
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */
-        char *fetch_socket, *verify_socket, *ostree_socket, *secondary_ip_socket;
+        char *fetch_socket, *verify_socket, *ostree_socket, *secondary_ip_socket, *exec_socket;
         /* [secondary LABEL] */
         ConfigSecondary *secondaries;
         size_t n_secondaries;

@@ -131,6 +131,7 @@ static void finished(Manager *m, const EngineEffect *effect)
                                   .cycle = m->cycle, .update = update->id },
                   "update %s is over: %s%s%s", update->id, error_report_name(effect->result), *effect->text ? ": " : "", effect->text);
         image_remove_all(m);
+        install_exec_forget(m);
         for (size_t i = 0; i < m->n_ecus; i++)
                 m->ecus[i].progress_done = m->ecus[i].progress_total = 0;
         bus_finished(m, update, effect);

@@ -117,11 +117,14 @@ static int pull(Download *d, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         const EngineEcu *ecu = current(d);
+        const VehicleEcu *target = vehicle_find(d->m, ecu->serial);
         const char *url = *ecu->uri ? ecu->uri : d->m->config.ostree_url;
         char commit[2 * SHA256_SIZE + 1];
         int r;
 
         hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
+        if (target && target->handler)
+                return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is an OSTree image; a handler takes files", ecu->image);
         if (helper_open(d->m->event, HELPER_OSTREE, d->m->config.ostree_socket, &d->ostree, error) < 0 ||
             helper_message(d->ostree, "Pull", &call, error) < 0 ||
             rate_new(d->m->event, &d->m->config.slowest, on_slow_pull, d, &d->rate, error) < 0)

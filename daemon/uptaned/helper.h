@@ -22,6 +22,7 @@ typedef enum HelperKind {
         HELPER_VERIFY,       /* org.uptane.Verify1 */
         HELPER_OSTREE,       /* org.uptane.Install1 */
         HELPER_SECONDARY_IP, /* org.uptane.Secondary1 */
+        HELPER_EXEC,         /* org.uptane.Exec1 */
         _HELPER_KIND_MAX,
 } HelperKind;
 

@@ -395,21 +395,6 @@ static int ask_root_version(Install *in, Error *error)
 
 /* ---- both ---- */
 
-/* That verified metadata of both repositories, as stored, still says to put exactly this image on this ECU. */
-static int check_assigned(const Install *in, const EngineUpdate *update, Error *error)
-{
-        const EngineEcu *want = &in->m->engine.update.ecus[in->index];
-
-        for (size_t i = 0; update && i < update->n_ecus; i++) {
-                const EngineEcu *a = &update->ecus[i];
-
-                if (strcmp(a->serial, want->serial) == 0 && strcmp(a->image, want->image) == 0 && a->length == want->length &&
-                    hashes_match(&a->hashes, &want->hashes))
-                        return 0;
-        }
-        return error_set(error, ERR_WITHDRAWN, "%s: '%.100s' is not assigned any more", want->serial, want->image);
-}
-
 static int begin(Install *in, Error *error)
 {
         if (in->ecu->primary)
@@ -427,19 +412,23 @@ static void on_verified(void *userdata, Verified *verified, Error *error)
 
         if (verified)
                 in->roles = TAKE_PTR(verified->roles);
-        if (!verified || check_assigned(in, verified->update, error) < 0 || begin(in, error) < 0)
+        if (!verified || verified_check(verified, current(in), error) < 0 || begin(in, error) < 0)
                 failed(in, error);
 }
 
 int install_start(Manager *m, size_t index, Error *error)
 {
-        Install *in = xcalloc(1, sizeof *in);
+        VehicleEcu *ecu = vehicle_find(m, m->engine.update.ecus[index].serial);
+        Install *in;
 
+        if (ecu && strcmp(ecu->driver, "exec") == 0)
+                return install_exec_start(m, index, error);
+        in = xcalloc(1, sizeof *in);
         in->job.free = install_free;
         in->m = m;
         in->index = index;
         in->fd = -1;
-        in->ecu = vehicle_find(m, m->engine.update.ecus[index].serial);
+        in->ecu = ecu;
         m->job = &in->job;
         if (!in->ecu)
                 return error_set(error, ERR_UNKNOWN_ECU, "%s is not in this vehicle any more", m->engine.update.ecus[index].serial);

@@ -28,23 +28,23 @@
 /* ---- what must be there before anything runs ---- */
 
 /*
- * The Primary's own key (Uptane 5.4.1 (3a)). It is made once; a vehicle that is registered and has lost it must be looked at
- * by a person, because the back-end would refuse another key anyway.
+ * The Primary's own key (Uptane 5.4.1 (3a)), and those of Secondaries that cannot sign. They are made once; a vehicle that
+ * is registered and has lost one must be looked at by a person, because the back-end would refuse another key anyway.
  */
-static int load_signer(Manager *m, Error *error)
+int manager_load_key(Manager *m, const char *name, bool must_exist, Signer **ret, Error *error)
 {
-        cleanup_free char *path = xasprintf("%s/" KEY_FILE, m->config.state_directory);
+        cleanup_free char *path = xasprintf("%s/%s", m->config.state_directory, name);
         cleanup_buffer Buffer pem = { 0 };
         int r = file_read(path, KEY_TEXT_MAX, &pem, error);
 
         if (r < 0)
-                return error_prefix(error, "the Primary's key");
-        if (r == 0 && m->provisioned)
+                return error_prefix(error, "a key of this vehicle");
+        if (r == 0 && must_exist)
                 return error_set(error, ERR_KEY, "%s is gone, but this vehicle is registered with it", path);
         if (r == 0 && (signer_generate_pem(m->config.key_type, &pem, error) < 0 ||
                        file_write(path, buffer_slice(&pem), 0600, error) < 0))
-                return error_prefix(error, "making the Primary's key");
-        r = signer_new_pem(buffer_slice(&pem), &m->signer, error);
+                return error_prefix(error, "making %s", name);
+        r = signer_new_pem(buffer_slice(&pem), ret, error);
         OPENSSL_cleanse(pem.data, pem.size);
         return r < 0 ? error_prefix(error, "%s", path) : 0;
 }
@@ -122,7 +122,7 @@ int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *
         if (config_load(config_path, &m->config, error) < 0 ||
             store_open(m->config.state_directory, DATABASE, &m->store, error) < 0 || load_floors(m, error) < 0 ||
             load_registered(m, error) < 0 || check_roots(m, error) < 0 ||
-            load_signer(m, error) < 0 || load_engine(m, error) < 0 ||
+            manager_load_key(m, KEY_FILE, m->provisioned, &m->signer, error) < 0 || load_engine(m, error) < 0 ||
             look_at_boot_id(m, error) < 0 || vehicle_load(m, error) < 0)
                 return -1;
         *ret = TAKE_PTR(m);

@@ -22,7 +22,7 @@ typedef struct Manager Manager;
 /* An ECU of this vehicle as the daemon knows it; [0] is the Primary. */
 typedef struct VehicleEcu {
         char *label;   /* object path element, "primary" or the configuration's name */
-        char *driver;  /* "ostree", "ip" */
+        char *driver;  /* "ostree", "ip", "exec" */
         char *address; /* as helpers want it (docs/HELPERS.md); "" for the Primary */
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
@@ -31,6 +31,8 @@ typedef struct VehicleEcu {
         KeyType key_type;
         char *key_text; /* "" as serial */
         PublicKey *key; /* NULL as serial */
+        Signer *signer; /* of a Secondary that has a handler: the Primary keeps its key and signs for it; NULL: it does so itself */
+        const char *handler, *handler_option; /* with driver "exec"; borrowed from the configuration */
         bool reachable;
         char *image; /* "": unknown */
         Hashes hashes;
@@ -117,6 +119,9 @@ char *manager_url(const char *base, const char *path) __attribute__((nonnull, re
 /* Whether url is at the back-end's own origin, so that the device certificate may be shown there. */
 bool manager_authenticates(const Manager *m, const char *url) __attribute__((nonnull));
 
+/* The key in this file of the state directory; made if it is not there, unless it must be. */
+int manager_load_key(Manager *m, const char *name, bool must_exist, Signer **ret, Error *error) __attribute__((nonnull, warn_unused_result));
+
 /* cycle.c: manager_post(), manager_verb(), and what they cause */
 int cycle_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 void cycle_done(Manager *m) __attribute__((nonnull));
@@ -129,6 +134,8 @@ VehicleEcu *vehicle_find(Manager *m, const char *serial) __attribute__((nonnull)
 int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length,
                           int64_t release_counter, Error *error) __attribute__((nonnull, warn_unused_result));
 
+/* The back-end knows all ECUs as they are now. */
+int vehicle_registered(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
                   Error *error) __attribute__((nonnull, warn_unused_result));
 
@@ -140,12 +147,18 @@ int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnu
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* install.c */
 int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+/* install-exec.c: the same for an ECU that has a handler program */
+int install_exec_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The update is over: what waited for a reboot does not any more. */
+void install_exec_forget(Manager *m) __attribute__((nonnull));
 /* reboot.c: into what was installed; ENGINE_REBOOT_FAILED is posted if it comes to nothing later */
 int reboot_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* manifest.c: the vehicle version manifest from the ECUs' reports and the waiting installation report */
+/* A new version report of an ECU whose key is here, into ecu->report. */
+int manifest_sign_report(Manager *m, VehicleEcu *ecu, Error *error) __attribute__((nonnull, warn_unused_result));
 int manifest_build(Manager *m, Buffer *ret, int64_t *ret_attacks, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The Director has taken it: forgets the installation report and the attacks that it carried. */
 int manifest_accepted(Manager *m, int64_t attacks, Error *error) __attribute__((nonnull, warn_unused_result));

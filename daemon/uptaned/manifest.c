@@ -17,33 +17,45 @@ static int next_counter(Manager *m, int64_t *ret, Error *error)
         return store_number_put(m->store, "report-counter", *ret, error);
 }
 
-/*
- * Uptane 5.4.2.1.1 (i), Uptane 5.4 (e): the Primary's own report, with what was detected; its times are the ones it can vouch
- * for: now, and that of the report before.
- */
-static int build_own_report(Manager *m, int64_t *ret_attacks, Error *error)
+/* Its times are the ones the Primary can vouch for: now, and that of the report before, which is stored under this name. */
+static int sign_report(Manager *m, VehicleEcu *ecu, const char *time_name, const char *attacks, Error *error)
 {
-        cleanup_buffer Buffer attacks = { 0 };
-        VehicleEcu *ecu = &m->ecus[0];
         VersionReport report = {
                 .serial = ecu->serial,
                 .image = ecu->image,
                 .length = ecu->length,
                 .hashes = ecu->hashes,
+                .attacks_detected = attacks,
                 .time = manager_now(m),
         };
 
-        if (attack_report(m, &attacks, ret_attacks, error) < 0 || store_begin(m->store, error) < 0)
+        if (store_begin(m->store, error) < 0)
                 return -1;
-        report.attacks_detected = buffer_str(&attacks);
-        if (store_number_get(m->store, "report-time", &report.previous_time, error) < 0 ||
-            next_counter(m, &report.report_counter, error) < 0 || store_number_put(m->store, "report-time", report.time, error) < 0 ||
+        if (store_number_get(m->store, time_name, &report.previous_time, error) < 0 ||
+            next_counter(m, &report.report_counter, error) < 0 || store_number_put(m->store, time_name, report.time, error) < 0 ||
             store_commit(m->store, error) < 0) {
                 store_rollback(m->store);
                 return -1;
         }
         buffer_done(&ecu->report);
-        return version_report_sign(&report, m->signer, &ecu->report, error);
+        return version_report_sign(&report, ecu->signer ? ecu->signer : m->signer, &ecu->report, error);
+}
+
+/* Uptane 5.4.2.1.1 (i), Uptane 5.4 (e): the Primary's own report, with what was detected */
+static int build_own_report(Manager *m, int64_t *ret_attacks, Error *error)
+{
+        cleanup_buffer Buffer attacks = { 0 };
+
+        if (attack_report(m, &attacks, ret_attacks, error) < 0)
+                return -1;
+        return sign_report(m, &m->ecus[0], "report-time", buffer_str(&attacks), error);
+}
+
+int manifest_sign_report(Manager *m, VehicleEcu *ecu, Error *error)
+{
+        cleanup_free char *name = xasprintf("report-time %s", ecu->label);
+
+        return sign_report(m, ecu, name, "", error);
 }
 
 /* Uptane 5.4.2.1 */

@@ -87,7 +87,8 @@ static void on_sent(void *userdata, const FetchAnswer *answer, Error *error)
                 (void) error_set_sys(error, ERR_REJECTED, (int) answer->status, "the back-end refused: status %u: %.*s",
                                      answer->status, (int) (answer->body.size < 200 ? answer->body.size : 200),
                                      answer->body.data ? (const char *) answer->body.data : "");
-        if (error->code == ERR_NONE && store_value_put(r->m->store, "registered", "yes", error) == 0) {
+        if (error->code == ERR_NONE && vehicle_registered(r->m, error) == 0 &&
+            store_value_put(r->m->store, "registered", "yes", error) == 0) {
                 r->m->provisioned = true;
                 manager_job_done(r->m, &(EngineEvent) { .kind = ENGINE_REGISTERED });
                 return;

@@ -3,6 +3,7 @@
 
 #include "uptane/manifest.h"
 #include "uptaned/attack.h"
+#include "uptaned/exec.h"
 
 typedef struct Asked {
         Reports *reports;
@@ -73,6 +74,17 @@ static void count_down(Reports *r)
                 (void) sd_event_add_defer(r->m->event, &r->complete, on_complete, r);
 }
 
+static void finish(Asked *asked, Error *error)
+{
+        Manager *m = asked->reports->m;
+
+        mark(asked->ecu, asked->ecu->primary || error->code == ERR_NONE, error);
+        if (error->code != ERR_NONE)
+                manager_note(m, error);
+        bus_ecu_changed(m, asked->ecu);
+        count_down(asked->reports);
+}
+
 static void on_report(void *userdata, sd_bus_message *reply, Error *error)
 {
         Asked *asked = userdata;
@@ -84,11 +96,19 @@ static void on_report(void *userdata, sd_bus_message *reply, Error *error)
                 (void) error_prefix(error, "%s", ecu->label);
         else if (reports_take(m, ecu, report, error) < 0)
                 buffer_done(&ecu->report);
-        mark(ecu, error->code == ERR_NONE, error);
-        if (error->code != ERR_NONE)
-                manager_note(m, error);
-        bus_ecu_changed(m, ecu);
-        count_down(asked->reports);
+        finish(asked, error);
+}
+
+/* What a handler says of its ECU, signed with the key that the Primary keeps for it. Its own report is made later. */
+static void on_firmware_info(void *userdata, sd_bus_message *reply, Error *error)
+{
+        Asked *asked = userdata;
+        Manager *m = asked->reports->m;
+
+        if (!reply || exec_take_info(m, asked->ecu, reply, error) < 0 ||
+            (asked->ecu->signer && manifest_sign_report(m, asked->ecu, error) < 0))
+                (void) error_prefix(error, "%s", asked->ecu->label);
+        finish(asked, error);
 }
 
 int reports_open_helper(Manager *m, const VehicleEcu *ecu, Helper **ret, Error *error)
@@ -117,13 +137,13 @@ static void ask(Asked *asked)
         Error error = { 0 };
 
         buffer_done(&asked->ecu->report);
-        if (reports_open_helper(m, asked->ecu, &asked->helper, &error) == 0 &&
+        if (asked->ecu->handler) {
+                if (exec_open(m, &asked->helper, &error) == 0 && exec_ask_info(m, asked->ecu, asked->helper, on_firmware_info, asked, &error) == 0)
+                        return;
+        } else if (reports_open_helper(m, asked->ecu, &asked->helper, &error) == 0 &&
             reports_ask(asked->ecu, asked->helper, m->config.secondary_timeout, on_report, asked, &error) == 0)
                 return;
-        mark(asked->ecu, false, &error);
-        manager_note(m, &error);
-        bus_ecu_changed(m, asked->ecu);
-        count_down(asked->reports);
+        finish(asked, &error);
 }
 
 int reports_start(Manager *m, ReportsDone done, void *userdata, Reports **ret, Error *error)
@@ -134,11 +154,14 @@ int reports_start(Manager *m, ReportsDone done, void *userdata, Reports **ret, E
         r->m = m;
         r->done = done;
         r->userdata = userdata;
-        r->n_asked = m->n_ecus - 1;
+        r->n_asked = m->n_ecus;
         r->asked = xcalloc(r->n_asked, sizeof *r->asked);
-        r->n_waiting = r->n_asked + 1; /* one for this function itself */
+        r->n_waiting = 1; /* for this function itself */
         for (size_t i = 0; i < r->n_asked; i++) {
-                r->asked[i] = (Asked) { .reports = r, .ecu = &m->ecus[i + 1] };
+                r->asked[i] = (Asked) { .reports = r, .ecu = &m->ecus[i] };
+                if (m->ecus[i].primary && !m->ecus[i].handler)
+                        continue;
+                r->n_waiting++;
                 ask(&r->asked[i]);
         }
         count_down(r);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first thing at start: which deployment runs. Without that knowledge nothing is finished, and nothing is undone. */
+/*
+ * The first thing at start: which deployment runs. Without that knowledge nothing is finished, and nothing is undone.
+ * A handler program that installs for the Primary is asked the same; whether what it installed is what runs behind a
+ * reboot, it is asked by the installation (install-exec.c).
+ */
 #include <stdio.h>
 
 #include "base/codec.h"
-#include "uptaned/helper.h"
+#include "uptaned/exec.h"
 #include "uptaned/manager.h"
 
 #define STATUS_SECONDS 60
@@ -70,7 +74,7 @@ static void answer(Status *s, const Error *error)
 
         if (error->code != ERR_NONE) {
                 manager_note(m, error);
-                if (m->engine.state == ENGINE_REBOOT_REQUIRED &&
+                if (m->engine.state == ENGINE_REBOOT_REQUIRED && !m->config.exec_installer &&
                     sd_event_add_time_relative(m->event, &s->pause, CLOCK_BOOTTIME, STATUS_PAUSE * UINT64_C(1000000), 0,
                                                on_pause_over, s) >= 0)
                         return;
@@ -134,11 +138,22 @@ static void on_status(void *userdata, sd_bus_message *reply, Error *error)
         answer(s, error);
 }
 
+static void on_firmware_info(void *userdata, sd_bus_message *reply, Error *error)
+{
+        Status *s = userdata;
+
+        if (reply && exec_take_info(s->m, &s->m->ecus[0], reply, error) < 0)
+                (void) error_prefix(error, "what the Primary runs");
+        answer(s, error);
+}
+
 static int ask(Status *s, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
 
         s->helper = helper_free(s->helper);
+        if (s->m->config.exec_installer)
+                return exec_open(s->m, &s->helper, error) < 0 ? -1 : exec_ask_info(s->m, &s->m->ecus[0], s->helper, on_firmware_info, s, error);
         if (helper_open(s->m->event, HELPER_OSTREE, s->m->config.ostree_socket, &s->helper, error) < 0 ||
             helper_message(s->helper, "GetStatus", &call, error) < 0)
                 return -1;

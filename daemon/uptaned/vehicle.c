@@ -63,7 +63,7 @@ static int restore(Manager *m, VehicleEcu *ecu, Error *error)
         ecu->hashes = stored.hashes;
         ecu->length = stored.length;
         ecu->release_counter = stored.release_counter;
-        if (ecu->primary) /* who it is, says its key and the configuration */
+        if (ecu->primary || ecu->signer) /* who it is, says its key and the configuration */
                 return 0;
         copy(&ecu->serial, stored.serial);
         copy(&ecu->hardware_id, stored.hardware_id);
@@ -72,7 +72,9 @@ static int restore(Manager *m, VehicleEcu *ecu, Error *error)
 
 static int init_primary(Manager *m, VehicleEcu *ecu, Error *error)
 {
-        init_ecu(ecu, "primary", "ostree", "");
+        init_ecu(ecu, "primary", m->config.exec_installer ? "exec" : "ostree", "");
+        ecu->handler = m->config.handler;
+        ecu->handler_option = m->config.handler_option;
         ecu->primary = true;
         ecu->reachable = true;
         copy(&ecu->serial, *m->config.serial ? m->config.serial : signer_key_id(m->signer));
@@ -80,6 +82,32 @@ static int init_primary(Manager *m, VehicleEcu *ecu, Error *error)
         if (take_key(ecu, signer_key_type(m->signer), signer_public_text(m->signer), error) < 0)
                 return -1;
         return restore(m, ecu, error);
+}
+
+/* Uptane 5.4.1 (3c). An ECU with a handler program cannot sign: the Primary keeps a key for it. Who it is, says the configuration. */
+static int init_exec(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Error *error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        cleanup_free char *file = xasprintf("secondary-%s.key", s->label);
+        StoredEcu stored;
+        const char *serial;
+        int known = store_ecu_get(m->store, ecu->label, arena, &stored, error);
+
+        if (known < 0 || manager_load_key(m, file, known > 0, &ecu->signer, error) < 0)
+                return -1;
+        serial = *s->serial ? s->serial : signer_key_id(ecu->signer);
+        if (vehicle_find(m, serial))
+                return error_set(error, ERR_CONFIG, "serial %s is that of %s", serial, vehicle_find(m, serial)->label);
+        copy(&ecu->serial, serial);
+        copy(&ecu->hardware_id, s->hardware_id);
+        ecu->handler = s->handler;
+        ecu->handler_option = s->handler_option;
+        if (take_key(ecu, signer_key_type(ecu->signer), signer_public_text(ecu->signer), error) < 0)
+                return -1;
+        if (!known || strcmp(stored.serial, serial) != 0 || strcmp(stored.hardware_id, s->hardware_id) != 0 ||
+            strcmp(stored.key_text, ecu->key_text) != 0)
+                m->provisioned = false; /* the back-end knows it not at all, or as another */
+        return 0;
 }
 
 /* Uptane 5.4.2 (a): its own Secondaries */
@@ -95,7 +123,7 @@ int vehicle_load(Manager *m, Error *error)
 
                 init_ecu(ecu, s->label, s->driver, s->address);
                 ecu->partial = s->partial;
-                if (restore(m, ecu, error) < 0)
+                if ((strcmp(s->driver, "exec") == 0 && init_exec(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);
                 set_address(ecu, s);
                 /* a Secondary that came into the configuration later: the back-end must be told of it */
@@ -120,6 +148,7 @@ void vehicle_done(Manager *m)
                 free(ecu->told);
                 free(ecu->attacks);
                 public_key_free(ecu->key);
+                signer_free(ecu->signer);
                 buffer_done(&ecu->report);
         }
         free(m->ecus);
@@ -148,6 +177,14 @@ int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const 
         ecu->length = length;
         ecu->release_counter = release_counter;
         return put(m, ecu, error);
+}
+
+int vehicle_registered(Manager *m, Error *error)
+{
+        for (size_t i = 0; i < m->n_ecus; i++)
+                if (m->ecus[i].signer && put(m, &m->ecus[i], error) < 0)
+                        return -1;
+        return 0;
 }
 
 /* ---- first contact ---- */

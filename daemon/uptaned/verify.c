@@ -403,6 +403,18 @@ static void on_verified(void *userdata, sd_bus_message *reply, Error *error)
         verify_roles_free(verified.roles);
 }
 
+int verified_check(const Verified *verified, const EngineEcu *want, Error *error)
+{
+        for (size_t i = 0; verified->update && i < verified->update->n_ecus; i++) {
+                const EngineEcu *a = &verified->update->ecus[i];
+
+                if (strcmp(a->serial, want->serial) == 0 && strcmp(a->image, want->image) == 0 && a->length == want->length &&
+                    hashes_match(&a->hashes, &want->hashes))
+                        return 0;
+        }
+        return error_set(error, ERR_WITHDRAWN, "%s: '%.100s' is not assigned any more", want->serial, want->image);
+}
+
 int verify_start(Manager *m, Fetch *fetch, const char *install, VerifyDone done, void *userdata, Verify **ret, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;

@@ -381,8 +381,14 @@ static void install_again(Engine *engine, int64_t now, EngineEffects *effects)
                 resume_install(engine, now, effects);
 }
 
+/*
+ * Of an OSTree image, what booted says whether it runs. Every other one is completed by whoever installed it, and that
+ * finds out, too.
+ */
 static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
+        bool completing = false;
+
         for (size_t i = 0; i < engine->update.n_ecus; i++) {
                 EngineEcu *ecu = &engine->update.ecus[i];
                 Error error = { 0 }, ignored = { 0 };
@@ -390,8 +396,11 @@ static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, 
 
                 if (ecu->state != ENGINE_ECU_NEED_REBOOT)
                         continue;
-                if (hex_decode(event->booted ? event->booted : "", booted, sizeof booted, &ignored) == 0 &&
-                    memcmp(booted, ecu->hashes.sha256, sizeof booted) == 0) {
+                if (!ecu->ostree && event->rebooted) {
+                        ecu->state = ENGINE_ECU_PENDING;
+                        completing = true;
+                } else if (ecu->ostree && hex_decode(event->booted ? event->booted : "", booted, sizeof booted, &ignored) == 0 &&
+                           memcmp(booted, ecu->hashes.sha256, sizeof booted) == 0) {
                         ecu->state = ENGINE_ECU_INSTALLED;
                 } else if (event->rebooted && event->lost) {
                         install_again(engine, now, effects);
@@ -408,7 +417,10 @@ static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, 
                         return;
                 }
         }
-        finalize(engine, effects);
+        if (completing)
+                install_next(engine, now, effects);
+        else
+                finalize(engine, effects);
 }
 
 /* The store does not know of a registration (any more): everything else can only follow from a new one. */

@@ -169,6 +169,27 @@ class OstreeClient(Client):
         return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)", timeout=timeout)[0]
 
 
+class ExecClient(Client):
+    """Every method: the handler, and what it is told; seconds is its time limit."""
+
+    def __init__(self, path):
+        super().__init__(path, "/org/uptane/Exec1", "org.uptane.Exec1")
+
+    def firmware_info(self, handler, seconds=20, **facts):
+        return self.call("GetFirmwareInfo", GLib.Variant("(sua{ss})", (str(handler), seconds, facts)), "(sssx)")
+
+    def install(self, handler, image, seconds=20, **facts):
+        """image: a file; its descriptor is handed over as it is."""
+        fds = [os.dup(image.fileno())]  # the call keeps it
+        return self.call("Install", GLib.Variant("(sua{ss}h)", (str(handler), seconds, facts, 0)), "(ss)", fds)
+
+    def complete_install(self, handler, seconds=20, **facts):
+        return self.call("CompleteInstall", GLib.Variant("(sua{ss})", (str(handler), seconds, facts)), "(ss)")
+
+    def rollback(self, handler, seconds=20, **facts):
+        return self.call("Rollback", GLib.Variant("(sua{ss})", (str(handler), seconds, facts)), "(ss)")
+
+
 # ---- certificates ----
 
 def _write_key(key, path):

@@ -74,13 +74,14 @@ class Vehicle(Remote):
                  partial=(), network=None):
         assert network is None
         self.backend, self.images, self.folder, self.device_id, self.build = backend, all_images, folder, device_id, build
-        self.extra_config, self.wrap = config, wrap or {}
+        self.extra_config, self.wrap = config.replace("@FOLDER@", folder), wrap or {}
         self.sysroot = os.path.join(folder, "sysroot")
         self.serial = device_id + "-primary"
         self.process = None
         self.boots = 0
+        self.services = {}  # more of them, started before ours: name -> as in _plan()
         os.makedirs(folder, exist_ok=True)
-        for name in ("state", "sockets", "credentials", "roots", "log", "root"):
+        for name in ("state", "sockets", "credentials", "roots", "log", "root", "handlers", "exec-state"):
             os.makedirs(self.path(name), exist_ok=True)
         self.factory_commit = all_images.make_sysroot(self.sysroot, "1")
         backend.authority.device(device_id, self.path("credentials"))
@@ -117,7 +118,7 @@ class Vehicle(Remote):
             "device-id = " + self.device_id, "[update]", "poll-interval = 3600", "jitter = 0", "[timeouts]", "metadata = 10", "image = 10",
             "secondary = 5", "install = 60", "[paths]", "state-directory = " + self.path("state"), "root-directory = " + self.path("roots"),
         ]
-        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "verify", "ostree", "secondary-ip")]
+        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "verify", "ostree", "secondary-ip", "exec")]
         for secondary in self.secondaries:
             lines += ["[secondary %s]" % secondary.label, *("%s = %s" % setting for setting in secondary.primary_settings.items())]
         with open(self.path("uptaned.conf"), "w", encoding="utf-8") as f:
@@ -132,7 +133,8 @@ class Vehicle(Remote):
 
     def _helper(self, name, folder, program, *arguments):
         path = self.path("sockets", name + ".sock")
-        environment = ["-E", "CREDENTIALS_DIRECTORY=" + self.path("credentials"), "-E", "LSAN_OPTIONS=detect_leaks=0"]
+        environment = ["-E", "CREDENTIALS_DIRECTORY=" + self.path("credentials"), "-E", "LSAN_OPTIONS=detect_leaks=0",
+                       "-E", "STATE_DIRECTORY=" + self.path("exec-state"), "-E", "DBUS_SYSTEM_BUS_ADDRESS=unix:path=" + self.path("bus")]
         return {
             "command": ["systemd-socket-activate", "--accept", "-l", path, *environment, *self._program(folder, program, *arguments)],
             "wait_for": path, "log": self.path("log", program), "restart": True,
@@ -147,13 +149,15 @@ class Vehicle(Remote):
             "verify": self._helper("verify", "verify", "uptane-verify"),
             "ostree": self._helper("ostree", "ostree", "uptane-ostree", "--no-stage"),
             "secondary-ip": self._helper("secondary-ip", "secondary-ip", "uptane-secondary-ip"),
+            "exec": self._helper("exec", "exec", "uptane-exec", "--handlers=" + self.path("handlers")),
             "uptaned": {"command": self._program("uptaned", "uptaned", "--config", self.path("uptaned.conf")), "restart": True,
                         "log": self.path("log", "uptaned"), "environment": {"NOTIFY_SOCKET": self.path("notify")}},
         }
         for s in self.secondaries:
             services[s.label] = {"command": self._program("secondary", "uptane-secondary", "--config", s.config),
                                  "log": self.path("log", s.label), "restart": True, "wait_port": s.port}
-        order = ["bus", "logind", "fetch", "verify", "ostree", "secondary-ip", *[s.label for s in self.secondaries], "uptaned"]
+        services.update(self.services)
+        order = ["bus", "logind", *self.services, "fetch", "verify", "ostree", "secondary-ip", "exec", *[s.label for s in self.secondaries], "uptaned"]
         return {
             "mount_point": self.path("root"), "sysroot": self.sysroot, "deployment": deployment, "build": self.build,
             "var": os.path.join(self.sysroot, "ostree/deploy", images.OS_NAME, "var"), "boot_id": self.path("boot_id"),
@@ -167,7 +171,8 @@ class Vehicle(Remote):
     def boot(self, deployment=0, wait=True):
         """Boots what is deployed; deployment 1 is what a boot loader falls back to."""
         assert self.process is None
-        for name in ("control", "bus", "notify", "sockets/fetch.sock", "sockets/verify.sock", "sockets/ostree.sock", "sockets/secondary-ip.sock"):
+        for name in ("control", "bus", "notify", "sockets/fetch.sock", "sockets/verify.sock", "sockets/ostree.sock", "sockets/secondary-ip.sock",
+                     "sockets/exec.sock"):
             if os.path.exists(self.path(name)):
                 os.unlink(self.path(name))
         with open(self.path("boot_id"), "w", encoding="utf-8") as f:

@@ -23,6 +23,7 @@ def main():
     problems = []
     conf = read("docs/man/uptaned.conf.5").replace("\\-", "-")
     problems += missing("uptaned.conf.5", re.findall(r'ROW\("\w+", "([a-z-]+)"', read("daemon/uptaned/config.c")), conf)
+    problems += missing("uptaned.conf.5", re.findall(r'strcmp\(key, "([a-z-]+)"\) == 0', read("daemon/uptaned/config.c")), conf)
     secondary = read("docs/man/uptane-secondary.8").replace("\\-", "-")
     problems += missing("uptane-secondary.8", re.findall(r'\{ "([a-z-]+)", parse_', read("daemon/secondary/config.c")), secondary)
     ctl = read("docs/man/uptanectl.1")

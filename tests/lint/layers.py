@@ -13,6 +13,7 @@ ALLOWED |= {
     "http": {"base", "io", "http"},
     "install": {"base", "io", "install"},
     "secondary": {"base", "crypto", "metadata", "io", "secondary"},
+    "exec": {"base", "metadata", "io", "exec"},
 }
 PROGRAMS = {
     "uptaned": {*CORE, "io", "store", "peer", "uptaned"},  # neither http nor install nor secondary: those are other processes
@@ -20,18 +21,20 @@ PROGRAMS = {
     "verify": {*CORE[:-1], "io", "peer", "verify"},
     "ostree": {"base", "io", "peer", "install"},
     "secondary-ip": {"base", "metadata", "io", "peer", "secondary"},
+    "exec": {"base", "io", "peer", "exec"},
     "secondary": {*CORE[:-1], "io", "store", "secondary"},
     "uptanectl": {*CORE[:-1], "io", "uptanectl"},  # the core for "verify", which works on files and not on the vehicle
 }
 # header -> where it may be included
 FOREIGN = {
     r"jansson\.h": r"src/(metadata|uptane)/|src/engine/engine-state\.c",
-    r"metadata/json\.h": r"src/(metadata|uptane)/|src/engine/engine-state\.c",
+    r"metadata/json\.h": r"src/(metadata|uptane|exec)/|src/engine/engine-state\.c",
     r"openssl/.*": r"src/crypto/|src/secondary/tls\.c|daemon/uptaned/manager\.c",  # OPENSSL_cleanse() of the key's text
     r"curl/.*": r"src/http/",
     r"(ostree|glib|gio)\S*": r"src/install/",
     r"sqlite3\.h": r"src/store/",
     r"ini\.h": r"daemon/[a-z-]+/config\.c",
+    r"spawn\.h": r"src/exec/",
     r"systemd/.*": r"src/peer/|daemon/",
 }
 

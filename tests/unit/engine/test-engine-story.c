@@ -265,6 +265,50 @@ static void software_that_does_not_boot_is_reported_and_left_alone(void **state)
         world_done(&w);
 }
 
+/* The installer is called again behind the reboot, and finds out by itself that this is to complete. */
+static void a_secondary_that_needs_a_reboot_is_completed_behind_it(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_A);
+        w.secondary_needs_reboot = true;
+        world_run_until(&w, ENGINE_REBOOT_REQUIRED);
+        assert_false(w.secondary_runs_a);
+        world_crash(&w);
+        world_start(&w, false); /* the daemon alone: that completes nothing */
+        assert_int_equal(w.engine.state, ENGINE_REBOOT_REQUIRED);
+        assert_int_equal(w.installs, 2);
+        world_run_until(&w, ENGINE_INSTALLING);
+        assert_int_equal(w.reboots, 1);
+        world_crash(&w);
+        world_start(&w, false);
+        world_run(&w, 1000);
+        assert_int_equal(w.installs, 3); /* the Primary's is not made again */
+        assert_true(w.secondary_runs_a);
+        assert_int_equal(w.reboots, 1);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.result, REPORT_OK);
+        world_done(&w);
+}
+
+static void a_secondary_that_cannot_be_completed_is_reported(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_A);
+        w.secondary_needs_reboot = true;
+        world_run_until(&w, ENGINE_REBOOT_REQUIRED);
+        w.secondary_fails = ERR_INSTALL;
+        world_run(&w, 1000);
+        assert_int_equal(w.engine.state, ENGINE_IDLE);
+        assert_int_equal(w.booted, SAMPLE_A);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.result, REPORT_INSTALL_FAILED);
+        world_done(&w);
+}
+
 static void a_daemon_that_only_restarts_does_not_think_the_system_did(void **state)
 {
         World w;
@@ -409,6 +453,8 @@ int main(void)
                 cmocka_unit_test(an_installation_that_is_lost_each_time_is_given_up),
                 cmocka_unit_test(a_reboot_nobody_agreed_to_changes_nothing_however_often),
                 cmocka_unit_test(software_that_does_not_boot_is_reported_and_left_alone),
+                cmocka_unit_test(a_secondary_that_needs_a_reboot_is_completed_behind_it),
+                cmocka_unit_test(a_secondary_that_cannot_be_completed_is_reported),
                 cmocka_unit_test(a_daemon_that_only_restarts_does_not_think_the_system_did),
                 cmocka_unit_test(an_installation_that_kills_the_system_is_not_tried_for_ever),
                 cmocka_unit_test(pausing_stops_everything_until_resumed),

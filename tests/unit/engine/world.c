@@ -116,6 +116,7 @@ void world_start(World *w, bool rebooted)
                         w->booted = w->staged;
                 w->staged = SAMPLE_NONE;
         }
+        w->boots += rebooted;
         if (w->stored.size)
                 assert_int_equal(engine_load(&w->engine, buffer_slice(&w->stored), &error), 0);
         world_post(w, (EngineEvent) { .kind = ENGINE_STARTED, .provisioned = w->provisioned, .rebooted = rebooted,
@@ -168,7 +169,10 @@ static void end_install(World *w, size_t index)
 
         w->installs++;
         if (!fails(w, ecu->primary ? w->primary_fails : w->secondary_fails, &event, ENGINE_ECU_REFUSED)) {
-                if (!ecu->primary)
+                if (!ecu->primary && w->secondary_needs_reboot && (!w->secondary_waits || w->secondary_boot == w->boots)) {
+                        w->secondary_waits = event.need_reboot = true;
+                        w->secondary_boot = w->boots;
+                } else if (!ecu->primary)
                         w->secondary_runs_a = true;
                 else if (!runs(w, ecu)) {
                         w->staged = sample_of(w->engine.update.fingerprint);

@@ -22,6 +22,9 @@ typedef struct World {
         /* the back-end and the vehicle */
         Sample assigned;
         bool provisioned;
+        bool secondary_needs_reboot; /* to run what it got */
+        bool secondary_waits;        /* for one */
+        unsigned boots, secondary_boot;
         bool secondary_runs_a; /* survives */
         Sample booted, staged; /* survives */
         bool falls_back;       /* the new software does not come up */

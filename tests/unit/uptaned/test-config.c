@@ -125,6 +125,9 @@ static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
         assert_string_equal(c->verify_socket, "/run/uptane/verify.sock");
         assert_string_equal(c->ostree_socket, "/run/uptane/ostree.sock");
         assert_string_equal(c->secondary_ip_socket, "/run/uptane/secondary-ip.sock");
+        assert_string_equal(c->exec_socket, "/run/uptane/exec.sock");
+        assert_false(c->exec_installer);
+        assert_null(c->handler);
         assert_int_equal(c->n_secondaries, 0);
 }
 
@@ -140,6 +143,8 @@ static void every_key_is_taken(void **state)
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\n"
                      "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nsecondary-ip-socket = /i\n"
+                     "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
+                     "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\n"
                      "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\n");
         assert_string_equal(c->server_url, "http://a");
         assert_string_equal(c->director_url, "https://d");
@@ -161,13 +166,22 @@ static void every_key_is_taken(void **state)
         assert_string_equal(c->verify_socket, "/v");
         assert_string_equal(c->ostree_socket, "/o");
         assert_string_equal(c->secondary_ip_socket, "/i");
-        assert_true(!c->secondaries[0].partial && c->secondaries[1].partial);
-        assert_true(!c->secondaries[0].tls && c->secondaries[1].tls);
-        assert_int_equal(c->n_secondaries, 2);
-        assert_string_equal(c->secondaries[0].label, "left_1");
-        assert_string_equal(c->secondaries[0].driver, "ip");
-        assert_string_equal(c->secondaries[0].address, "[fd00::1]:9030");
-        assert_string_equal(c->secondaries[1].address, "host:1");
+        assert_string_equal(c->exec_socket, "/e");
+        assert_true(c->exec_installer);
+        assert_string_equal(c->handler, "/h");
+        assert_string_equal(c->handler_option, "a;$(b)");
+        assert_int_equal(c->n_secondaries, 3);
+        assert_string_equal(c->secondaries[0].driver, "exec");
+        assert_string_equal(c->secondaries[0].handler, "/m");
+        assert_string_equal(c->secondaries[0].handler_option, "o");
+        assert_string_equal(c->secondaries[0].hardware_id, "hw2");
+        assert_string_equal(c->secondaries[0].serial, "s2");
+        assert_string_equal(c->secondaries[1].label, "left_1");
+        assert_string_equal(c->secondaries[1].driver, "ip");
+        assert_string_equal(c->secondaries[1].address, "[fd00::1]:9030");
+        assert_string_equal(c->secondaries[2].address, "host:1");
+        assert_true(!c->secondaries[1].partial && c->secondaries[2].partial);
+        assert_true(!c->secondaries[1].tls && c->secondaries[2].tls);
 }
 
 /* GOOD has four lines: the section is the fifth, the key the sixth. */
@@ -189,6 +203,8 @@ static void a_value_that_does_not_fit_is_refused_with_file_line_and_key(void **s
                 { "server", "colour", "red" }, { "sever", "url", "https://x" }, { "Server", "director-url", "https://x" },
                 { "server", "Director-URL", "https://x" }, { "secondary a", "colour", "red" },
                 { "secondary a", "verification", "none" }, { "secondary a", "tls", "maybe" },
+                { "primary", "installer", "rauc" }, { "primary", "handler", "flash" }, { "secondary a", "handler", "flash" },
+                { "secondary a", "hardware-id", "\xc3\xa4" }, { "secondary a", "serial", "a\tb" },
         };
         World *w = *state;
 
@@ -284,6 +300,12 @@ static void what_is_missing_is_named(void **state)
         must_refuse(w, "[server]\nurl = https://a\n", "[primary] hardware-id is missing");
         must_refuse(w, "[server]\nurl = https://a\n[primary]\nhardware-id =\n", "[primary] hardware-id is missing");
         must_refuse(w, GOOD "[secondary a]\ndriver = ip\n", "[secondary a] address is missing");
+        must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhandler = /h\n", "[secondary a] hardware-id is missing");
+        must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\n", "[secondary a] handler is missing");
+        must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\naddress = h:1\n", "address is for driver = ip");
+        must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhandler = /h\n", "are for driver = exec");
+        must_refuse(w, GOOD "[primary]\ninstaller = exec\n", "[primary] handler is missing");
+        must_refuse(w, GOOD "[primary]\nhandler = /h\n", "[primary] handler is for installer = exec");
         must_refuse(w, GOOD "nonsense\n", "line 5");
         assert_int_equal(unlink(w->path), 0);
         error_clear(&w->error);

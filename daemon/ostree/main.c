@@ -85,6 +85,8 @@ static int on_pull(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 
 static int on_deploy(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
+        Watched watched = { .call = call };
+        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
         InstallDeployment deployment = { 0 };
         bool need_reboot;
@@ -94,7 +96,7 @@ static int on_deploy(sd_bus_message *call, void *userdata, sd_bus_error *ret)
         if (r < 0)
                 return r;
         deployment.hold = hold;
-        if (open_ostree(server, &error) < 0 || install_ostree_deploy(server->ostree, &deployment, &need_reboot, &error) < 0)
+        if (open_ostree(server, &error) < 0 || install_ostree_deploy(server->ostree, &deployment, &watch, &need_reboot, &error) < 0)
                 return peer_error_reply(&error, ret);
         return sd_bus_reply_method_return(call, "b", need_reboot);
 }

@@ -15,7 +15,6 @@
 #include "crypto/signer.h"
 #include "engine/engine.h"
 #include "store/store.h"
-#include "uptane/check.h"
 #include "uptaned/config.h"
 
 typedef struct Manager Manager;
@@ -24,10 +23,11 @@ typedef struct Manager Manager;
 typedef struct VehicleEcu {
         char *label;   /* object path element, "primary" or the configuration's name */
         char *driver;  /* "ostree", "ip" */
-        char *address; /* "" for the Primary */
+        char *address; /* as helpers want it (docs/HELPERS.md); "" for the Primary */
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
         bool primary;
+        bool partial;  /* it verifies partially */
         KeyType key_type;
         char *key_text; /* "" as serial */
         PublicKey *key; /* NULL as serial */
@@ -125,10 +125,6 @@ void cycle_done(Manager *m) __attribute__((nonnull));
 int vehicle_load(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 void vehicle_done(Manager *m) __attribute__((nonnull));
 VehicleEcu *vehicle_find(Manager *m, const char *serial) __attribute__((nonnull));
-/* The ECUs as uptane/ wants them; borrowed. free() the array. */
-Ecu *vehicle_ecus(const Manager *m) __attribute__((nonnull, returns_nonnull));
-/* That the Director's Targets are for this vehicle and no other. */
-int vehicle_check_targets(const Manager *m, const Targets *director, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Remembers what an ECU runs now; writes only what changed. */
 int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length,
                           int64_t release_counter, Error *error) __attribute__((nonnull, warn_unused_result));

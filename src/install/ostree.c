@@ -18,6 +18,7 @@
 
 #include "io/file.h"
 
+#define LOCK_PAUSE 50000 /* usec between two looks at a lock that another program holds */
 #define RUN_OSTREE "/run/ostree"
 #define HELD RUN_OSTREE "/staged-deployment-locked"
 
@@ -359,18 +360,37 @@ static int deploy_locked(InstallOstree *o, const InstallDeployment *new, bool *r
         return 0;
 }
 
-int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, bool *ret_need_reboot, Error *error)
+/*
+ * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
+ * still works.
+ */
+static int lock(InstallOstree *o, const InstallWatch *watch, Error *error)
 {
         gboolean locked = FALSE;
         GError *g = NULL;
+
+        for (;;) {
+                if (!ostree_sysroot_try_lock(o->sysroot, &locked, &g))
+                        return install_set_error(error, ERR_INSTALL, g, "locking the sysroot");
+                if (locked)
+                        break;
+                if (watch->cancelled(watch->userdata))
+                        return error_set(error, ERR_CANCELLED, "given up while another program was changing the sysroot");
+                g_usleep(LOCK_PAUSE);
+        }
+        if (ostree_sysroot_load_if_changed(o->sysroot, NULL, NULL, &g))
+                return 0;
+        ostree_sysroot_unlock(o->sysroot);
+        return install_set_error(error, ERR_INSTALL, g, "reading the sysroot");
+}
+
+int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, const InstallWatch *watch, bool *ret_need_reboot,
+                          Error *error)
+{
         int r;
 
-        if (install_check_commit(deployment->commit, error) < 0)
+        if (install_check_commit(deployment->commit, error) < 0 || lock(o, watch, error) < 0)
                 return -1;
-        if (!ostree_sysroot_try_lock(o->sysroot, &locked, &g))
-                return install_set_error(error, ERR_INSTALL, g, "locking the sysroot");
-        if (!locked)
-                return error_set(error, ERR_INSTALL, "another program is changing the sysroot");
         r = deploy_locked(o, deployment, ret_need_reboot, error);
         ostree_sysroot_unlock(o->sysroot);
         return r;

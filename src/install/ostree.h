@@ -55,10 +55,12 @@ typedef struct InstallDeployment {
 } InstallDeployment;
 
 /*
- * Makes a commit the next to boot. Kernel arguments and /etc come from the booted deployment, or the first. Never
- * interrupted. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE, ERR_CONFIG (which OS?), ERR_INSTALL.
+ * Makes a commit the next to boot. Kernel arguments and /etc come from the booted deployment, or the first. Waits while
+ * another program changes the sysroot, until watch says otherwise (ERR_CANCELLED); never interrupted once it has begun.
+ * ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE, ERR_CONFIG (which OS?), ERR_INSTALL.
  */
-int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, bool *ret_need_reboot, Error *error)
+int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, const InstallWatch *watch, bool *ret_need_reboot,
+                          Error *error)
         __attribute__((nonnull, warn_unused_result));
 /* What is held is the next to boot now; nothing happens where nothing is held. ERR_INSTALL. */
 int install_ostree_release(Error *error) __attribute__((nonnull, warn_unused_result));

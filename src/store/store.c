@@ -21,6 +21,7 @@ Store *store_free(Store *store)
                 return NULL;
         (void) sqlite3_close(store->db);
         free(store->path);
+        free(store->folder);
         free(store);
         return NULL;
 }
@@ -111,24 +112,19 @@ static int check_sound(Store *store, char why[static 128], Error *error)
         return 1;
 }
 
-/* The folder may be reached through a link, as that of a dynamic user is; SQLite would follow none at all. */
-static int find_file(const char *directory, const char *name, char **ret, Error *error)
-{
-        cleanup_free char *real = realpath(directory, NULL);
-
-        if (!real)
-                return error_set_errno(error, ERR_STORAGE, errno, "%s", directory);
-        *ret = xasprintf("%s/%s", real, name);
-        return 0;
-}
-
 int store_open(const char *directory, const char *name, Store **ret, Error *error)
 {
         CLEANUP(store_free) Store *store = xcalloc(1, sizeof *store);
+        /* the folder may be behind links, as every DynamicUser='s is; SQLite would take none anywhere in the path */
+        cleanup_free char *folder = realpath(directory, NULL);
         char why[128];
         int r;
 
-        if (find_file(directory, name, &store->path, error) < 0 || check_earlier_damage(store->path, error) < 0)
+        if (!folder)
+                return error_set_errno(error, ERR_STORAGE, errno, "%s", directory);
+        store->path = xasprintf("%s/%s", folder, name);
+        store->folder = xasprintf("%s/metadata", folder);
+        if (check_earlier_damage(store->path, error) < 0)
                 return -1;
         r = make_file(store->path, error);
         if (r != 0)
@@ -142,6 +138,7 @@ int store_open(const char *directory, const char *name, Store **ret, Error *erro
         }
         if (r < 0 || schema_migrate(store, error) < 0)
                 return -1;
+        store_sweep(store);
         *ret = TAKE_PTR(store);
         return 0;
 }

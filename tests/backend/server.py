@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTP(S) face of the back-end: the device API, as the device gateway of the open-source back-ends shows it."""
 import ctypes
+import gzip
 import http.server
 import json
 import os
@@ -74,6 +75,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return data[:position] + bytes([data[position] ^ 1]) + data[position + 1:]
         elif fault.kind == "replace":
             return fault.value
+        elif fault.kind == "inflate":
+            self.answer(200, gzip.compress(bytes(fault.value)), [("Content-Encoding", "gzip")])
         else:
             self.break_off(fault, data)
         return None
@@ -85,6 +88,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data[:fault.value])
+        elif fault.kind == "announce":
+            self.send_response(200)
+            self.send_header("Content-Length", str(fault.value))
+            self.end_headers()
+            self.wfile.write(data)
         elif fault.kind == "trickle":
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))

@@ -9,8 +9,8 @@ import images
 from container import rootfs
 
 KERNEL = "6.1.0-test"
-UNITS = ("uptaned.service", "uptane-fetch@.service", "uptane-ostree@.service", "uptane-secondary-ip@.service", "uptane-secondary.service")
-ENABLED = ("uptaned.service", "uptane-fetch.socket", "uptane-ostree.socket", "uptane-secondary-ip.socket")
+UNITS = ("uptaned.service", "uptane-fetch@.service", "uptane-verify@.service", "uptane-ostree@.service", "uptane-secondary-ip@.service", "uptane-secondary.service")
+ENABLED = ("uptaned.service", "uptane-fetch.socket", "uptane-verify.socket", "uptane-ostree.socket", "uptane-secondary-ip.socket")
 FILES = {
     # kept beyond a reboot, and read from outside
     "usr/lib/systemd/journald.conf.d/10-test.conf": "[Journal]\nStorage=persistent\nRateLimitBurst=0\n",

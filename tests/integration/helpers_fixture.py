@@ -168,8 +168,8 @@ class OstreeClient(Client):
     def is_deployed(self, commit):
         return self.call("IsDeployed", GLib.Variant("(s)", (commit,)), "(b)")[0]
 
-    def deploy(self, commit, name="agl-image"):
-        return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)")[0]
+    def deploy(self, commit, name="agl-image", timeout=30):
+        return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)", timeout=timeout)[0]
 
 
 # ---- certificates ----

@@ -36,11 +36,13 @@ def free_port():
 
 
 class Secondary:
-    def __init__(self, vehicle, label, hardware_id):
+    def __init__(self, vehicle, label, hardware_id, settings):
         self.label, self.hardware_id = label, hardware_id
         self.serial = "%s-%s" % (vehicle.device_id, label)
         self.folder = os.path.join(vehicle.folder, label)
         self.port = free_port()
+        self.settings = settings  # more lines of secondary.conf
+        self.primary_settings = {}  # more lines of its section in uptaned.conf
         self.firmware = os.path.join(self.folder, "firmware.bin")
         self.config = os.path.join(self.folder, "secondary.conf")
 
@@ -52,6 +54,7 @@ class Secondary:
         with open(self.config, "w", encoding="utf-8") as f:
             f.write("[secondary]\nserial = %s\nhardware-id = %s\nlisten = %s\nstate-directory = %s/state\nroot-directory = %s\n"
                     "install = %s\n" % (self.serial, self.hardware_id, self.address(), self.folder, roots, self.firmware))
+            f.writelines("%s = %s\n" % setting for setting in self.settings.items())
 
     def content(self):
         """The firmware it runs, or None."""
@@ -67,7 +70,8 @@ class Vehicle(Remote):
 
     HARDWARE_ID = "test-board"
 
-    def __init__(self, backend, all_images, folder, secondaries=1, config="", device_id="vehicle-1", build=BUILD, wrap=None, network=None):
+    def __init__(self, backend, all_images, folder, secondaries=1, config="", device_id="vehicle-1", build=BUILD, wrap=None,
+                 partial=(), network=None):
         assert network is None
         self.backend, self.images, self.folder, self.device_id, self.build = backend, all_images, folder, device_id, build
         self.extra_config, self.wrap = config, wrap or {}
@@ -81,10 +85,12 @@ class Vehicle(Remote):
         self.factory_commit = all_images.make_sysroot(self.sysroot, "1")
         backend.authority.device(device_id, self.path("credentials"))
         self._ship_roots()
-        self.secondaries = [Secondary(self, "secondary%d" % (i + 1), "test-mcu") for i in range(secondaries)]
+        labels = ["secondary%d" % (i + 1) for i in range(secondaries)]
+        self.secondaries = [Secondary(self, label, "test-mcu", {"verification": "partial"} if label in partial else {}) for label in labels]
         for secondary in self.secondaries:
             secondary.prepare(self.path("roots"))
-        self._write_config()
+            secondary.primary_settings = dict(secondary.settings, address=secondary.address())
+        self.write_config()
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
@@ -105,15 +111,15 @@ class Vehicle(Remote):
             with open(self.path("roots", name + ".root.json"), "wb") as f:
                 f.write(repository.files["1.root.json"])
 
-    def _write_config(self):
+    def write_config(self):
         lines = [
             "[server]", "url = " + self.backend.url, "[primary]", "serial = " + self.serial, "hardware-id = " + self.HARDWARE_ID,
             "device-id = " + self.device_id, "[update]", "poll-interval = 3600", "jitter = 0", "[timeouts]", "metadata = 10", "image = 10",
             "secondary = 5", "install = 60", "[paths]", "state-directory = " + self.path("state"), "root-directory = " + self.path("roots"),
         ]
-        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "ostree", "secondary-ip")]
+        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "verify", "ostree", "secondary-ip")]
         for secondary in self.secondaries:
-            lines += ["[secondary %s]" % secondary.label, "address = " + secondary.address()]
+            lines += ["[secondary %s]" % secondary.label, *("%s = %s" % setting for setting in secondary.primary_settings.items())]
         with open(self.path("uptaned.conf"), "w", encoding="utf-8") as f:
             f.write("\n".join(lines) + "\n")
         os.makedirs(self.path("uptaned.conf.d"), exist_ok=True)
@@ -138,6 +144,7 @@ class Vehicle(Remote):
                     "wait_for": self.path("bus"), "log": self.path("log", "bus")},
             "logind": {"command": ["/usr/bin/python3", self.path("logind.py"), self.path("control")], "log": self.path("log", "logind")},
             "fetch": self._helper("fetch", "fetch", "uptane-fetch"),
+            "verify": self._helper("verify", "verify", "uptane-verify"),
             "ostree": self._helper("ostree", "ostree", "uptane-ostree", "--no-stage"),
             "secondary-ip": self._helper("secondary-ip", "secondary-ip", "uptane-secondary-ip"),
             "uptaned": {"command": self._program("uptaned", "uptaned", "--config", self.path("uptaned.conf")), "restart": True,
@@ -146,7 +153,7 @@ class Vehicle(Remote):
         for s in self.secondaries:
             services[s.label] = {"command": self._program("secondary", "uptane-secondary", "--config", s.config),
                                  "log": self.path("log", s.label), "restart": True, "wait_port": s.port}
-        order = ["bus", "logind", "fetch", "ostree", "secondary-ip", *[s.label for s in self.secondaries], "uptaned"]
+        order = ["bus", "logind", "fetch", "verify", "ostree", "secondary-ip", *[s.label for s in self.secondaries], "uptaned"]
         return {
             "mount_point": self.path("root"), "sysroot": self.sysroot, "deployment": deployment, "build": self.build,
             "var": os.path.join(self.sysroot, "ostree/deploy", images.OS_NAME, "var"), "boot_id": self.path("boot_id"),
@@ -160,7 +167,7 @@ class Vehicle(Remote):
     def boot(self, deployment=0, wait=True):
         """Boots what is deployed; deployment 1 is what a boot loader falls back to."""
         assert self.process is None
-        for name in ("control", "bus", "notify", "sockets/fetch.sock", "sockets/ostree.sock", "sockets/secondary-ip.sock"):
+        for name in ("control", "bus", "notify", "sockets/fetch.sock", "sockets/verify.sock", "sockets/ostree.sock", "sockets/secondary-ip.sock"):
             if os.path.exists(self.path(name)):
                 os.unlink(self.path(name))
         with open(self.path("boot_id"), "w", encoding="utf-8") as f:
@@ -251,9 +258,9 @@ class Vehicle(Remote):
         except FileNotFoundError:
             return ""
 
-    def daemon_pid(self):
+    def daemon_pid(self, name="uptaned"):
         """As seen from outside."""
-        inside = self.control("pid", "uptaned")
+        inside = self.control("pid", name)
         init = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True).stdout.split()[0]
         for pid in subprocess.run(["pgrep", "-P", init], capture_output=True, text=True, check=True).stdout.split():
             with open("/proc/%s/status" % pid, encoding="utf-8") as f:

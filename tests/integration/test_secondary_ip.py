@@ -701,7 +701,7 @@ def test_only_one_message_may_be_large_at_a_time(ecu):
     assert "another large one" in ecu.log()
 
 
-# Uptane 5.4.4.1: a small ECU takes no more than it needs
+# A small ECU takes no more than it needs
 def test_partial_verification_takes_no_large_message(small):
     assert small.exchange(tlv(0xae, tlv(0x30, bytes(1 << 20)))[:100]) == b""
     assert "at most 1048576" in small.log()

@@ -82,7 +82,6 @@ def look_after(world, v):
     assert all("root" not in users for users in v.processes().values())
 
 
-# Uptane 5.4.2, Uptane 5.4.3
 def test_a_good_update_is_staged_applied_at_the_reboot_and_reported(world):
     v = start(world)
     firmware = os.urandom(200000)
@@ -146,7 +145,7 @@ def test_software_that_does_not_boot_is_left_by_the_boot_loader_and_reported(wor
     look_after(world, v)
 
 
-# Uptane 5.4.3.5
+# Uptane 5.4.3.5 (b)
 @pytest.mark.world(config="[update]\nconsent-reboot = ask\n", secondaries=0)
 def test_a_reboot_without_consent_changes_nothing_and_the_one_after_consent_applies_the_update(world):
     v = start(world)

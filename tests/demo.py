@@ -13,7 +13,7 @@ import time
 from backend import Backend
 from backend.control import Commands, serve
 from container import rootfs
-from container.images import UNITS, SystemImages
+from container.images import SystemImages
 from container.vehicle import ContainerVehicle
 from images import remove_tree
 from remote import Timeout, wait_for
@@ -72,9 +72,8 @@ def register(world):
     v.boot()
     v.wait_state("idle")
     seen("systemd has started the daemon, on a vehicle booted into OSTree commit %.12s..." % v.booted_commit)
-    for unit in UNITS:
-        name = unit.replace("@", "@test")
-        level = v.exposure(name)
+    for unit in v.images.units:
+        level = v.exposure(unit)
         seen("%s is in its sandbox, exposed %.1f of 10" % (unit, level), level <= (6.0 if "ostree" in unit else 2.0))
     wait_for(lambda: "uptane-ostree" not in v.processes(), "the end of uptane-ostree")
     seen("of our programs none runs as root", all("root" not in users for users in v.processes().values()))

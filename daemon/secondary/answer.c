@@ -27,7 +27,7 @@ static void get_info(const Secondary *s, DerMessage *ret)
         ret->data = slice_str(signer_public_text(s->signer));
 }
 
-/* Uptane 5.4.2.1.2: every report has a number of its own, stored before it is seen by anybody. */
+/* Uptane 5.4.2.1.2 (k): every report has a number of its own, stored before it is seen by anybody. */
 static int count_report(Secondary *s, VersionReport *report, Error *error)
 {
         if (store_number_get(s->store, REPORT_COUNTER, &report->report_counter, error) < 0 ||
@@ -44,6 +44,7 @@ static int count_report(Secondary *s, VersionReport *report, Error *error)
         return 0;
 }
 
+/* Uptane 5.4.3.6 (a) */
 static int get_manifest(Secondary *s, Buffer *ret, Error *error)
 {
         cleanup_buffer Buffer attack = { 0 };

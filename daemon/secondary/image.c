@@ -49,10 +49,12 @@ int secondary_put_data(Secondary *secondary, Slice data, Error *error)
 {
         const Wanted *wanted = &secondary->wanted;
 
+        /* Uptane 5.4 (f), Uptane 5.4.3.3 (1): only what verified metadata assigns */
         if (!wanted->any)
                 return error_set(error, ERR_WRONG_STATE, "no image is expected: accepted metadata assigns none to %s", secondary->serial);
         if (secondary->stalled)
                 return error_set(error, ERR_WRONG_STATE, "this upload of '%s' failed already; send metadata again first", wanted->name);
+        /* Uptane 5.4.3.3 (4c) */
         if (data.size > (uint64_t) (wanted->length - secondary->received)) {
                 (void) error_set(error, ERR_TOO_LARGE, "'%s' has more than the promised %lld bytes", wanted->name, (long long) wanted->length);
                 return give_up(secondary);
@@ -69,7 +71,7 @@ int secondary_put_data(Secondary *secondary, Slice data, Error *error)
 }
 
 /*
- * Uptane 5.4.3.4 (7): length and every hash of the image, before it is installed. From then on all hashes are known, those too
+ * Uptane 5.4.3.4 (a, b, 7): length and every hash of the image, before it is installed. From then on all hashes are known, those too
  * that the metadata did not list: reports name the SHA-256.
  */
 static int check_image(Secondary *s, Error *error)
@@ -98,6 +100,7 @@ static int sync_folder(const char *path, Error *error)
         return 0;
 }
 
+/* Uptane 5.4.3.5 (a), Uptane 5.4.3.3 (d) */
 static int replace(Secondary *s, Error *error)
 {
         if (fsync(s->part_fd) < 0)
@@ -109,6 +112,7 @@ static int replace(Secondary *s, Error *error)
         return sync_folder(s->config.install, error);
 }
 
+/* Uptane 5.4.3.4 (2) */
 static int check_name(const Secondary *s, Slice name, Error *error)
 {
         if (!s->wanted.any)

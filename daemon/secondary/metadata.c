@@ -63,7 +63,7 @@ static int changes_put(Secondary *s, const Changes *changes, Error *error)
         return 0;
 }
 
-/* verified_at: when all of it was found fresh; 0 where that was not asked. */
+/* Uptane 5.4.2.6 (d). verified_at: when all of it was found fresh; 0 where that was not asked. */
 static int changes_store(Secondary *s, const Changes *changes, int64_t verified_at, Error *error)
 {
         if (store_begin(s->store, error) < 0)
@@ -156,7 +156,7 @@ static const DerFile *file_for(const Part *part, const TrustStep *step)
 {
         cleanup_free char *delegated = step->name ? xasprintf(DER_DELEGATED "%s", step->name) : NULL;
 
-        if (step->kind == TRUST_LOAD) /* no delegated role is stored */
+        if (step->kind == TRUST_LOAD) /* no delegated role is stored, Uptane 5.4.2.6 (e) */
                 return NULL;
         return find_file(part->files, part->n, delegated ? delegated : role_name(step->role));
 }
@@ -179,7 +179,7 @@ static int put(void *userdata, const TrustStep *step, Error *error)
         return changes_add(part->changes, part->kind, step, error);
 }
 
-/* Uptane 5.4.4.2: Root, Timestamp, Snapshot, Targets of one repository, from what the message holds. */
+/* Uptane 5.4 (h), Uptane 5.4.4 (b): Root, Timestamp, Snapshot, Targets of one repository, from what the message holds. */
 static int verify(Secondary *s, const TrustOptions *options, Part *part, TrustRepo **ret, Error *error)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(options);
@@ -199,6 +199,7 @@ static int verify(Secondary *s, const TrustOptions *options, Part *part, TrustRe
 
 /* ---- the assignment ---- */
 
+/* Uptane 5.4.3.3 (2): what is assigned to this ECU, or nothing */
 static int take_assignment(const Secondary *s, const Plan *plan, Wanted *ret, Error *error)
 {
         const Assignment *a = plan->assignments;
@@ -235,7 +236,7 @@ static Ecu as_plan_ecu(const Secondary *s)
         };
 }
 
-/* Uptane 5.4.4.2 (10): both repositories agree on the image for this ECU */
+/* Uptane 5.4.4.2 (10), Uptane 5.4.3.3 (4a): both repositories agree on the image for this ECU */
 static int check_assignment(const Secondary *s, const TrustRepo *director, TrustRepo *image, Part *part, Wanted *ret, Error *error)
 {
         const Ecu self = as_plan_ecu(s);
@@ -248,8 +249,8 @@ static int check_assignment(const Secondary *s, const TrustRepo *director, Trust
 }
 
 /*
- * A Director without Timestamp and Snapshot is accepted unless configured otherwise. One that had them once is held to
- * them: leaving them out of a message must not open the way to older Targets. 1: it may go without.
+ * Uptane 5.4.4.2 (3b, 4c): a Director without Timestamp and Snapshot is accepted unless configured otherwise. One that had
+ * them once is held to them: leaving them out of a message must not open the way to older Targets. 1: it may go without.
  */
 static int without_timestamp(Secondary *s, const DerMessage *files, Error *error)
 {
@@ -262,7 +263,10 @@ static int without_timestamp(Secondary *s, const DerMessage *files, Error *error
                !find_file(files->director_files, files->n_director_files, role_name(ROLE_TIMESTAMP));
 }
 
-/* Uptane 5.4.4.1: the Director's Root chain and Targets; whatever else the message holds is not looked at */
+/*
+ * Uptane 5.4 (i), Uptane 5.4.4 (c), Uptane 5.4.4.1 (1a, 2): the Director's Root chain and Targets; whatever else the message
+ * holds is not looked at.
+ */
 static int verify_partially(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
 {
         const TrustOptions options = { .kind = TRUST_DIRECTOR, .now = now, .without_timestamp = true };
@@ -277,6 +281,7 @@ static int verify_partially(Secondary *s, const DerMessage *files, int64_t now, 
         return take_assignment(s, &plan, ret, error);
 }
 
+/* Uptane 5.4.4.2 (b) */
 static int verify_fully(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
 {
         TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now };

@@ -17,6 +17,7 @@
 #define ECU_INSTALLED "installed"
 #define ECU_ANNOUNCED "announced"
 
+/* Uptane 5.4.4.1 (1a, 1b), Uptane 5.4.4.2 (1a, 1b): its own clock */
 int secondary_time(Secondary *secondary, int64_t *ret, Error *error)
 {
         int64_t now = (int64_t) time(NULL), seen;
@@ -29,6 +30,7 @@ int secondary_time(Secondary *secondary, int64_t *ret, Error *error)
 
 /* ---- the key ---- */
 
+/* Uptane 5.4.1 (3a) */
 static int open_key(Secondary *s, Error *error)
 {
         cleanup_free char *path = xasprintf("%s/key.pem", s->config.state_directory);
@@ -111,7 +113,7 @@ int secondary_announce(Secondary *secondary, const Wanted *image, Error *error)
         return store_ecu_put(secondary->store, &ecu, error);
 }
 
-/* Uptane 5.4.4.2 (10): the baseline of the release counter never falls, whatever is installed. */
+/* Uptane 5.4.4.2 (10.2.3), Uptane 5.4.3.4 (5): the baseline of the release counter never falls, whatever is installed. */
 int secondary_set_installed(Secondary *secondary, const Wanted *image, Error *error)
 {
         StoredEcu ecu = as_ecu(secondary, ECU_INSTALLED, image);

@@ -72,6 +72,7 @@ static void after_manifest(Check *c)
                         manager_job_done(c->m, &(EngineEvent) { .kind = ENGINE_REPORTED });
                 return;
         }
+        /* Uptane 5.4.2 (3), Uptane 5.4 (g) */
         if (verify_start(c->m, c->fetch, NULL, on_verified, c, &c->verify, &error) < 0)
                 check_failed(c, &error);
 }
@@ -98,6 +99,7 @@ static void on_manifest_sent(void *userdata, const FetchAnswer *answer, Error *e
         after_manifest(c);
 }
 
+/* Uptane 5.4.2 (1) */
 static void on_reports(void *userdata)
 {
         Check *c = userdata;
@@ -119,7 +121,6 @@ static void on_reports(void *userdata)
                 check_failed(c, &error);
 }
 
-/* Uptane 5.4.2, the order of what a Primary does */
 int check_start(Manager *m, bool report_only, Error *error)
 {
         Check *c = xcalloc(1, sizeof *c);

@@ -449,7 +449,7 @@ static void set_defaults(Config *c)
         }
 }
 
-/* Uptane 5.2.6, where the two repositories are; that both must sign every image is the business of uptane/ */
+/* Uptane 5.2.6 (b, c), Uptane 5.4.1 (1c): where the two repositories are; that both must sign every image is the business of uptane/ */
 static void default_url(char **p, const char *base, const char *path)
 {
         if (!*p)
@@ -475,6 +475,7 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
         return 0;
 }
 
+/* Uptane 5.2.6 (a) */
 static int complete(Config *c, Error *error)
 {
         if (!c->server_url)

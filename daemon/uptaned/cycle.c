@@ -77,6 +77,7 @@ static const EngineEffect *find_effect(const EngineEffects *effects, EngineEffec
         return NULL;
 }
 
+/* Uptane 5.4.4 (e): all or nothing of it, and first of all */
 static int persist(Manager *m, Error *error)
 {
         const EngineEffect *finished = find_effect(&m->effects, ENGINE_DO_FINISHED), *attack = find_effect(&m->effects, ENGINE_DO_ATTACK);

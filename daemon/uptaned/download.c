@@ -112,6 +112,7 @@ static void on_pulled(void *userdata, sd_bus_message *reply, Error *error)
         next(d);
 }
 
+/* Uptane 5.4.2.4 (a) */
 static int pull(Download *d, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -138,6 +139,7 @@ static int pull(Download *d, Error *error)
 
 /* ---- files ---- */
 
+/* Uptane 5.4.3.3 (4d) */
 static void finish_file(Download *d)
 {
         Error error = { 0 };
@@ -200,6 +202,7 @@ static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
         finish_file(d);
 }
 
+/* Uptane 5.4.2.4 (b); Uptane 5.4.3.3 (4c): no more bytes than the Director says; Uptane 5.4.3.3 (3): from its URL, if it gives one */
 static void fetch_rest(Download *d)
 {
         const EngineEcu *ecu = current(d);
@@ -251,6 +254,7 @@ static void open_part(Download *d)
                 failed(d, &error);
 }
 
+/* Uptane 5.4.3.3 (b): what is there is not fetched */
 static void on_whole_hashed(void *userdata, Hasher *hasher, uint64_t size, Error *error)
 {
         Download *d = userdata;
@@ -268,7 +272,6 @@ static void on_whole_hashed(void *userdata, Hasher *hasher, uint64_t size, Error
         open_part(d);
 }
 
-/* Uptane 5.4.3.3, no more bytes than the Director says */
 static void start_file(Download *d)
 {
         Error error = { 0 };
@@ -297,6 +300,7 @@ static void next(Download *d)
                 failed(d, &error);
 }
 
+/* Uptane 5.4.2 (4) */
 int download_start(Manager *m, Error *error)
 {
         Download *d = xcalloc(1, sizeof *d);

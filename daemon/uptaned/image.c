@@ -182,7 +182,7 @@ int image_verify(const EngineEcu *ecu, Hasher *hasher, uint64_t size, Error *err
         Hashes got;
 
         hasher_finish(hasher, &got);
-        /* Uptane 5.4.3.4 (7): length and every listed hash */
+        /* Uptane 5.4.3.4 (b): the length; Uptane 5.4.3.4 (7): every listed hash */
         if (size != (uint64_t) ecu->length)
                 return error_set(error, ERR_IMAGE_MISMATCH, "%s: '%s' has %llu bytes, its metadata says %lld", ecu->serial,
                                  ecu->image, (unsigned long long) size, (long long) ecu->length);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Installs one image on one ECU. Before anything is touched, all stored metadata is verified once more at the present
- * time (Uptane 5.4.3.2), and what is about to be installed must still be what it says.
+ * time, and what is about to be installed must still be what it says.
  *
  * The Primary's commit is deployed by uptane-ostree. A Secondary gets, in this order: the Roots it has not got yet, one
  * by one; all other metadata of both repositories; the image; the order to install. It is done when its own signed
@@ -114,6 +114,7 @@ static void on_deployed(void *userdata, sd_bus_message *reply, Error *error)
                 done(in, need_reboot);
 }
 
+/* Uptane 5.4.3 (5), Uptane 5.4.3.5 (a) */
 static int deploy(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -212,7 +213,7 @@ static void on_image_sent(void *userdata, sd_bus_message *reply, Error *error)
                 failed(in, error);
 }
 
-/* Uptane 5.4.2.7 */
+/* Uptane 5.4.2 (7), Uptane 5.4.2.7 (a) */
 static int send_image(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -229,7 +230,10 @@ static int send_image(Install *in, Error *error)
         return helper_call(in->helper, call, in->m->config.install_timeout, on_image_sent, in, error);
 }
 
-/* The file may have been changed since it was downloaded: what is sent is what was hashed now, through the same fd. */
+/*
+ * Uptane 5.4.3 (4), Uptane 5.4.3.4 (a): the file may have been changed since it was downloaded: what is sent is what was
+ * hashed now, through the same fd.
+ */
 static void on_image_hashed(void *userdata, Hasher *hasher, uint64_t size, Error *error)
 {
         CLEANUP(hasher_free) Hasher *owned = hasher;
@@ -277,7 +281,7 @@ static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role r
         return r <= 0 ? r : append_bytes(call, kind, role_name(role), buffer_slice(&bytes), error);
 }
 
-/* Uptane 5.4.2.6: and the delegated roles on the way to its image, none where Targets lists it */
+/* Uptane 5.4.2.6 (b): and the delegated roles on the way to its image, none where Targets lists it */
 static int append_delegated(Install *in, sd_bus_message *call, Error *error)
 {
         for (char **name = in->roles; name && !in->ecu->partial && *name; name++) {
@@ -293,12 +297,13 @@ static int append_delegated(Install *in, sd_bus_message *call, Error *error)
         return 0;
 }
 
-/* Uptane 5.4.2.6: all metadata a Secondary needs for its own verification, and no more */
+/* Uptane 5.4.2.6 (c): no more than it needs */
 static bool needs(const VehicleEcu *ecu, TrustKind kind, Role role)
 {
         return !ecu->partial || (kind == TRUST_DIRECTOR && role == ROLE_TARGETS);
 }
 
+/* Uptane 5.4.2 (6), Uptane 5.4.2.6 (a): all metadata a Secondary needs for its own verification */
 static int send_metadata(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -400,7 +405,7 @@ static int begin(Install *in, Error *error)
         return ask_root_version(in, error);
 }
 
-/* Uptane 5.4.3, verified again, then installed */
+/* Uptane 5.4 (f), Uptane 5.4.3 (2), Uptane 5.4.3.2 (a), Uptane 5.4.3.4 (1): verified again, then installed */
 static void on_verified(void *userdata, Verified *verified, Error *error)
 {
         Install *in = userdata;

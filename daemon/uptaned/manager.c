@@ -28,7 +28,7 @@
 /* ---- what must be there before anything runs ---- */
 
 /*
- * The Primary's own key (Uptane 5.4.1 (3)), and those of Secondaries that cannot sign. They are made once; a vehicle that
+ * The Primary's own key (Uptane 5.4.1 (3a)), and those of Secondaries that cannot sign. They are made once; a vehicle that
  * is registered and has lost one must be looked at by a person, because the back-end would refuse another key anyway.
  */
 int manager_load_key(Manager *m, const char *name, bool must_exist, Signer **ret, Error *error)
@@ -80,7 +80,7 @@ static int look_at_boot_id(Manager *m, Error *error)
 static const char *const floor_names[] = { [TRUST_DIRECTOR] = "time-floor", [TRUST_IMAGE] = "time-floor-image" };
 static_assert(ELEMENTSOF(floor_names) == _TRUST_KIND_MAX, "a repository without a floor");
 
-/* Uptane 5.4.1 (2): never before the time of the build; Uptane 5.4.2.2: nor before one that was seen */
+/* Uptane 5.4.1 (2a): never before the time of the build; Uptane 5.4 (b, j), Uptane 5.4.2 (2), Uptane 5.4.2.2: nor before one that was seen */
 static int load_floors(Manager *m, Error *error)
 {
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++) {

@@ -4,7 +4,7 @@
 #include "uptane/manifest.h"
 #include "uptaned/attack.h"
 
-/* A counter value that was never used before and never will be again, whatever happens next (Uptane 5.4.2.1.2). */
+/* A counter value that was never used before and never will be again, whatever happens next (Uptane 5.4.2.1.2 (k)). */
 static int next_counter(Manager *m, int64_t *ret, Error *error)
 {
         int64_t counter;
@@ -41,6 +41,7 @@ static int sign_report(Manager *m, VehicleEcu *ecu, const char *time_name, const
         return version_report_sign(&report, ecu->signer ? ecu->signer : m->signer, &ecu->report, error);
 }
 
+/* Uptane 5.4.2.1.1 (i), Uptane 5.4 (e): the Primary's own report, with what was detected */
 static int build_own_report(Manager *m, int64_t *ret_attacks, Error *error)
 {
         cleanup_buffer Buffer attacks = { 0 };
@@ -124,7 +125,7 @@ static int write_report(Manager *m, const EngineUpdate *update, Error *error)
         return store_report_put(m->store, update->correlation_id, buffer_str(&raw), results, update->n_ecus, error);
 }
 
-/* Uptane 5.4.3.6 */
+/* Uptane 5.4.3.6 (a) */
 int manifest_finalize(Manager *m, Error *error)
 {
         const EngineUpdate *update = &m->engine.update;

@@ -24,7 +24,7 @@ static void begin_span(Rate *rate)
         (void) sd_event_source_set_enabled(rate->timer, SD_EVENT_ONESHOT);
 }
 
-/* Uptane 5.4: slow retrieval */
+/* Uptane 5.4 (c): slow retrieval */
 static int on_span(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Rate *rate = userdata;

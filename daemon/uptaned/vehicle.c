@@ -84,7 +84,7 @@ static int init_primary(Manager *m, VehicleEcu *ecu, Error *error)
         return restore(m, ecu, error);
 }
 
-/* An ECU with a handler program cannot sign: the Primary keeps a key for it. Who it is, says the configuration. */
+/* Uptane 5.4.1 (3c). An ECU with a handler program cannot sign: the Primary keeps a key for it. Who it is, says the configuration. */
 static int init_exec(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Error *error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
@@ -110,6 +110,7 @@ static int init_exec(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Erro
         return 0;
 }
 
+/* Uptane 5.4.2 (a): its own Secondaries */
 int vehicle_load(Manager *m, Error *error)
 {
         m->ecus = xcalloc(m->config.n_secondaries + 1, sizeof *m->ecus);

@@ -80,6 +80,7 @@ static int read_hash(sd_bus_message *reply, void *ret, size_t size, bool *ret_ha
         return 0;
 }
 
+/* Uptane 5.4.3.3 (1), Uptane 5.4.2.4 (c): the image is what the Director says, and has the hashes that the Director says */
 static int read_ecu(Manager *m, sd_bus_message *reply, EngineEcu *ret)
 {
         const char *serial, *image, *uri;

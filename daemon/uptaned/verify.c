@@ -220,6 +220,7 @@ static void on_fetched(void *userdata, const FetchAnswer *answer, Error *error)
         }
 }
 
+/* Uptane 5.4.4.2 (c): from the repository's URL */
 static int fetch(Verify *v, const TrustStep *step, Error *error)
 {
         cleanup_free char *file = trust_step_file(step);
@@ -418,6 +419,7 @@ int verify_start(Manager *m, Fetch *fetch, const char *install, VerifyDone done,
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         CLEANUP(verify_free) Verify *v = xcalloc(1, sizeof *v);
+        /* Uptane 5.4.4.2 (1a) */
         const int64_t now[_TRUST_KIND_MAX] = { manager_now_for(m, TRUST_DIRECTOR), manager_now_for(m, TRUST_IMAGE) };
         int r;
 

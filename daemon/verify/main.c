@@ -135,6 +135,7 @@ static int restore(const Source *s, TrustRepo *repo, Role role, Error *error)
         return shipped ? trust_repo_ship(repo, buffer_slice(&bytes), error) : trust_repo_restore(repo, role, buffer_slice(&bytes), error);
 }
 
+/* Uptane 5.4.2.3 (b): one repository in full */
 static int verify_repository(const Source *s, const VerifyRequest *request, TrustRepo **ret, Error *error)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&request->options[s->kind]);
@@ -149,7 +150,7 @@ static int verify_repository(const Source *s, const VerifyRequest *request, Trus
         return 0;
 }
 
-/* Uptane 5.4.4.2 (10): every image that the Director lists, or the one that is about to be installed */
+/* Uptane 5.4.4.2 (10a), Uptane 5.4.2.3 (a): every image that the Director lists, or the one that is about to be installed */
 static int check_images(const Source *s, const VerifyRequest *request, TrustRepo *images, Plan *plan, Error *error)
 {
         const TrustFiles files = { .get = get, .put = request->install ? NULL : put, .userdata = (void *) s };
@@ -161,7 +162,7 @@ static int check_images(const Source *s, const VerifyRequest *request, TrustRepo
         return 0;
 }
 
-/* Uptane 5.4.2.3, Uptane 5.4.4.2 */
+/* Uptane 5.4.4 (a), Uptane 5.4.4.2 (a): both repositories */
 static int verify(sd_bus_message *call, const VerifyRequest *request, VerifyResult *result)
 {
         CLEANUP(trust_repo_free) TrustRepo *director = NULL, *images = NULL;
@@ -179,7 +180,7 @@ static int verify(sd_bus_message *call, const VerifyRequest *request, VerifyResu
             uptane_check_director(targets, request->ecus, request->n_ecus, true, &plan, error) < 0)
                 return verify_result_reply(call, result);
         result->plan = &plan;
-        /* Uptane 5.4.4.2 (6): nothing new for this vehicle ends the check */
+        /* Uptane 5.4.4.2 (6a): nothing new for this vehicle ends the check */
         result->image = plan.n_pending > 0 || request->install;
         if (result->image && verify_repository(&i, request, &images, error) == 0)
                 (void) !check_images(&i, request, images, &plan, error);

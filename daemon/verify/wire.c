@@ -115,6 +115,7 @@ static int append_error(sd_bus_message *reply, const Error *error)
                                      error->repository ? error->repository : "", role, error->version);
 }
 
+/* Uptane 5.4.3.3 (1), Uptane 5.4.2.4 (c): what the Director says */
 static int append_assignment(sd_bus_message *reply, const Assignment *a)
 {
         const Target *d = a->director;

@@ -40,6 +40,7 @@ static const char *const attack_names[] = {
 };
 static_assert(sizeof attack_names / sizeof *attack_names == _ATTACK_MAX, "an attack without a name");
 
+/* Uptane 5.4.4.2 (d): what an error code means */
 const ErrorInfo *error_info(ErrorCode code)
 {
         assert(code > ERR_NONE && code < _ERR_MAX);
@@ -60,6 +61,7 @@ const char *error_report_name(ErrorReport report)
         return report_names[report];
 }
 
+/* Uptane 5.4.4.2 (e): which kind of attack */
 const char *error_attack_name(ErrorAttack attack)
 {
         assert(attack < _ATTACK_MAX);

@@ -44,7 +44,7 @@ bool hashes_match(const Hashes *a, const Hashes *b)
 {
         bool both256 = a->has_sha256 && b->has_sha256, both512 = a->has_sha512 && b->has_sha512;
 
-        /* Uptane 5.4.2.4: every shared hash, and at least one */
+        /* Uptane 5.4.4.2 (10.2.1b), Uptane 5.4.2.4 (d): every shared hash, and at least one */
         return (both256 || both512) && (!both256 || memcmp(a->sha256, b->sha256, SHA256_SIZE) == 0) &&
                (!both512 || memcmp(a->sha512, b->sha512, SHA512_SIZE) == 0);
 }
@@ -74,6 +74,7 @@ void hasher_update(Hasher *h, Slice bytes)
         must(EVP_DigestUpdate(h->sha512, bytes.data, bytes.size));
 }
 
+/* Uptane 3.2.1 (b) */
 void hasher_finish(Hasher *h, Hashes *ret)
 {
         *ret = (Hashes) { .has_sha256 = true, .has_sha512 = true };

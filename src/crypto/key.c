@@ -241,7 +241,7 @@ KeyType public_key_type(const PublicKey *key)
         return key->type;
 }
 
-/* Uptane 5.2.1, a key is its material */
+/* Uptane 5.2.1 (a): a key is its material */
 bool public_key_equal(const PublicKey *a, const PublicKey *b)
 {
         return a->type == b->type && EVP_PKEY_eq(a->pkey, b->pkey) == 1;
@@ -272,6 +272,7 @@ static bool set_pss(EVP_PKEY_CTX *ctx, const EVP_MD *digest)
                EVP_PKEY_CTX_set_rsa_pss_saltlen(ctx, RSA_PSS_SALTLEN_AUTO) == 1 && EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, digest) == 1;
 }
 
+/* Uptane 3.2.1 (a) */
 static bool verify_raw(const PublicKey *key, const EVP_MD *digest, Slice message, Slice signature)
 {
         EVP_MD_CTX *md = EVP_MD_CTX_new();

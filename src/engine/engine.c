@@ -207,7 +207,7 @@ static void start_check(Engine *engine, EngineEffects *effects)
         emit(effects, ENGINE_DO_CHECK);
 }
 
-/* Uptane 5.4.3.5, when the vehicle, or who speaks for it, agrees */
+/* Uptane 5.4.3.5 (b): when the vehicle, or who speaks for it, agrees */
 static void await_consent(Engine *engine, EngineStage stage, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         engine->stage = stage;
@@ -261,7 +261,7 @@ static void install_next(Engine *engine, int64_t now, EngineEffects *effects)
         request_reboot(engine, now, effects);
 }
 
-/* What the update waits for next. */
+/* What the update waits for next. Uptane 5.4 (a), Uptane 5.4.3 (3): what is installed was fetched and verified before. */
 static void proceed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         EngineStage stage = engine->downloaded ? ENGINE_STAGE_INSTALL : ENGINE_STAGE_DOWNLOAD;
@@ -315,7 +315,10 @@ static void retreat(Engine *engine, EngineEffects *effects)
         persist(effects);
 }
 
-/* An update that could not be downloaded or installed: again later, or never. */
+/*
+ * An update that could not be downloaded or installed: again later, or never; then that is reported at once
+ * (Uptane 5.4.3.3 (e), Uptane 5.4.3.4 (c)).
+ */
 static void update_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         ErrorRetry retry = error_info(event->error.code)->retry;
@@ -525,7 +528,7 @@ static void on_checked(Engine *engine, EngineEvent *event, int64_t now, EngineEf
         proceed(engine, event, now, effects);
 }
 
-/* Uptane 5.4.4, the next check may succeed */
+/* Uptane 5.4.4 (d): the next check may succeed; Uptane 5.4.3.2 (b): and its manifest tells of this one */
 static void on_check_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         if (engine->state != ENGINE_CHECKING)
@@ -744,7 +747,7 @@ void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects 
         case ENGINE_ECU_REFUSED:
                 on_ecu_refused(engine, event, now, ret);
                 break;
-        case ENGINE_FINALIZED:
+        case ENGINE_FINALIZED: /* Uptane 5.4.3 (6) */
                 if (engine->state == ENGINE_FINALIZING) {
                         enter(engine, ENGINE_REPORTING);
                         persist(ret);

@@ -276,7 +276,7 @@ static bool set_certificate(const Http *http, CURL *c)
         return SET(CURLOPT_SSLCERT, http->cert_file) && SET(CURLOPT_SSLKEY, http->key_file);
 }
 
-/* Uptane 5.4, slow retrieval */
+/* Uptane 5.4 (c), slow retrieval */
 static bool set_limits(const Http *http, CURL *c)
 {
         return SET(CURLOPT_NOSIGNAL, 1L) && SET(CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS) && SET(CURLOPT_TCP_KEEPALIVE, 1L) &&

@@ -26,6 +26,7 @@ static void read_bytes(Arena *arena, const char *text, EnvelopeSignature *ret)
                 ret->hex_bytes = arena_dup(arena, slice(raw, n / 2));
 }
 
+/* Uptane 5.2.1 (c): a signature, and whose */
 static int parse_signature(Envelope *e, const json_t *json, EnvelopeSignature *ret, Error *error)
 {
         const char *text;
@@ -76,6 +77,7 @@ static int read_tree(Envelope *e, const char *cut, Error *error)
         return json_read(buffer_slice(&rest), &e->json, error);
 }
 
+/* Uptane 5.2.1 (b): what is signed, and the signatures */
 int envelope_parse(Slice bytes, const char *cut, Envelope **ret, Error *error)
 {
         CLEANUP(envelope_free) Envelope *e = xcalloc(1, sizeof *e);
@@ -134,7 +136,7 @@ static bool count_over(Count *count, Slice message)
                 const EnvelopeSignature *s = &count->envelope->signatures[i];
                 const KeysetEntry *entry = find_key(count->keyset, s->key_id);
 
-                /* Uptane 5.4.4.3 (2): a threshold of distinct keys, by key material */
+                /* Uptane 5.4.4.3 (2.3c): a threshold of distinct keys, by key material */
                 if (entry && !counted(count->good, count->n, entry->key) &&
                     (public_key_verify_method(entry->key, s->method, message, s->bytes) ||
                      public_key_verify_method(entry->key, s->method, message, s->hex_bytes)))
@@ -185,6 +187,7 @@ static void put(json_t *object, const char *name, const char *text)
                 abort(); /* out of memory: these are our own ASCII strings */
 }
 
+/* Uptane 5.4.2.1.1 (a, b, e), Uptane 5.4.2.1.2 (a, b, e): whose signature, how it was made, and the signature */
 int envelope_sign(json_t *body, const Signer *signer, Buffer *ret, Error *error)
 {
         cleanup_json json_t *document = json_object(), *signature = json_object();

@@ -29,6 +29,7 @@ int json_read(Slice text, json_t **ret, Error *error)
 
         if (text.size == 0)
                 return error_set(error, ERR_MALFORMED, "an empty file instead of JSON");
+        /* Uptane 5.2.2 (b): no member of an object twice, so no key id either */
         value = json_loadb((const char *) text.data, text.size, JSON_REJECT_DUPLICATES, &why);
         if (!value)
                 return error_set(error, ERR_MALFORMED, "not valid JSON, line %d column %d: %.100s", why.line, why.column, why.text);

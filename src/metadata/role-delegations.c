@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Delegations (Uptane 5.2.3.2) in the spellings of the field: "roles" of the TUF specification, "succinct_roles" (TAP 15),
+ * Delegations in the spellings of the field: "roles" of the TUF specification, "succinct_roles" (TAP 15),
  * and multi-role delegations (TAP 3), either as that text spells them (a list in "delegations", its keys in
  * "keys_for_delegations") or as members of an entry of "roles".
  */
@@ -23,7 +23,7 @@ static bool is_top_level(const char *name)
         return false;
 }
 
-/* A name is only ever a key in a database and a URL-encoded part of a URL; still it is shown to people. */
+/* Uptane 5.2.3.2 (h): a role has a name. It is only ever a key in a database and a URL-encoded part of a URL; still it is shown to people. */
 static int check_name(const char *name, Error *error)
 {
         if (*name == '\0')
@@ -106,12 +106,12 @@ static int parse_hash_prefixes(Metadata *m, const json_t *json, Delegation *ret,
         return 0;
 }
 
-/* Uptane 5.2.3.2: the images, the hardware, and whether the search ends here */
 static int parse_scope(Metadata *m, const json_t *json, Delegation *ret, Error *error)
 {
         bool paths = json_has(json, "paths"), prefixes = json_has(json, "path_hash_prefixes");
         const json_t *terminating = json_object_get(json, "terminating");
 
+        /* Uptane 5.2.3.2 (e): for which images */
         if (paths == prefixes)
                 return error_set(error, ERR_MALFORMED, "delegations to '%.80s': %s of 'paths' and 'path_hash_prefixes'", ret->roles[0].name,
                                  paths ? "both" : "neither");
@@ -120,12 +120,13 @@ static int parse_scope(Metadata *m, const json_t *json, Delegation *ret, Error *
                 return -1;
         if (prefixes && parse_hash_prefixes(m, json, ret, error) < 0)
                 return -1;
+        /* Uptane 5.2.3.2 (f): for which hardware */
         if (json_has(json, "hardwareIds") && get_strings(m, json, "delegations", "hardwareIds", TARGET_HARDWARE_IDS_MAX, HARDWARE_ID_MAX,
                                                          &ret->hardware_ids, &ret->n_hardware_ids, error) < 0)
                 return -1;
         if (terminating && !json_is_boolean(terminating))
                 return error_set(error, ERR_MALFORMED, "delegations to '%.80s': 'terminating' is neither true nor false", ret->roles[0].name);
-        /* where it is not said, the field means yes: of the two the one that trusts fewer roles */
+        /* Uptane 5.1.2.1 (b), Uptane 5.2.3.2 (g): where it is not said, the field means yes: of the two the one that trusts fewer roles */
         ret->terminating = !terminating || json_is_true(terminating);
         return 0;
 }
@@ -146,6 +147,7 @@ static int parse_delegation(Metadata *m, const Keys *keys, const json_t *json, D
         return parse_scope(m, json, ret, error);
 }
 
+/* Uptane 5.2.3.2 (b): in the order in which they stand there */
 static int parse_list(Metadata *m, const Keys *keys, const json_t *list, Error *error)
 {
         size_t n = json_array_size(list);
@@ -189,6 +191,7 @@ static int parse_object(Metadata *m, const json_t *delegations, Error *error)
                 return error_set(error, ERR_MALFORMED, "delegations: both 'roles' and 'succinct_roles'");
         if (!roles && !succinct)
                 return 0; /* a way to say none */
+        /* Uptane 5.2.3.2 (c): the keys of all that are delegated to */
         if (role_parse_keys(m, delegations, "keys", "delegations", DELEGATIONS_MAX, &keys, error) < 0)
                 return -1;
         if (succinct)

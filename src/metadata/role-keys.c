@@ -12,7 +12,7 @@ static bool key_type_is_known(const char *name)
         return key_type_from_name(name, &type, &ignored) == 0;
 }
 
-/* Sets *ret to NULL for a key that cannot be used here, which is no error. */
+/* Uptane 5.2.3.2 (d): a key says of which type it is. Sets *ret to NULL for one that cannot be used here, which is no error. */
 static int parse_key(const char *where, const char *id, const json_t *json, PublicKey **ret, Error *error)
 {
         const char *type, *text, *scheme = NULL;
@@ -84,6 +84,7 @@ static int check_distinct(const Keyset *set, const char *role, const char *id, E
         return 0;
 }
 
+/* Uptane 5.2.2 (c), Uptane 5.2.3.2 (i, j): which keys, and how many of them */
 int role_parse_keyset(Metadata *m, const Keys *keys, const char *role, const json_t *object, Keyset *ret, Error *error)
 {
         KeysetEntry *entries;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Root: keys and roles (Uptane 5.2.2). */
+/* Root: keys and roles. */
 #include <stdio.h>
 
 #include "metadata/role-keys.h"
@@ -35,7 +35,7 @@ int role_parse_root(Metadata *m, Error *error)
                 if (parse_role(m, &keys, roles, (Role) r, error) < 0)
                         return -1;
         m->root.consistent_snapshot = json_is_true(json_object_get(m->envelope->body, "consistent_snapshot"));
-        /* Uptane 5.2.2: what no repository can do without */
+        /* Uptane 5.2.2 (a): what no repository can do without */
         if (!m->root.has[ROLE_ROOT] || !m->root.has[ROLE_TARGETS])
                 return error_set(error, ERR_MALFORMED, "root.roles.%s is missing", m->root.has[ROLE_ROOT] ? "targets" : "root");
         return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Targets (Uptane 5.2.3.1), with the "custom" members of the device API. A null member counts as absent. */
+/* Targets, with the "custom" members of the device API. A null member counts as absent. */
 #include <stdio.h>
 #include <strings.h>
 
@@ -12,7 +12,10 @@
 #define VEHICLE_ID_MAX 256
 #define PLACEHOLDER_URI "https://example.com/"
 
-/* A name becomes part of a URL and is shown to people: no escape from a folder, no control characters. */
+/*
+ * Uptane 5.2.3.1 (b), Uptane 5.2.7 (3): a name becomes part of a URL and is shown to people: no escape from a folder, no
+ * control characters.
+ */
 static int check_name(const char *name, Error *error)
 {
         size_t n = strlen(name);
@@ -131,6 +134,7 @@ static int parse_target(const char *name, const json_t *json, Arena *arena, Targ
         t->release_counter = -1;
         if (!json_is_object(json))
                 return error_set(error, ERR_MALFORMED, "%s is no object", where);
+        /* Uptane 5.2.3.1 (c): size; Uptane 5.2.3.1 (d): hashes by the names of their functions */
         if (json_get_int(json, where, "length", &t->length, error) < 0 || role_parse_hashes(json, where, &t->hashes, error) < 0)
                 return -1;
         return parse_custom(json, where, arena, t, error);
@@ -239,6 +243,7 @@ const Target *targets_find(const Targets *targets, const char *name)
         return entry ? targets_at(targets, (size_t) (entry - targets->entries)) : NULL;
 }
 
+/* Uptane 5.4.4.8 (2.1b) */
 const char *target_custom_differs(const Target *a, const Target *b, const char *const *must_match)
 {
         for (size_t i = 0; must_match && must_match[i]; i++) {

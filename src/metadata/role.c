@@ -54,7 +54,7 @@ static int parse_version(const json_t *object, const char *where, int64_t *ret, 
         return 0;
 }
 
-/* Uptane 5.2.1, type, expiry and version */
+/* Uptane 5.2.1 (d, e, f): type, expiry and version */
 static int parse_header(Metadata *m, Error *error)
 {
         const char *where = role_name(m->role), *type, *expires;
@@ -116,6 +116,7 @@ static int parse_file_meta(const char *name, const json_t *object, FileMeta *ret
         return ret->has_hashes ? role_parse_hashes(object, name, &ret->hashes, error) : 0;
 }
 
+/* Uptane 5.2.5 (a): name and version of the Snapshot */
 static int parse_timestamp(Metadata *m, Error *error)
 {
         json_t *meta, *entry;
@@ -183,6 +184,7 @@ static int parse_snapshot(Metadata *m, Error *error)
 
 /* ---- all ---- */
 
+/* Uptane 5.2.1 (g): what the role is there for */
 static int parse_body(Metadata *m, Error *error)
 {
         switch (m->role) {

@@ -84,6 +84,7 @@ bool path_matches(const char *pattern, const char *path)
         return *pattern == '\0';
 }
 
+/* Uptane 5.4.4.7 (4.1a): for this hardware */
 static bool hardware_applies(const Delegation *d, const char *hardware_id)
 {
         if (!d->hardware_ids)
@@ -96,9 +97,9 @@ static bool hardware_applies(const Delegation *d, const char *hardware_id)
 
 bool delegation_applies(const Delegation *d, const SearchQuery *query, const char *path_hash)
 {
-        /* Uptane 5.4.4.7 (4.1): both the hardware and the name */
         if (!hardware_applies(d, query->hardware_id))
                 return false;
+        /* Uptane 5.4.4.7 (4.1b), Uptane 5.4.3.4 (4): for this name */
         for (size_t i = 0; i < d->n_patterns; i++)
                 if (d->paths ? path_matches(d->paths[i], query->name)
                              : strncmp(path_hash, d->hash_prefixes[i], strlen(d->hash_prefixes[i])) == 0)
@@ -131,6 +132,7 @@ static Outcome search_role(Search *s, const char *name, const Keyset *keys, unsi
         /* TUF 5.6.7: every role once, so that there are no cycles */
         if (was_visited(s, name))
                 return NOTHING;
+        /* Uptane 5.4.4.7 (4.3b) */
         if (s->n_visited == SEARCH_ROLES_MAX || depth == SEARCH_DEPTH_MAX) {
                 (void) error_set(error, ERR_TOO_LARGE, "'%.100s' was not found in %zu delegated roles, %u deep; no more are searched",
                                  s->query->name, s->n_visited, depth);
@@ -146,23 +148,27 @@ static Outcome search_role(Search *s, const char *name, const Keyset *keys, unsi
                 s->need->keys = keys;
                 return NEEDS;
         }
+        /* Uptane 5.4.4.7 (4.3a): by the same steps again */
         return search_targets(s, &m->targets, depth + 1, ret, error);
 }
 
-/* Uptane 5.4.4.8 (2): the earliest role that enough others agree with */
+/* Uptane 5.4.4.8 (2.2, 2.3): the earliest role that enough others agree with, or the only ones that do; Uptane 5.4.4.8 (2.4): or none */
 static const Target *agreed(const Search *s, const Delegation *d, const Target *const *said)
 {
         for (size_t i = 0; i < d->n_roles; i++) {
                 size_t n = 0;
 
                 for (size_t j = 0; said[i] && j < d->n_roles; j++)
+                        /* Uptane 5.4.4.8 (2.1a) */
                         n += said[j] && target_agrees(said[i], said[j], s->query->must_match);
+                /* Uptane 5.4.4.8 (2.1c): fewer than were asked for are none */
                 if (n >= d->n_agreeing)
                         return said[i];
         }
         return NULL;
 }
 
+/* Uptane 5.4.4.7 (4.2a), Uptane 5.4.4.8 (a): one role, or several that must agree */
 static Outcome search_delegation(Search *s, const Delegation *d, unsigned depth, const Target **ret, Error *error)
 {
         const Target *said[DELEGATION_ROLES_MAX] = { NULL };
@@ -220,13 +226,14 @@ static Outcome search_targets(Search *s, const Targets *targets, unsigned depth,
                 outcome = search_delegation(s, d, depth, ret, error);
                 if (outcome != NOTHING)
                         return outcome;
-                /* Uptane 5.4.4.7 (3): no other role is asked behind a terminating delegation */
+                /* Uptane 5.1.2.1 (a), Uptane 5.4.4.7 (3), Uptane 5.4.4.7 (4.2b): no other role is asked behind a terminating delegation */
                 if (d->terminating)
                         return STOP;
         }
         return NOTHING;
 }
 
+/* Uptane 5.4.4.7 (b): from the top-level Targets on; Uptane 5.4.4.7 (5), Uptane 5.2.3.1 (a): to the end, and then it is nowhere */
 int delegation_search(const Targets *top, const SearchQuery *query, SearchLoad load, void *userdata, const Target **ret, SearchNeed *ret_need,
                       Error *error)
 {

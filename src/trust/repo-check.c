@@ -16,11 +16,11 @@ int trust_check_root(const Metadata *trusted, const Metadata *next, const char *
 {
         int64_t expected = trusted->version + 1;
 
-        /* Uptane 5.4.4.3 (2.4): exactly the next version */
+        /* Uptane 5.4.4.3 (2.4a): exactly the next version */
         if (next->version != expected)
                 return error_set(error, next->version < expected ? ERR_ROLLBACK : ERR_MIX_AND_MATCH,
                                  "%s: version %lld was offered as version %lld", what, (long long) next->version, (long long) expected);
-        /* Uptane 5.4.4.3 (2.3): a threshold of the old keys, and a threshold of the new ones */
+        /* Uptane 5.4.4.3 (2.3a): a threshold of the old keys; Uptane 5.4.4.3 (2.3b): and a threshold of the new ones */
         if (envelope_verify(next->envelope, &trusted->root.keys[ROLE_ROOT], "by the keys of the Root before", error) < 0 ||
             envelope_verify(next->envelope, &next->root.keys[ROLE_ROOT], "by its own keys", error) < 0)
                 return error_prefix(error, "%s version %lld", what, (long long) next->version);

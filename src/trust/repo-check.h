@@ -8,14 +8,14 @@
  */
 #include "metadata/role.h"
 
-/* Uptane 5.4.4.3 (2): next is the Root that follows trusted. */
+/* Uptane 5.4.4.3: next is the Root that follows trusted. */
 int trust_check_root(const Metadata *trusted, const Metadata *next, const char *what, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_check_signatures(const Metadata *root, const Metadata *m, const char *what, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_check_fresh(const Metadata *m, int64_t now, const char *what, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Uptane 5.4.4.4 (3) */
 int trust_check_timestamp(const Metadata *old, const Metadata *new, const char *what, Error *error)
         __attribute__((nonnull(2, 3, 4), warn_unused_result));
-/* Uptane 5.4.4.5 (4-6) */
+/* Uptane 5.4.4.5 (4, 5, 6) */
 int trust_check_snapshot(const Metadata *old, const Metadata *new, const char *what, Error *error)
         __attribute__((nonnull(2, 3, 4), warn_unused_result));
 /* ERR_MIX_AND_MATCH where both are of one version and what is signed differs. */

@@ -86,7 +86,7 @@ static What what_delegated(const TrustRepo *repo, const char *name)
         return w;
 }
 
-/* Uptane 5.2.7 (3) */
+/* Uptane 5.4.4.3 (2.2b), Uptane 5.4.4.4 (1b) */
 char *trust_step_file(const TrustStep *step)
 {
         cleanup_buffer Buffer encoded = { 0 };
@@ -150,6 +150,7 @@ static int parse(TrustRepo *repo, Role role, Slice bytes, Metadata **ret, Error 
 
 /* ---- what was trusted before ---- */
 
+/* Uptane 5.4.4.3 (1): the Root from before */
 static int restore_root(TrustRepo *repo, Slice bytes, Error *error)
 {
         CLEANUP(metadata_free) Metadata *m = NULL;
@@ -228,10 +229,12 @@ static int feed_root(TrustRepo *repo, Slice bytes, Error *error)
         if (rotated(&old->root, &m->root, ROLE_TIMESTAMP) || rotated(&old->root, &m->root, ROLE_SNAPSHOT))
                 forget(repo);
         repo->n_roots++;
+        /* Uptane 5.4.4.3 (2.5): the latest now */
         m = take(repo, m);
         return 0;
 }
 
+/* Uptane 5.4.4.3 (2.2c): there is no other */
 static int end_roots(TrustRepo *repo, Error *error)
 {
         const Metadata *root = repo->trusted[ROLE_ROOT];
@@ -241,6 +244,7 @@ static int end_roots(TrustRepo *repo, Error *error)
         /* Uptane 5.4.4.3 (3): the last Root, and only the last, must not be expired */
         if (trust_check_fresh(root, repo->options.now, what(repo, ROLE_ROOT).text, error) < 0)
                 return -1;
+        /* Uptane 5.2.2 (a) */
         if (!simple && (!root->root.has[ROLE_TIMESTAMP] || !root->root.has[ROLE_SNAPSHOT]))
                 return error_set(error, ERR_MALFORMED, "%s: it has no keys for Timestamp and Snapshot%s", what(repo, ROLE_ROOT).text,
                                  repo->options.kind == TRUST_DIRECTOR ? " (a back-end without them needs require-director-timestamp=no)" : "");
@@ -267,7 +271,7 @@ static int feed_timestamp(TrustRepo *repo, Slice bytes, Error *error)
                 metadata_free(m);
                 m = TAKE_PTR(repo->stored[ROLE_TIMESTAMP]);
         }
-        /* Uptane 5.2.5: version and hashes of the Snapshot */
+        /* Uptane 5.2.5 (b): hashes of the Snapshot */
         if (!repo->options.plain_tuf && !m->timestamp.snapshot.has_hashes)
                 return error_set(error, ERR_MALFORMED, "%s: timestamp.meta.snapshot.json.hashes is missing", w.text);
         if (trust_check_timestamp(repo->stored[ROLE_TIMESTAMP], m, w.text, error) < 0 || check_content(repo, m, w.text, error) < 0 ||
@@ -296,7 +300,7 @@ static int feed_snapshot(TrustRepo *repo, Slice bytes, Error *error)
         return 0;
 }
 
-/* How Snapshot lists Targets; NULL where there is no Snapshot to list it. */
+/* Uptane 5.2.4: how Snapshot lists Targets; NULL where there is no Snapshot to list it. */
 static int listed_targets(const TrustRepo *repo, const FileMeta **ret, Error *error)
 {
         *ret = NULL;
@@ -316,7 +320,7 @@ static int feed_targets(TrustRepo *repo, Slice bytes, Error *error)
         if (listed_targets(repo, &listed, error) < 0 || (listed && trust_check_listed_bytes(listed, bytes, w.text, error) < 0) ||
             parse(repo, ROLE_TARGETS, bytes, &m, error) < 0)
                 return -1;
-        /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3): signatures; Uptane 5.4.4.6 (4): rollback; Uptane 5.4.4.6 (5): expiry */
+        /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3.1): signatures; Uptane 5.4.4.6 (4a): rollback; Uptane 5.4.4.6 (5): expiry */
         if ((listed && trust_check_listed_version(listed, m, w.text, error) < 0) ||
             trust_check_signatures(repo->trusted[ROLE_ROOT], m, w.text, error) < 0 ||
             trust_check_version(repo->targets_baseline, m, w.text, error) < 0 || check_content(repo, m, w.text, error) < 0 ||
@@ -342,6 +346,7 @@ static int use_stored(TrustRepo *repo, Role role, Error *error)
         return role == ROLE_SNAPSHOT ? feed_snapshot(repo, bytes, error) : feed_targets(repo, bytes, error);
 }
 
+/* Uptane 5.4.4.3 (2.2a), Uptane 5.4.4.4 (1a), Uptane 5.4.4.5 (1a), Uptane 5.4.4.6 (1a): no more than was said, or than anybody needs */
 static size_t limit(const TrustRepo *repo, Role role, const FileMeta *listed)
 {
         size_t max = repo->options.max_bytes[role];
@@ -361,6 +366,7 @@ static int ask(TrustRepo *repo, Role role, const FileMeta *listed, TrustStep *re
         return 0;
 }
 
+/* Uptane 5.4.4.3 (2.1): behind the latest that is trusted; Uptane 5.4.4.3 (2.6): until none follows */
 static int next_root(TrustRepo *repo, TrustStep *ret, Error *error)
 {
         if (repo->n_roots == repo->options.max_roots)
@@ -464,7 +470,7 @@ static int feed_delegated(TrustRepo *repo, Slice bytes, Error *error)
         if (bytes.size > repo->options.max_bytes[ROLE_TARGETS] || bytes.size > repo->options.max_delegated_bytes - repo->delegated_bytes)
                 return error_set(error, ERR_TOO_LARGE, "%s: %zu bytes, at most %zu for one and %zu for all delegated roles are allowed", w.text,
                                  bytes.size, repo->options.max_bytes[ROLE_TARGETS], repo->options.max_delegated_bytes);
-        /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3): the keys of the delegation; Uptane 5.4.4.6 (4): rollback;
+        /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3.2): the keys of the delegation; Uptane 5.4.4.6 (4b): rollback;
            Uptane 5.4.4.6 (5): expiry */
         if (listed && trust_check_listed_bytes(listed, bytes, w.text, error) < 0)
                 return -1;
@@ -505,6 +511,7 @@ static int ask_delegated(TrustRepo *repo, TrustStepKind kind, TrustStep *ret, Er
         return 1;
 }
 
+/* Uptane 5.4.4.7 (a), Uptane 5.2.3.2 (a) */
 static int search(TrustRepo *repo, TrustStep *ret, Error *error)
 {
         int r = delegation_search(&repo->trusted[ROLE_TARGETS]->targets, &repo->query, load, repo, &repo->found, &repo->need, error);
@@ -521,19 +528,19 @@ static int next_step(TrustRepo *repo, TrustStep *ret, Error *error)
         const FileMeta *listed = NULL;
 
         switch (repo->phase) {
-        case PHASE_ROOT:
+        case PHASE_ROOT: /* Uptane 5.4.4.2 (2, 6b) */
                 return next_root(repo, ret, error) < 0 ? -1 : 1;
-        case PHASE_TIMESTAMP:
+        case PHASE_TIMESTAMP: /* Uptane 5.4.4.2 (3a, 3b, 7) */
                 (void) ask(repo, ROLE_TIMESTAMP, NULL, ret);
                 return 1;
-        case PHASE_SNAPSHOT:
-                /* Uptane 5.4.4.2 (4): not fetched again where it is still the one listed */
+        case PHASE_SNAPSHOT: /* Uptane 5.4.4.2 (4b, 4c, 8b) */
+                /* Uptane 5.4.4.2 (4a, 8a): not fetched again where it is still the one listed */
                 listed = &repo->trusted[ROLE_TIMESTAMP]->timestamp.snapshot;
                 if (is_listed(repo->stored[ROLE_SNAPSHOT], listed))
                         return use_stored(repo, ROLE_SNAPSHOT, error);
                 (void) ask(repo, ROLE_SNAPSHOT, listed, ret);
                 return 1;
-        case PHASE_TARGETS:
+        case PHASE_TARGETS: /* Uptane 5.4.4.2 (5, 9) */
                 if (listed_targets(repo, &listed, error) < 0)
                         return -1;
                 if (is_listed(repo->stored[ROLE_TARGETS], listed))
@@ -554,7 +561,7 @@ static int next_step(TrustRepo *repo, TrustStep *ret, Error *error)
         abort(); /* after a failure there is no next step */
 }
 
-/* The workflow ends here; phase is the one that failed. */
+/* Uptane 5.4.4.3 (2.3d, 2.4b): the workflow ends here; phase is the one that failed. */
 static int fail(TrustRepo *repo, Phase phase, Error *error)
 {
         static const Role roles[] = { [PHASE_ROOT] = ROLE_ROOT, [PHASE_TIMESTAMP] = ROLE_TIMESTAMP, [PHASE_SNAPSHOT] = ROLE_SNAPSHOT,

@@ -45,11 +45,12 @@ static int add(Plan *plan, Assignment *list, const Ecu *ecu, const Target *targe
 
 static int add_target(Plan *plan, Assignment *list, const Target *target, const Ecu *ecus, size_t n_ecus, bool complete, Error *error)
 {
-        /* Uptane 5.2.3.1.1: for which ECUs */
+        /* Uptane 5.2.3.1.1 (f): for which ECUs */
         if (target->n_ecus == 0)
                 return error_set(error, ERR_UNKNOWN_ECU, "director: '%.100s' is assigned to no ECU", target->name);
         for (size_t i = 0; i < target->n_ecus; i++) {
                 const TargetEcu *wanted = &target->ecus[i];
+                /* Uptane 5.2.3.1.1 (g), Uptane 5.4.3.4 (2): the ECU that is named, and no other */
                 const Ecu *ecu = find_ecu(ecus, n_ecus, wanted->serial);
 
                 /* Uptane 5.4.4.6 (8): only ECUs of this vehicle */
@@ -121,7 +122,7 @@ int uptane_check_vehicle(const Targets *director, const VehicleId *self, Error *
 
         if (device < 0)
                 return -1;
-        /* Uptane 5.2.3.1: Targets without images name the vehicle */
+        /* Uptane 5.2.3.1 (e): Targets without images name the vehicle */
         if (self->required && director->n_targets == 0 && !vin && !device)
                 return error_set(error, ERR_WRONG_VEHICLE, "director targets: there are no images, and they do not say for which vehicle");
         return 0;
@@ -142,14 +143,15 @@ static bool made_for(const Target *image, const char *hardware_id)
 
 static int check_content(const Target *d, const Target *i, Error *error)
 {
-        /* Uptane 5.4.4.2 (10.2.1): length and hashes are the same in both */
+        /* Uptane 5.4.4.2 (10.2.1a): the same length in both */
         if (d->length != i->length)
                 return error_set(error, ERR_TARGET_MISMATCH, "'%.100s': the Director says %lld bytes, the Image repository %lld", d->name,
                                  (long long) d->length, (long long) i->length);
+        /* Uptane 5.4.4.2 (10.2.1b) */
         if (!hashes_match(&d->hashes, &i->hashes))
                 return error_set(error, ERR_TARGET_MISMATCH, "'%.100s': Director and Image repository list other hashes, or none in common",
                                  d->name);
-        /* Uptane 5.4.4.2 (10.2.2): custom metadata that must match */
+        /* where both have one, it is the same */
         if (d->release_counter >= 0 && i->release_counter >= 0 && d->release_counter != i->release_counter)
                 return error_set(error, ERR_TARGET_MISMATCH, "'%.100s': release counter %lld at the Director, %lld in the Image repository",
                                  d->name, (long long) d->release_counter, (long long) i->release_counter);
@@ -161,6 +163,7 @@ static int check_ecu(const Assignment *a, const Target *image, Error *error)
         const Ecu *ecu = a->ecu;
         int64_t counter = image->release_counter >= 0 ? image->release_counter : a->director->release_counter;
 
+        /* Uptane 5.4.4.2 (10.2.2a) */
         if (!made_for(image, ecu->hardware_id))
                 return error_set(error, ERR_HARDWARE_ID, "'%.100s' is not made for hardware '%.80s' of ECU %s, says the Image repository",
                                  image->name, ecu->hardware_id, ecu->serial);
@@ -184,13 +187,13 @@ static int check_match(Assignment *a, const Target *image, const char *const *mu
 {
         const char *member;
 
-        /* Uptane 5.4.4.2 (10.1): exactly the same filename */
+        /* Uptane 5.4.4.2 (10.1): exactly the same filename; Uptane 5.2.6 (e): in both repositories */
         if (!image)
                 return error_set(error, ERR_TARGET_MISMATCH, "'%.100s' is assigned by the Director, but unknown to the Image repository",
                                  a->director->name);
         if (check_content(a->director, image, error) < 0 || check_ecu(a, image, error) < 0)
                 return -1;
-        /* Uptane 5.4.4.2 (10.2.2): the section that is configured to match */
+        /* Uptane 5.4.4.2 (10.2.2c): the members that are configured to match */
         member = target_custom_differs(a->director, image, must_match);
         if (member)
                 return error_set(error, ERR_TARGET_MISMATCH, "'%.100s': Director and Image repository differ in custom.%.100s, which must match",
@@ -202,6 +205,7 @@ static int check_match(Assignment *a, const Target *image, const char *const *mu
         return 0;
 }
 
+/* Uptane 5.4.4.2 (10) */
 int uptane_check_image(Plan *plan, size_t index, const Target *image, const char *const *must_match, Error *error)
 {
         Assignment *a = (Assignment *) &plan->assignments[index];
@@ -231,7 +235,7 @@ int uptane_check_images(Plan *plan, TrustRepo *images, const TrustFiles *files, 
         return 0;
 }
 
-/* Uptane 5.4.4.1: the smallest set of checks; one repository cannot disagree with itself, the rest is as in full verification */
+/* Uptane 5.4.4.1 (2): the smallest set of checks; one repository cannot disagree with itself, the rest is as in full verification */
 int uptane_check_partial(Plan *plan, Error *error)
 {
         for (size_t i = 0; i < plan->n_assignments; i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The vehicle version manifest (Uptane 5.4.2.1.1), with the device API's installation report. */
+/* The vehicle version manifest, with the device API's installation report. */
 #include "uptane/manifest-json.h"
 
 #define REPORT_TYPE "application/vnd.com.here.otac.installationReport.v1"
@@ -66,6 +66,7 @@ int vehicle_manifest_sign(const VehicleManifest *m, const Signer *signer, Buffer
         cleanup_json json_t *body = json_object();
         json_t *reports = json_object();
 
+        /* Uptane 5.4.2.1.1 (h) */
         manifest_set(body, "ecu_version_manifests", reports);
         for (size_t i = 0; i < m->n_reports; i++) {
                 json_t *report;
@@ -74,7 +75,9 @@ int vehicle_manifest_sign(const VehicleManifest *m, const Signer *signer, Buffer
                         return error_prefix(error, "version report of ECU %s", m->serials[i]);
                 manifest_set(reports, m->serials[i], report);
         }
+        /* Uptane 5.4.2.1.1 (g) */
         manifest_set_text(body, "primary_ecu_serial", m->primary_serial);
+        /* Uptane 5.4.2.1.1 (f) */
         if (m->vin)
                 manifest_set_text(body, "vin", m->vin);
         if (m->correlation_id)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ECU version report (Uptane 5.4.2.1.2), made and checked. */
+/* The ECU version report, made and checked. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -9,6 +9,7 @@
 
 #define COUNTER_TEXT_MAX 20
 
+/* Uptane 5.4.2.1.2 (g): what is installed */
 static json_t *image_json(const VersionReport *r)
 {
         json_t *image = json_object(), *info = json_object(), *hashes = json_object();
@@ -29,6 +30,7 @@ static json_t *image_json(const VersionReport *r)
         return image;
 }
 
+/* Uptane 5.4.2.1.2 (f): which ECU; Uptane 5.4.2.1.2 (h): attacks; Uptane 5.4.2.1.2 (i): the time; Uptane 5.4.2.1.2 (j): the counter */
 int version_report_sign(const VersionReport *r, const Signer *signer, Buffer *ret, Error *error)
 {
         char time[TIME_TEXT_SIZE], previous[TIME_TEXT_SIZE], counter[COUNTER_TEXT_MAX + 1];

@@ -9,16 +9,14 @@ import images
 from container import rootfs
 
 KERNEL = "6.1.0-test"
-UNITS = ("uptaned.service", "uptane-fetch@.service", "uptane-verify@.service", "uptane-ostree@.service", "uptane-secondary-ip@.service", "uptane-exec@.service", "uptane-secondary.service")
-ENABLED = ("uptaned.service", "uptane-fetch.socket", "uptane-verify.socket", "uptane-ostree.socket", "uptane-secondary-ip.socket", "uptane-exec.socket")
+# what a sandbox does not allow is not only refused here: it kills, so that it is seen
+STRICT = "[Service]\nSystemCallErrorNumber=kill\n"
 FILES = {
     # kept beyond a reboot, and read from outside
     "usr/lib/systemd/journald.conf.d/10-test.conf": "[Journal]\nStorage=persistent\nRateLimitBurst=0\n",
     # a service with a /proc of its own sees the boot id of the machine around the container there
     "usr/lib/systemd/system/uptaned.service.d/10-container.conf":
         "[Service]\nBindReadOnlyPaths=/run/test-boot-id:/proc/sys/kernel/random/boot_id\n",
-    # what a sandbox does not allow is not only refused here: it kills, so that it is seen
-    **{"usr/lib/systemd/system/%s.d/10-strict.conf" % unit: "[Service]\nSystemCallErrorNumber=kill\n" for unit in UNITS},
 }
 
 
@@ -45,7 +43,7 @@ def _merge_usr(root):
 
 
 class SystemImages(images.Images):
-    """As Images; without_init makes a version that cannot boot."""
+    """As Images; without_init makes a version that cannot boot. units: the services that `meson install` installs."""
 
     def __init__(self, directory, build):
         self.directory, self.build = directory, build
@@ -68,7 +66,11 @@ class SystemImages(images.Images):
         for name, text in FILES.items():
             _write(root, name, text)
         _merge_usr(root)
-        rootfs.run("systemctl", "--root=" + root, "preset", *ENABLED)
+        units = os.path.join(root, "usr/lib/systemd/system")
+        self.units = sorted(name for name in os.listdir(units) if name.endswith(".service"))
+        for name in self.units:
+            _write(units, name + ".d/10-strict.conf", STRICT)
+        rootfs.run("systemctl", "--root=" + root, "preset-all")  # there are no others in it
         _merge_usr(root)
         self._commit("installed", "--tree=ref=" + rootfs.BRANCH, "--tree=dir=" + root)
         shutil.rmtree(root)

@@ -5,6 +5,7 @@ It lies in ${XDG_CACHE_HOME:-/var/cache}/uptaned-tests, under a name made of all
 """
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import platform
@@ -17,6 +18,9 @@ PACKAGES = ("dbus", "libcurl4", "libinih1", "libjansson4", "libostree-1-1", "lib
 BRANCH = "base"
 RECIPE = 1  # another number for another way to make it
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
+# Needed to install packages, or nowhere: a tree of half as many files is deployed twice as fast.
+REMOVED = ("usr/bin/perl*", "usr/lib/*/perl*", "usr/share/perl*", "usr/share/zoneinfo", "usr/lib/*/gconv", "usr/share/bash-completion",
+           "usr/share/zsh", "usr/share/lintian", "usr/share/debconf")
 # Wait for hardware or a network, or wake up at night: nothing of a test vehicle's.
 MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer",
           "getty.target", "console-getty.service", "systemd-hwdb-update.service", "systemd-binfmt.service", "motd-news.timer",
@@ -61,17 +65,22 @@ def _bootstrap(root):
 
 
 def _as_ostree(root):
-    """/etc becomes usr/etc, what belongs to one vehicle goes to /var, and /var itself is made at boot."""
-    for name in ("boot", "dev", "proc", "run", "sys", "var", *LINKS):
-        path = os.path.join(root, name)
+    """/etc becomes usr/etc; what belongs to one vehicle goes to /var, and /var itself is made at boot."""
+    removed = [path for pattern in REMOVED for path in glob.glob(os.path.join(root, pattern))]
+    for path in [os.path.join(root, name) for name in ("boot", "dev", "proc", "run", "sys", "var", *LINKS)] + removed:
         if os.path.isdir(path) and not os.path.islink(path):
             shutil.rmtree(path)
+        elif os.path.lexists(path):
+            os.unlink(path)
     for name in ("boot", "dev", "proc", "run", "sys", "sysroot", "var"):
         os.makedirs(os.path.join(root, name), exist_ok=True)
     for name, target in LINKS.items():
         os.symlink(target, os.path.join(root, name))
     for name in ("machine-id", "hostname", "resolv.conf"):
-        _write(os.path.join(root, "etc", name), "")
+        path = os.path.join(root, "etc", name)
+        if os.path.lexists(path):
+            os.unlink(path)  # it may be a link to anywhere
+        _write(path, "")
     for unit in MASKED:
         os.symlink("/dev/null", os.path.join(root, "etc/systemd/system", unit))
     _write(os.path.join(root, "usr/lib/tmpfiles.d/ostree-layout.conf"), TMPFILES)
@@ -98,7 +107,7 @@ def _locked(folder):
 
 
 def _name():
-    recipe = repr((RECIPE, suite(), platform.machine(), PACKAGES, LEFT_OUT, MASKED, LINKS, TMPFILES))
+    recipe = repr((RECIPE, suite(), platform.machine(), PACKAGES, LEFT_OUT, REMOVED, MASKED, LINKS, TMPFILES))
     return os.path.join(cache(), "debian-" + hashlib.sha256(recipe.encode()).hexdigest()[:16])
 
 

@@ -119,8 +119,8 @@ class ContainerVehicle(Remote):
         return self.machine.run("ostree", "admin", "status").stdout
 
     def exposure(self, unit):
-        """What systemd-analyze security says of the loaded unit: 0 is tight, 10 is open."""
-        out = self.machine.run("systemd-analyze", "security", "--no-pager", unit).stdout
+        """What systemd-analyze security says of the loaded unit (an instance of it): 0 is tight, 10 is open."""
+        out = self.machine.run("systemd-analyze", "security", "--no-pager", unit.replace("@.", "@test.")).stdout
         return float(out.rsplit("exposure level for", 1)[1].split(":", 1)[1].split()[0])
 
     def processes(self):

@@ -83,7 +83,6 @@ def ready(world):
     return world
 
 
-# Uptane 5.4.4
 class Attack:
     """with Attack(world, "Rollback", "director", "timestamp"): make it.
 

@@ -165,6 +165,9 @@ class OstreeClient(Client):
     def pull(self, url, commit, authenticate=False):
         self.call("Pull", GLib.Variant("(ssb)", (url, commit, authenticate)), "()")
 
+    def is_deployed(self, commit):
+        return self.call("IsDeployed", GLib.Variant("(s)", (commit,)), "(b)")[0]
+
     def deploy(self, commit, name="agl-image", timeout=30):
         return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)", timeout=timeout)[0]
 

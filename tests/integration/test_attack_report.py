@@ -85,7 +85,7 @@ def offer_older_metadata(world):
     return saved[1]["timestamp"], repository.versions["timestamp"]
 
 
-# Uptane 5.4.2.1.2: what was detected stands in the report
+# Uptane 5.4.2.1.2 (h): what was detected stands in the report
 def test_a_rollback_is_told_with_role_and_version(told):
     old, trusted = offer_older_metadata(told)
     message = bad_cycle(told, "Rollback")
@@ -191,6 +191,7 @@ def approve_in_vain(world, update, name):
     return v.error()[1]
 
 
+# Uptane 5.4.3 (4), Uptane 5.4.3.4 (a)
 @pytest.mark.world(config=ASK)
 def test_an_image_that_is_swapped_behind_its_verification_is_told(told):
     data = b"verified" * 1000
@@ -223,6 +224,7 @@ def test_an_image_that_is_swapped_before_a_restart_is_told_and_fetched_again(tol
     assert attacks(told) == ""
 
 
+# Uptane 5.4 (f), Uptane 5.4.3 (2), Uptane 5.4.3.2 (a), Uptane 5.4.3.4 (1)
 @pytest.mark.world(config=ASK)
 def test_metadata_that_expires_before_the_installation_is_told(world):
     clock = Clock(world.vehicle)
@@ -238,7 +240,7 @@ def test_metadata_that_expires_before_the_installation_is_told(world):
     world.journal.close()
 
 
-# T-39: slow-loris; Uptane 5.4: and a slow download is told to the Director
+# T-39: slow-loris; Uptane 5.4 (c); Uptane 5.4 (e): and a slow download is told to the Director
 @pytest.mark.world(config=SLOW)
 @pytest.mark.parametrize("path", ["/director/timestamp.json", "/repo/targets.json", "/repo/targets/slow.bin"])
 def test_a_body_that_trickles_is_cut_off_and_told_as_slow_retrieval(told, path):
@@ -279,6 +281,7 @@ def test_a_body_that_does_not_come_ends_as_well_and_accuses_nobody(told, path):
     assert not told.journal.attacks()
 
 
+# Uptane 5.4.4.2 (1a, 1b): a Secondary's own clock
 def test_what_a_secondary_detects_stands_in_its_own_report_and_once_in_the_journal(world):
     v = world.vehicle
     serial = v.secondaries[0].serial
@@ -301,7 +304,7 @@ def test_what_a_secondary_detects_stands_in_its_own_report_and_once_in_the_journ
     world.journal.close()
 
 
-# T-50: replayed old manifest
+# T-50: replayed old manifest; Uptane 5.4.2.1.2 (k)
 def test_the_report_counter_rises_over_restart_and_power_cut_and_an_old_manifest_is_not_taken_again(told):
     v, director = told.vehicle, told.director
 

@@ -80,6 +80,7 @@ def test_t15_other_signatures_over_the_same_content_are_the_same_version(ready, 
     assert ready.vehicle.secondaries[0].content() == (b"same 3" if name == "image" else b"same 0")
 
 
+# Uptane 5.4.4.2 (3a, 7)
 @BOTH
 def test_t16_a_refused_timestamp_is_not_kept(ready, name):
     r, v = repository(ready, name), ready.vehicle

@@ -149,6 +149,7 @@ def test_t24_a_release_counter_below_the_installed_one_is_refused(ready):
     assert update_firmware
 
 
+# Uptane 5.4.2.4 (d), Uptane 5.4.3.4 (7)
 def test_t26_an_unknown_hash_beside_good_ones_is_passed_over_and_a_wrong_known_one_is_not(ready):
     def hashes(**digests):
         for r in (ready.director.repository, ready.backend.image):

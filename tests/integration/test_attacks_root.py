@@ -25,6 +25,7 @@ def trusted_roots(world, name):
     return sorted(key[2] for key in trusted(world.vehicle) if key[:2] == ("root", name))
 
 
+# Uptane 5.4.4.2 (2, 6b)
 @BOTH
 def test_t1_a_root_signed_only_by_old_or_only_by_new_keys_is_refused(ready, name):
     r = repository(ready, name)
@@ -58,6 +59,7 @@ def on_disk(vehicle, data):
     return False
 
 
+# Uptane 5.4.4.3 (2.3d)
 @BOTH
 def test_t3_a_root_that_failed_is_neither_trusted_after_a_restart_nor_on_the_disk(ready, name):
     r = repository(ready, name)

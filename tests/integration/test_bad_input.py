@@ -99,6 +99,7 @@ def recover(world):
         assert_told(world, world.refusal.manifests, *world.refusal.seen)
 
 
+# Uptane 5.4.4.2 (4b, 8b, c), Uptane 5.4 (g)
 @pytest.mark.parametrize("repository", ["director", "repo"])
 @pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets"])
 def test_one_flipped_bit_in_metadata_is_refused(ready, repository, role):
@@ -127,7 +128,7 @@ def test_too_few_signatures_are_refused(ready):
     recover(ready)
 
 
-# T-20
+# T-20, Uptane 5.4.4.2 (5, 9), Uptane 5.4.2.3 (b)
 @pytest.mark.parametrize("repository", ["director", "image"])
 @pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets"])
 def test_expired_metadata_is_refused(ready, repository, role):
@@ -164,6 +165,7 @@ def test_an_older_version_of_each_role_is_refused(ready, repository, role):
     recover(ready)
 
 
+# Uptane 5.4.4.3 (2.4b)
 def test_an_older_root_is_not_taken_for_the_next_one(ready):
     assign(ready)
     with Refusal(ready, "Rollback", "director root"):
@@ -172,7 +174,7 @@ def test_an_older_root_is_not_taken_for_the_next_one(ready):
     recover(ready)
 
 
-# T-23
+# T-23, Uptane 5.4.4.2 (a, 10), Uptane 5.4.4 (a)
 @pytest.mark.parametrize("what,error", [("length", "TargetMismatch"), ("hashes", "TargetMismatch"), ("hardware", "HardwareMismatch")])
 def test_repositories_that_disagree_are_refused(ready, what, error):
     assign(ready)
@@ -187,17 +189,30 @@ def test_repositories_that_disagree_are_refused(ready, what, error):
                 target["custom"]["hardwareIds"] = ["other-mcu"]
         ready.backend.image.publish()
         ready.backend.image.edit("targets", change)
+    assert not ready.backend.requests("targets/bad.bin")
     ready.backend.image.publish()
     recover(ready)
 
 
-# T-23
+# T-23, Uptane 5.2.6 (e)
 def test_an_image_the_image_repository_does_not_know_is_refused(ready):
     assign(ready)
     with Refusal(ready, "TargetMismatch", "unknown to the Image repository"):
         saved = ready.backend.image.targets.pop("bad.bin")
         ready.backend.image.publish()
-    assert saved
+    assert saved and not ready.backend.requests("targets/bad.bin")
+    recover(ready)
+
+
+# Uptane 5.4.4.2 (10a)
+@pytest.mark.parametrize("unknown", ["os-2", "bad.bin"])
+def test_one_image_of_two_that_the_image_repository_does_not_know_is_enough_to_refuse_both(ready, unknown):
+    commit = ready.publish_commit("2")
+    with Refusal(ready, "TargetMismatch", "'%s' is assigned by the Director, but unknown to the Image repository" % unknown):
+        del ready.backend.image.targets[unknown]
+        ready.backend.image.publish()
+        ready.assign(primary=commit, firmware=ready.entry)
+    assert not ready.backend.requests("targets/bad.bin|/treehub/")
     recover(ready)
 
 
@@ -236,7 +251,7 @@ def test_delegations_of_the_director_are_refused(ready):
     recover(ready)
 
 
-# Uptane 5.4.3.4 (7): length and every listed hash of the image itself
+# Uptane 5.4.3.4 (7), Uptane 5.4.2.4 (c): every listed hash of the image itself
 def test_an_image_with_one_flipped_bit_is_refused(ready):
     assign(ready)
     with Refusal(ready, "ImageMismatch", "bad.bin"):
@@ -244,7 +259,17 @@ def test_an_image_with_one_flipped_bit_is_refused(ready):
     recover(ready)
 
 
-# T-17, Uptane 5.4.3.3
+# Uptane 5.4.3.4 (b): the length, too
+def test_an_image_that_is_shorter_than_listed_is_refused_although_its_hash_is_right(ready):
+    name, entry = ready.publish_firmware("short.bin", b"short" * 1000)
+    with Refusal(ready, "ImageMismatch", "'short.bin' has 5000 bytes, its metadata says 5001"):
+        entry["length"] += 1
+        ready.backend.image.publish()
+        ready.assign(firmware=(name, entry))
+    recover(ready)
+
+
+# T-17, Uptane 5.4.3.3 (4c)
 @pytest.mark.parametrize("path", ["/director/timestamp.json", "/repo/targets.json", "/repo/targets/bad.bin"])
 def test_an_endless_body_is_cut_off_at_its_limit(ready, path):
     assign(ready)

@@ -28,7 +28,7 @@ def refuse_expired(world, repository, **delta):
     return message
 
 
-# T-47: clock at 1970; Uptane 5.4.1 (2)
+# T-47: clock at 1970; Uptane 5.4.1 (2a)
 def test_a_clock_at_1970_counts_from_the_build_and_expires_what_is_older(clocked):
     v = clocked.vehicle
     clocked.clock.set_year(1970)
@@ -42,7 +42,7 @@ def test_a_clock_at_1970_counts_from_the_build_and_expires_what_is_older(clocked
     assert v.property("TimeSource") == "system"
 
 
-# T-47: clock at 2106
+# T-47: clock at 2106; Uptane 5.4.4.2 (1a)
 def test_a_clock_at_2106_expires_everything_until_it_is_right(clocked):
     v = clocked.vehicle
     boot(clocked)
@@ -59,7 +59,7 @@ def test_a_clock_at_2106_expires_everything_until_it_is_right(clocked):
     assert v.property("TimeSource") == "system" and v.error() == ("", "")
 
 
-# Uptane 5.4.2.2, T-47: clock jumps back 1 year after a good cycle
+# Uptane 5.4 (b, j), Uptane 5.4.2 (2), Uptane 5.4.2.2, T-47: clock jumps back 1 year after a good cycle
 def test_a_clock_that_jumps_back_a_year_does_not_revive_what_has_expired(clocked):
     v = clocked.vehicle
     clocked.clock.set(100 * DAY)

@@ -20,7 +20,6 @@ def check(tmp_path, text, dropins=()):
                           env={key: value for key, value in os.environ.items() if key != "JOURNAL_STREAM"})
 
 
-# Uptane 5.2.6
 def test_two_keys_are_enough(tmp_path):
     result = check(tmp_path, GOOD)
     assert result.returncode == 0 and "https://ota.example.com," in result.stdout

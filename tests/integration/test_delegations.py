@@ -76,6 +76,7 @@ def refused(world, name, *texts):
     return before
 
 
+# Uptane 5.2.3.2 (a)
 def test_an_image_three_delegations_deep_is_installed(ready):
     image = ready.backend.image
     image.delegate("oem", paths=["*"])
@@ -92,6 +93,7 @@ def test_an_image_three_delegations_deep_is_installed(ready):
     assert ready.director.installed(v.serial) == ("os-2", ready.images.commit("2"))
 
 
+# Uptane 5.4.2.3 (a)
 def test_only_the_delegated_roles_that_the_image_needs_are_fetched_and_only_once(ready):
     image = ready.backend.image
     for number in range(20):
@@ -147,6 +149,7 @@ def test_t27_the_roles_of_a_tree_are_asked_in_pre_order(ready):
     refused(ready, "TargetMismatch", "other hashes")
 
 
+# Uptane 5.2.3.2 (b)
 def test_t27_the_order_of_delegations_decides_not_the_order_of_names(ready):
     image = ready.backend.image
     z, a = image.delegate("z", paths=["os-*"]), image.delegate("a", paths=["os-*"])
@@ -210,7 +213,6 @@ def test_t28_ten_thousand_delegations_cost_one_visit_and_no_more_roles_than_the_
     offered(ready)
 
 
-# Uptane 5.2.7 (3)
 @pytest.mark.parametrize("name", ["../../etc/x", "/abs", "a/b", "%2e%2e", "..", "ä?#"])
 def test_t29_the_name_of_a_role_is_encoded_and_never_a_path(ready, name):
     commit(ready, ready.backend.image.delegate(name, paths=["os-*"]))
@@ -263,6 +265,7 @@ def test_t4_a_delegation_whose_threshold_is_none_or_out_of_reach_is_refused(read
     offered(ready)
 
 
+# Uptane 5.4.3.4 (4)
 def test_t30_a_star_stays_in_its_folder_and_a_role_for_nothing_is_refused(ready):
     image = ready.backend.image
     role = image.delegate("supplier", paths=["*"])
@@ -368,7 +371,7 @@ def test_t33_a_role_that_signs_for_other_hardware_than_it_may_is_not_asked(ready
     offered(ready)
 
 
-# Uptane 5.4.2.6: the roles that the image needs, and no others
+# Uptane 5.4.2.6 (b, c): the roles that the image needs, and no others
 @pytest.mark.world(config="", secondaries=2)
 def test_secondaries_are_sent_exactly_the_delegated_roles_that_their_images_need(world):
     v, image = world.vehicle, world.backend.image

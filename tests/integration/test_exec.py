@@ -95,7 +95,7 @@ def mcu(car):
     return car
 
 
-# Uptane 5.4.1 (3), Uptane 5.4.2.1
+# Uptane 5.4.1 (3c), Uptane 5.4.2.1
 @pytest.mark.world(secondaries=0, config=MCU)
 def test_an_ecu_with_a_handler_is_registered_and_reports_with_a_key_of_its_own(mcu):
     mcu.start()

@@ -283,7 +283,7 @@ def test_truncated_chunks_are_a_network_error(strict, server):
         fails("Network", c.get, server.url("/half"))
 
 
-# Uptane 5.4
+# Uptane 5.4 (c)
 def test_trickle_is_too_slow(lax, plain):
     def trickle(h):
         h.send_response(200)

@@ -78,6 +78,7 @@ def update_with_death_at(world, life, number):
     return lives(v) > v.boots
 
 
+# Uptane 5.4.4 (e)
 @pytest.mark.parametrize("life", ["first", "second"])
 def test_an_update_completes_whichever_write_the_daemon_dies_at(images, life):
     skip_without_vehicle()

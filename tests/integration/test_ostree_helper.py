@@ -129,8 +129,11 @@ def test_commit_is_pulled_deployed_and_next_to_boot(helper, server, sysroot, rep
     with OstreeClient(helper) as c:
         c.pull(server.repo_url, repo.second)
         assert sysroot.deployments() == [repo.first]
+        assert not c.is_deployed(repo.second)
         assert c.deploy(repo.second) is True
         assert c.status() == repo.second
+        assert c.is_deployed(repo.second) and c.is_deployed(repo.first) and not c.is_deployed(repo.third)
+        fails("InvalidArgument", c.is_deployed, "not a commit")
     assert sysroot.deployments() == [repo.second, repo.first]  # the old one stays, to fall back to
     sysroot.ostree("fsck", "-q")
 
@@ -459,6 +462,7 @@ def test_with_systemd_the_deployment_waits_for_the_shutdown(booted, server, sysr
         c.pull(server.repo_url, repo.second)
         assert c.deploy(repo.second) is True
         assert c.deploy(repo.second) is True
+        assert c.status() == repo.first and not c.is_deployed(repo.second)
     assert sysroot.boot_entries() == [e for e in sysroot.boot_entries() if repo.second not in e]
     assert len(sysroot.boot_entries()) == 1
 

@@ -43,7 +43,7 @@ def finish_reboot(vehicle, patient=True):
     vehicle.wait_state("idle")
 
 
-# Uptane 5.4.1 (3), Uptane 5.4.2.1
+# Uptane 5.4.1 (3a), Uptane 5.4.2 (1, a), Uptane 5.4.2.1.1 (i)
 def test_both_ecus_are_registered_and_a_poll_without_assignment_finds_nothing(world):
     v = start(world)
     assert world.director.primary == v.serial
@@ -54,21 +54,23 @@ def test_both_ecus_are_registered_and_a_poll_without_assignment_finds_nothing(wo
     reports = world.director.manifests[-1]["signed"]["ecu_version_manifests"]
     assert set(reports) == {v.serial, v.secondaries[0].serial}
     assert world.director.installed(v.serial)[1] == v.factory_commit
-    # the Image repository is not asked where there is nothing to do (Uptane 5.4.4.2 (6))
+    # the Image repository is not asked where nothing is assigned
     assert not world.backend.requests("^/repo/")
 
 
+# Uptane 5.4.2 (3)
 def test_a_poll_that_finds_nothing_uses_one_connection(world):
     v = start(world)
     world.backend.log.clear()
     v.check()
     requests = world.backend.requests()
     assert len({r["connection"] for r in requests}) == 1
-    # Timestamp says that Snapshot and Targets are the ones already there (Uptane 5.4.4.2 (4))
+    # Timestamp says that Snapshot and Targets are the ones already there (Uptane 5.4.4.2 (4a))
     assert [r["path"].split("/")[-1] for r in requests] == ["manifest", "2.root.json", "timestamp.json"]
 
 
-# Uptane 5.4.2, Uptane 5.4.2.3, Uptane 5.4.2.6, Uptane 5.4.2.7, Uptane 5.4.3, Uptane 5.4.3.6
+# Uptane 5.4.2 (4, 6, 7), Uptane 5.4.2.1, Uptane 5.4.2.4 (a, b), Uptane 5.4.2.6 (a), Uptane 5.4.2.7 (a), Uptane 5.4.3 (5), Uptane 5.4.3.5 (a),
+# Uptane 5.4.3.6 (a)
 def test_one_update_of_the_whole_vehicle_ends_in_a_signed_report_of_both_ecus(world):
     v = start(world)
     data = b"firmware two\n" * 5000
@@ -91,9 +93,11 @@ def test_one_update_of_the_whole_vehicle_ends_in_a_signed_report_of_both_ecus(wo
     history = v.call("GetHistory", "(u)", (10,))[0]
     assert len(history) == 1 and history[0]["Result"] == "OK" and history[0]["Update"] == correlation
     assert {e["ecu"] for e in json.loads(history[0]["Details"])} == {v.serial, v.secondaries[0].serial}
-    # nothing is done twice
+    # nothing is done twice, nor is the Image repository asked where all is installed (Uptane 5.4.4.2 (6a))
+    world.backend.log.clear()
     v.check()
     assert v.state() == "idle" and v.error() == ("", "")
+    assert not world.backend.requests("^/repo/")
 
 
 def test_the_command_line_shows_state_and_ecus(world):
@@ -127,6 +131,7 @@ def test_thresholds_of_several_keys_and_all_key_types_verify(world):
     world.update_firmware()
 
 
+# Uptane 5.4.3.3 (3)
 def test_an_image_is_fetched_from_its_uri_without_the_device_certificate(world):
     v = start(world)
     data = b"elsewhere" * 1000
@@ -154,7 +159,36 @@ def test_a_broken_off_download_goes_on_where_it_stopped(world):
     assert 0 < sum(r["sent"] for r in world.backend.requests("targets/big.bin")) < len(data)
 
 
-# Uptane 5.4.3.5
+# Uptane 5.4.3.3 (b)
+@pytest.mark.world(config="[update]\nconsent-install = ask\n")
+def test_an_image_that_is_there_is_not_fetched_again(world):
+    v = start(world)
+    data = b"once" * 1000
+    update = world.assign(firmware=world.publish_firmware("once.bin", data))
+
+    def is_asked():
+        return v.state() == "awaiting-consent" and v.property("Update").get("Stage") == "install"
+    v.call("CheckForUpdates")
+    wait_for(is_asked, "the question")
+    v.kill_daemon()
+    wait_for(is_asked, "the question again")
+    v.verb("Approve", "(ss)", (update, "install"))
+    v.wait_state("idle")
+    assert v.secondaries[0].content() == data
+    assert len(world.backend.requests("targets/once.bin")) == 1
+
+
+# Uptane 5.4.3.3 (4d): what was fetched is verified then, not only before it is installed
+@pytest.mark.world(config="[update]\nconsent-install = ask\n")
+def test_nobody_is_asked_to_install_an_image_that_is_not_what_was_signed(world):
+    v = start(world)
+    world.assign(firmware=world.publish_firmware("wrong.bin", b"signed" * 1000, served=b"served" * 1000))
+    v.call("CheckForUpdates")
+    wait_for(lambda: v.error()[0] or v.property("Update").get("Stage") == "install", "the end of the download")
+    assert v.error()[0] == "ImageMismatch" and v.state() == "idle"
+
+
+# Uptane 5.4.3.5 (b)
 @pytest.mark.world(config="[update]\nconsent-download = ask\nconsent-install = ask\nconsent-reboot = ask\n")
 def test_nothing_is_done_without_the_consent_that_was_asked_for(world):
     v = start(world)
@@ -334,8 +368,9 @@ def test_an_update_completes_after_a_power_cut(world, state):
     assert v.secondaries[0].content() == data
     assert v.booted_commit == world.images.commit("2")
 
+# Uptane 5.4.3 (6)
 
-# Uptane 5.4.2.6, Uptane 5.4.4.1
+# Uptane 5.4.2.6 (c)
 @pytest.mark.world(secondaries=2, partial=["secondary2"])
 def test_a_partial_secondary_beside_a_full_one_is_sent_the_directors_part_only(world):
     v = world.vehicle

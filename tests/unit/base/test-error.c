@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/mem.h"
 
+/* Uptane 5.4.4.2 (d) */
 static void no_name_and_no_exit_code_stands_for_two_errors(void **state)
 {
         for (int a = ERR_NONE + 1; a < _ERR_MAX; a++)
@@ -51,7 +52,7 @@ static void a_name_on_the_bus_leads_back_to_its_code(void **state)
         assert_int_equal(error_code_from_dbus(NULL), ERR_NONE);
 }
 
-/* Uptane 5.4.2.1.2: what an ECU version report says about attacks */
+/* Uptane 5.4.4.2 (e), Uptane 5.4.2.1.2 (h): what an ECU version report says about attacks */
 static void attacks_are_named_as_what_they_are(void **state)
 {
         static const struct {

@@ -52,6 +52,7 @@ static void nothing_is_an_empty_text(void **state)
         assert_hex(sha256, sizeof sha256, table[0].sha256);
 }
 
+/* Uptane 3.2.1 (b) */
 static void a_stream_has_the_digest_of_the_whole_however_it_is_cut(void **state)
 {
         uint8_t bytes[1000];
@@ -74,7 +75,7 @@ static void a_stream_has_the_digest_of_the_whole_however_it_is_cut(void **state)
         assert_null(hasher_free(NULL));
 }
 
-/* Uptane 5.4.2.4: all hashes that both sides know, and at least one */
+/* Uptane 5.4.2.4 (d), Uptane 5.4.4.2 (10.2.1b): all hashes that both sides know, and at least one */
 static void hashes_match_if_all_shared_ones_do_and_one_is_shared(void **state)
 {
         static const struct {

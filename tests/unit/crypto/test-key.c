@@ -155,6 +155,7 @@ static Slice sign_well(const World *w, KeyType type, uint8_t *ret)
 
 /* ---- signatures ---- */
 
+/* Uptane 3.2.1 (a) */
 static void a_good_signature_of_each_type_verifies(void **state)
 {
         World *w = *state;
@@ -676,7 +677,7 @@ static void ecdsa_keys_are_on_p_256(void **state)
         }
 }
 
-/* Uptane 5.2.1 */
+/* Uptane 5.2.1 (a) */
 static void keys_are_equal_by_their_material(void **state)
 {
         World *w = *state;

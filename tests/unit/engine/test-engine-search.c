@@ -562,6 +562,7 @@ static void search(unsigned asks)
         free(list);
 }
 
+/* Uptane 5.4 (a) */
 static void nothing_is_done_without_consent_verification_and_writing(void **state)
 {
         search(*(unsigned *) *state);

@@ -136,6 +136,7 @@ static void a_refused_update_costs_no_writes_while_it_stays_assigned(void **stat
         world_done(&w);
 }
 
+/* Uptane 5.4.3.3 (e), Uptane 5.4.3.4 (c) */
 static void an_update_that_may_be_repeated_is_given_up_after_some_attempts(void **state)
 {
         World w;
@@ -384,6 +385,7 @@ static void an_installation_under_way_cannot_be_taken_back(void **state)
         world_done(&w);
 }
 
+/* Uptane 5.4.3 (3) */
 static void a_cancelled_download_begins_again_at_the_next_poll(void **state)
 {
         World w;

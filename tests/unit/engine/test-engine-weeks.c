@@ -51,6 +51,7 @@ static void a_dead_network_is_tried_ever_more_rarely_but_never_given_up(void **s
         world_done(&w);
 }
 
+/* Uptane 5.4.4 (d), Uptane 5.4.3.2 (b) */
 static void what_verification_refuses_is_tried_at_the_next_regular_poll(void **state)
 {
         unsigned checks;

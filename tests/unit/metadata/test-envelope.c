@@ -149,6 +149,7 @@ static void a_document_keeps_the_bytes_it_came_in(void **state)
         assert_int_equal(e->signatures[0].bytes.size, 64);
 }
 
+/* Uptane 5.2.1 (b, c): what is signed, the signatures, and whose they are */
 static void what_is_no_signed_document_is_refused(void **state)
 {
         static const struct {
@@ -253,7 +254,7 @@ static void no_signature_is_not_enough(void **state)
         expect(w, BODY, &keyset, false);
 }
 
-/* Uptane 5.4.4.3 (2): a threshold of keys */
+/* Uptane 5.4.4.3 (2.3c): a threshold of keys */
 static void a_threshold_counts_distinct_good_signatures(void **state)
 {
         World *w = *state;
@@ -269,7 +270,7 @@ static void a_threshold_counts_distinct_good_signatures(void **state)
                 }
 }
 
-/* T-5: Uptane 5.4.4.3 (2): the same key under another name is no other key */
+/* T-5: Uptane 5.4.4.3 (2.3c): the same key under another name is no other key */
 static void one_key_under_two_ids_counts_once(void **state)
 {
         World *w = *state;

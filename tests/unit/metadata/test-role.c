@@ -52,7 +52,7 @@ static void no_role_takes_the_place_of_another(void **state)
                 }
 }
 
-/* Uptane 5.2.1 */
+/* Uptane 5.2.1 (d, e, f): role, expiry and version */
 static void a_bad_header_is_refused(void **state)
 {
         static const struct {
@@ -121,7 +121,6 @@ static void unknown_members_are_passed_over(void **state)
 
 /* ---- Timestamp ---- */
 
-/* Uptane 5.2.5: version and hashes of the Snapshot */
 static void a_timestamp_describes_one_snapshot(void **state)
 {
         CLEANUP(metadata_free) Metadata *m = document_good(ROLE_TIMESTAMP, GOOD_TIMESTAMP);
@@ -136,6 +135,7 @@ static void a_timestamp_describes_one_snapshot(void **state)
         assert_true(without_length->timestamp.snapshot.hashes.has_sha512 && !without_length->timestamp.snapshot.hashes.has_sha256);
 }
 
+/* Uptane 5.2.5 (a): name and version of the Snapshot */
 static void a_timestamp_without_what_it_must_say_is_refused(void **state)
 {
         static const struct {
@@ -191,6 +191,7 @@ static void an_empty_snapshot_has_no_files(void **state)
         assert_null(snapshot_find(&m->snapshot, "targets.json"));
 }
 
+/* Uptane 5.2.1 (g): what the role is there for */
 static void a_bad_snapshot_is_refused(void **state)
 {
         document_refused(ROLE_SNAPSHOT, "{" HEADER("Snapshot") "}", ERR_MALFORMED, "snapshot.meta is missing");

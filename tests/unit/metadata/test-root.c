@@ -34,7 +34,7 @@ static void all_four_roles_have_their_keys(void **state)
         assert_true(keyset_equal(&m->root.keys[ROLE_TARGETS], &m->root.keys[ROLE_SNAPSHOT]));
 }
 
-/* Uptane 5.2.2: a Director may do without Timestamp and Snapshot, a Root without root or targets is none */
+/* Uptane 5.2.2 (a): a Director may do without Timestamp and Snapshot, a Root without root or targets is none */
 static void root_and_targets_are_needed_the_others_are_not(void **state)
 {
         CLEANUP(metadata_free) Metadata *m = document_good(ROLE_ROOT, ROOT(KEYS, "\"root\":" ONE ",\"targets\":" ONE));
@@ -55,7 +55,7 @@ static void unknown_roles_are_passed_over(void **state)
         assert_int_equal(m->root.keys[ROLE_ROOT].threshold, 1);
 }
 
-/* T-4: A threshold nobody can miss, or nobody can reach, is refused before anybody relies on it. */
+/* T-4, Uptane 5.2.2 (c): A threshold nobody can miss, or nobody can reach, is refused before anybody relies on it. */
 static void a_threshold_is_at_least_one_and_at_most_the_number_of_keys(void **state)
 {
         static const struct {
@@ -83,6 +83,7 @@ static void a_threshold_is_at_least_one_and_at_most_the_number_of_keys(void **st
         }
 }
 
+/* Uptane 5.2.2 (c) */
 static void a_role_names_keys_that_are_there_and_each_once(void **state)
 {
         document_refused(ROLE_ROOT, ROOT_WITH(ROLE_OF("\"k1\",\"k1\"", "2")), ERR_MALFORMED, "twice");
@@ -91,6 +92,13 @@ static void a_role_names_keys_that_are_there_and_each_once(void **state)
         document_refused(ROLE_ROOT, ROOT_WITH(ROLE_OF("\"K1\"", "1")), ERR_MALFORMED, "K1");
         document_refused(ROLE_ROOT, ROOT_WITH(ROLE_OF("1", "1")), ERR_MALFORMED, "no string");
         document_refused(ROLE_ROOT, ROOT_WITH(ROLE_OF("null", "1")), ERR_MALFORMED, "no string");
+}
+
+/* Uptane 5.2.2 (b): one id, one key; of two it could not be said which is meant */
+static void a_key_id_that_is_given_twice_is_refused(void **state)
+{
+        document_refused(ROLE_ROOT, ROOT("\"k1\":" ED(KEY_1) ",\"k1\":" ED(KEY_2), "\"root\":" ONE ",\"targets\":" ONE), ERR_MALFORMED,
+                         "not valid JSON");
 }
 
 static void a_key_of_an_unknown_type_keeps_its_place(void **state)
@@ -203,6 +211,7 @@ int main(void)
                 cmocka_unit_test(unknown_roles_are_passed_over),
                 cmocka_unit_test(a_threshold_is_at_least_one_and_at_most_the_number_of_keys),
                 cmocka_unit_test(a_role_names_keys_that_are_there_and_each_once),
+                cmocka_unit_test(a_key_id_that_is_given_twice_is_refused),
                 cmocka_unit_test(a_key_of_an_unknown_type_keeps_its_place),
                 cmocka_unit_test(a_key_that_is_none_makes_the_document_malformed),
                 cmocka_unit_test(keys_of_each_type_are_read_in_all_their_spellings),

@@ -124,6 +124,7 @@ static void an_odd_version_text_is_not_shown(void **state)
         assert_null(targets_find(&lengthy->targets, "a")->version);
 }
 
+/* Uptane 5.2.3.1 (c, d): size and hashes */
 static void a_bad_target_is_refused(void **state)
 {
         static const struct {
@@ -166,7 +167,7 @@ static void a_bad_target_is_refused(void **state)
                 document_refused(ROLE_TARGETS, table[i].body, table[i].code, table[i].what);
 }
 
-/* T-43: A name becomes part of a URL and is shown to people. */
+/* T-43, Uptane 5.2.3.1 (b), Uptane 5.2.7 (3): A name becomes part of a URL and is shown to people. */
 static void a_name_stays_in_its_folder_and_is_printable(void **state)
 {
         static const struct {

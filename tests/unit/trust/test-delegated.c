@@ -144,6 +144,7 @@ static void publish(World *w, const Signer *a_signer)
         fake_publish(&w->fake);
 }
 
+/* Uptane 5.4.4.7 (a) */
 static void roles_are_fetched_once_stored_and_found_again(void **state)
 {
         World *w = *state;
@@ -207,7 +208,10 @@ static void rotate_snapshot(World *w)
         keep(&w->stored[ROLE_ROOT], buffer_slice(&w->fake.roots[w->fake.versions[ROLE_ROOT]]));
 }
 
-/* New keys of Snapshot make the old one void, and with it what it said of delegated roles; what is stored of them still counts. */
+/*
+ * Uptane 5.4.4.6 (4b): new keys of Snapshot make the old one void, and with it what it said of delegated roles; what is stored
+ * of them still counts.
+ */
 static void a_rotation_of_snapshot_keys_takes_no_delegated_role_back(void **state)
 {
         World *w = *state;
@@ -238,7 +242,7 @@ static void a_rotation_of_snapshot_keys_takes_no_delegated_role_back(void **stat
         expect(w, "in-b", ERR_NONE, 1, 0);
 }
 
-/* T-32; Uptane 5.4.4.6 (2) */
+/* T-32; Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3.2): the keys of who delegates; Uptane 5.4.4.6 (5): expiry */
 static void a_role_that_is_not_good_ends_the_search(void **state)
 {
         World *w = *state;
@@ -344,7 +348,7 @@ static void an_older_targets_file_that_snapshot_lists_is_good_in_plain_tuf(void 
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-/* Uptane 5.4.2.6 */
+/* Uptane 5.4.2.6 (b) */
 static void the_roles_that_another_ecu_needs_for_an_image_are_those_that_were_asked(void **state)
 {
         World *w = *state;

@@ -149,7 +149,7 @@ static void t30_hash_prefixes_choose_the_role(void **state)
         expect(&w, "x", NULL, 13, "yes");
 }
 
-/* Uptane 5.2.3.2 */
+/* Uptane 5.2.3.2 (e): for which images; Uptane 5.2.3.2 (g): whether it is terminating */
 static void t30_a_role_with_neither_paths_nor_prefixes_or_both_is_refused(void **state)
 {
         (void) state;
@@ -165,7 +165,10 @@ static void t30_a_role_with_neither_paths_nor_prefixes_or_both_is_refused(void *
 
 /* ---- T-27: the order ---- */
 
-/* Uptane 5.4.4.7 (2); Uptane 5.4.4.7 (4): a role itself, then its delegations in listed order, each with all below it */
+/*
+ * Uptane 5.4.4.7 (b, 2, 4, 4.3a): a role itself, then its delegations in listed order, each with all below it;
+ * Uptane 5.4.4.7 (5), Uptane 5.2.3.1 (a): in the end it is nowhere
+ */
 static void t27_the_search_is_pre_order_in_listed_order(void **state)
 {
         cleanup_world World w = { 0 };
@@ -186,7 +189,7 @@ static void t27_the_search_is_pre_order_in_listed_order(void **state)
         expect(&w, "nowhere", NULL, 0, "a a1 a11 a2 b");
 }
 
-/* Uptane 5.4.4.7 (3): a terminating delegation ends the search, but its own children are searched */
+/* Uptane 5.1.2.1 (a), Uptane 5.4.4.7 (3): a terminating delegation ends the search, but its own children are searched */
 static void t27_a_terminating_role_has_its_children_searched_and_its_siblings_not(void **state)
 {
         cleanup_world World w = { 0 };
@@ -203,6 +206,7 @@ static void t27_a_terminating_role_has_its_children_searched_and_its_siblings_no
         expect(&w, "in-z", NULL, 0, "a end child");
 }
 
+/* Uptane 5.1.2.1 (b) */
 static void a_delegation_that_does_not_say_is_terminating(void **state)
 {
         cleanup_world World w = { 0 };
@@ -213,7 +217,7 @@ static void a_delegation_that_does_not_say_is_terminating(void **state)
         expect(&w, "x", NULL, 0, "a");
 }
 
-/* Uptane 5.4.4.7 (4.1): the name and the hardware */
+/* Uptane 5.4.4.7 (4.1a, 4.1b): the hardware and the name; Uptane 5.2.3.2 (f): any hardware where none is said */
 static void only_delegations_for_this_name_and_hardware_are_followed(void **state)
 {
         cleanup_world World w = { 0 };
@@ -271,6 +275,7 @@ static void t28_ten_thousand_delegations_cost_one_visit(void **state)
         }
 }
 
+/* Uptane 5.4.4.7 (4.3b) */
 static void t28_too_many_and_too_deep_is_an_error(void **state)
 {
         static char names[ROLES_MAX][8];
@@ -324,6 +329,7 @@ static void t28_patterns_that_take_long_end_the_search(void **state)
 
 /* ---- T-29: names ---- */
 
+/* Uptane 5.2.3.2 (h) */
 static void t29_a_name_that_is_a_path_is_only_a_name(void **state)
 {
         static const char *const good[] = { "../../etc/x", "/abs", "a/b", "%2e%2e", ".", "..", "\xc3\xa4", "a b", "Root", "root.json" };
@@ -371,6 +377,22 @@ static void t32_a_role_that_does_not_verify_is_an_error_and_not_passed_over(void
         w.refused = NULL;
         assert_int_equal(find(&w, "x", NULL, &target, &error), SEARCH_NEEDS);
         assert_string_equal(buffer_str(&w.asked), "bad");
+}
+
+/* Uptane 5.2.3.2 (c): the keys; Uptane 5.2.3.2 (d): of a type, each with an id of its own; Uptane 5.2.3.2 (i, j): whose, and how many */
+static void a_delegation_without_usable_keys_is_refused(void **state)
+{
+#define WITH_KEYS(keys) "{" HEADER("Targets") ",\"targets\":{},\"delegations\":{" keys "\"roles\":[" TO("a", ALL, "") "]}}"
+#define KEY "\"keyval\":{\"public\":\"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a\"}"
+        (void) state;
+        document_refused(ROLE_TARGETS, WITH_KEYS(""), ERR_MALFORMED, "keys is missing");
+        document_refused(ROLE_TARGETS, WITH_KEYS("\"keys\":{},"), ERR_MALFORMED, "not among the keys");
+        document_refused(ROLE_TARGETS, WITH_KEYS("\"keys\":{\"k\":{" KEY "}},"), ERR_MALFORMED, "keytype is missing");
+        document_refused(ROLE_TARGETS, WITH_KEYS("\"keys\":{\"k\":{\"keytype\":\"ed25519\"," KEY "},\"k\":{\"keytype\":\"ed25519\"," KEY "}},"),
+                         ERR_MALFORMED, "not valid JSON");
+        document_refused(ROLE_TARGETS, TARGETS("", "{\"name\":\"a\",\"threshold\":1,\"paths\":[]}"), ERR_MALFORMED, "keyids is missing");
+        document_refused(ROLE_TARGETS, TARGETS("", "{\"name\":\"a\",\"keyids\":[\"k\"],\"paths\":[]}"), ERR_MALFORMED, "threshold is missing");
+        document_refused(ROLE_TARGETS, TARGETS("", "{\"name\":\"a\",\"keyids\":[\"k\"],\"threshold\":2,\"paths\":[]}"), ERR_MALFORMED, "threshold of 2");
 }
 
 /* ---- TAP 15 ---- */
@@ -447,7 +469,10 @@ static void add_four(World *w, const char *a, const char *b, const char *c, cons
         }
 }
 
-/* Uptane 5.4.4.8 (1); Uptane 5.4.4.8 (2): all are asked; the earliest role with enough others of its opinion decides */
+/*
+ * Uptane 5.4.4.8 (a, 1, 2.1c, 2.2, 2.3, 2.4): all are asked; the earliest role with enough others of its opinion decides, or
+ * nobody; Uptane 5.4.4.7 (4.2a, 4.2b): and where nobody does, a terminating delegation is the end
+ */
 static void enough_roles_must_say_the_same_and_the_earliest_such_decides(void **state)
 {
         static const struct {
@@ -456,6 +481,7 @@ static void enough_roles_must_say_the_same_and_the_earliest_such_decides(void **
                 const char *asked;
         } table[] = {
                 { TARGETS("", MULTI("2", GO_ON)), IMAGE("x", "1"), IMAGE("x", "2"), IMAGE("x", "2"), IMAGE("x", "1"), 11, "a b c d" },
+                { TARGETS("", MULTI("2", GO_ON)), IMAGE("x", "1"), IMAGE("x", "2"), IMAGE("x", "1"), IMAGE("x", "2"), 11, "a b c d" },
                 { TARGETS("", MULTI("2", GO_ON)), IMAGE("x", "1"), IMAGE("x", "2"), IMAGE("x", "2"), IMAGE("x", "3"), 12, "a b c d" },
                 { TARGETS("", MULTI("2", GO_ON)), "", IMAGE("x", "2"), "", IMAGE("x", "2"), 12, "a b c d" },
                 { TARGETS("", MULTI("4", GO_ON)), IMAGE("x", "2"), IMAGE("x", "2"), IMAGE("x", "2"), IMAGE("x", "2"), 12, "a b c d" },
@@ -511,7 +537,7 @@ static void nobody_speaks_twice_in_a_multi_role_delegation(void **state)
         document_refused(ROLE_TARGETS, TARGETS("", "{\"paths\":[],\"min_roles_in_agreement\":1,\"roleinfo\":[]}"), ERR_MALFORMED, "1 of 0");
 }
 
-/* Uptane 5.4.4.8 (2): the custom metadata that must match counts too */
+/* Uptane 5.4.4.8 (2.1b): the custom metadata that must match counts too */
 static void custom_members_that_must_match_divide_roles(void **state)
 {
         static const char *const must[] = { "train", NULL };
@@ -554,6 +580,7 @@ int main(void)
                 cmocka_unit_test(t28_patterns_that_take_long_end_the_search),
                 cmocka_unit_test(t29_a_name_that_is_a_path_is_only_a_name),
                 cmocka_unit_test(t32_a_role_that_does_not_verify_is_an_error_and_not_passed_over),
+                cmocka_unit_test(a_delegation_without_usable_keys_is_refused),
                 cmocka_unit_test(a_succinct_bin_is_chosen_by_the_first_bits_of_the_hash),
                 cmocka_unit_test(a_succinct_delegation_asks_for_one_bin),
                 cmocka_unit_test(a_bad_succinct_delegation_is_refused),

@@ -67,7 +67,7 @@ static void a_good_repository_verifies_and_is_fetched_once(void **state)
         }
 }
 
-/* Uptane 5.4.4.2 (4): what Timestamp still lists is not fetched again */
+/* Uptane 5.4.4.2 (4a, 8a): what Timestamp still lists is not fetched again */
 static void nothing_new_costs_root_and_timestamp_only(void **state)
 {
         World *w = *state;
@@ -80,8 +80,46 @@ static void nothing_new_costs_root_and_timestamp_only(void **state)
         assert_int_equal(w->client.fetched[ROLE_TARGETS], 0);
 }
 
+/* The next file that is asked for, behind what is to be stored. */
+static void expect_fetch(World *w, TrustRepo *repo, const char *file, size_t max_bytes)
+{
+        cleanup_free char *name = NULL;
+        TrustStep step;
+
+        do
+                assert_int_equal(trust_repo_next(repo, &step, &w->error), 0);
+        while (step.kind == TRUST_STORE);
+        assert_int_equal(step.kind, TRUST_FETCH);
+        name = trust_step_file(&step);
+        assert_string_equal(name, file);
+        assert_int_equal(step.max_bytes, max_bytes);
+}
+
+/* Uptane 5.4.4.3 (2.1, 2.2a, 2.2b), Uptane 5.4.4.4 (1a, 1b), Uptane 5.4.4.5 (1a), Uptane 5.4.4.6 (1a) */
+static void what_is_asked_for_has_its_name_and_its_limit(void **state)
+{
+        World *w = *state;
+        Fake *f = &w->fake;
+        const TrustOptions options = { .kind = TRUST_DIRECTOR, .now = NOW,
+                                       .max_bytes = { [ROLE_ROOT] = 9000, [ROLE_TIMESTAMP] = 5000, [ROLE_TARGETS] = f->files[ROLE_TARGETS].size - 1 } };
+        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&options);
+
+        fake_sign_root(f, NULL);
+        assert_int_equal(trust_repo_restore(repo, ROLE_ROOT, buffer_slice(&f->roots[1]), &w->error), 0);
+        expect_fetch(w, repo, "2.root.json", 9000);
+        assert_int_equal(trust_repo_feed(repo, buffer_slice(&f->roots[2]), &w->error), 0);
+        expect_fetch(w, repo, "3.root.json", 9000);
+        assert_int_equal(trust_repo_feed_absent(repo, &w->error), 0);
+        expect_fetch(w, repo, "timestamp.json", 5000);
+        assert_int_equal(trust_repo_feed(repo, buffer_slice(&f->files[ROLE_TIMESTAMP]), &w->error), 0);
+        expect_fetch(w, repo, "snapshot.json", f->files[ROLE_SNAPSHOT].size); /* as Timestamp says */
+        assert_int_equal(trust_repo_feed(repo, buffer_slice(&f->files[ROLE_SNAPSHOT]), &w->error), 0);
+        expect_fetch(w, repo, "targets.json", f->files[ROLE_TARGETS].size - 1);
+}
+
 /* ---- Root ---- */
 
+/* Uptane 5.4.4.3 (2.5): each is the latest, and then the next */
 static void a_chain_of_roots_is_followed_and_every_root_kept(void **state)
 {
         World *w = with_baseline(state);
@@ -147,7 +185,7 @@ static void a_shipped_root_that_is_not_signed_by_itself_is_an_error(void **state
         assert_int_equal(w->client.stored[ROLE_ROOT].size, 0);
 }
 
-/* T-1: Uptane 5.4.4.3 (2.3): signed by a threshold of the old keys */
+/* T-1: Uptane 5.4.4.3 (2.3a): signed by a threshold of the old keys */
 static void a_root_without_the_old_keys_is_refused_and_the_old_one_stays(void **state)
 {
         World *w = with_baseline(state);
@@ -160,7 +198,7 @@ static void a_root_without_the_old_keys_is_refused_and_the_old_one_stays(void **
         assert_true(slice_equal(buffer_slice(&w->client.stored[ROLE_ROOT]), buffer_slice(&w->fake.roots[1])));
 }
 
-/* T-1: Uptane 5.4.4.3 (2): and by a threshold of the new ones */
+/* T-1: Uptane 5.4.4.3 (2.3b): and by a threshold of the new ones */
 static void a_root_without_its_own_keys_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -177,7 +215,7 @@ static void a_root_without_its_own_keys_is_refused(void **state)
         must(w, ERR_BAD_SIGNATURE);
 }
 
-/* T-2: Uptane 5.4.4.3 (2.4): exactly N+1 */
+/* T-2: Uptane 5.4.4.3 (2.4a): exactly N+1 */
 static void a_root_of_another_version_than_asked_for_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -192,7 +230,7 @@ static void a_root_of_another_version_than_asked_for_is_refused(void **state)
         must(w, ERR_ROLLBACK);
 }
 
-/* Uptane 5.2.5: version and hashes of the Snapshot */
+/* Uptane 5.2.5 (b): hashes of the Snapshot */
 static void a_timestamp_without_hashes_is_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -218,7 +256,7 @@ static void an_expired_root_on_the_way_is_taken_an_expired_last_one_is_not(void 
         must(w, ERR_NONE);
 }
 
-/* T-8 */
+/* T-8, Uptane 5.4.4.3 (2.6) */
 static void endless_roots_stop_at_a_limit_and_go_on_in_the_next_cycle(void **state)
 {
         World *w = with_baseline(state);
@@ -431,6 +469,17 @@ static void a_snapshot_that_is_not_the_listed_one_is_refused(void **state)
         must(w, ERR_MIX_AND_MATCH);
 }
 
+/* Uptane 5.4.4.5 (2): nor is one that is called another version there than it calls itself */
+static void a_snapshot_of_another_version_than_listed_is_refused(void **state)
+{
+        World *w = with_baseline(state);
+
+        w->fake.versions[ROLE_SNAPSHOT]++;
+        fake_sign(&w->fake, ROLE_TIMESTAMP, NULL);
+        must(w, ERR_MIX_AND_MATCH);
+        assert_non_null(strstr(w->error.message, "is listed"));
+}
+
 /* Uptane 5.4.4.5 (3): signatures */
 static void a_snapshot_by_another_key_is_refused(void **state)
 {
@@ -463,10 +512,10 @@ static void a_snapshot_that_lowers_or_drops_a_targets_file_is_refused(void **sta
         w->fake.extra_version = 7;
         fake_publish(&w->fake);
         must(w, ERR_NONE);
-        w->fake.extra_version = 6; /* Uptane 5.4.4.5 (5) */
+        w->fake.extra_version = 6;
         fake_publish(&w->fake);
         must(w, ERR_ROLLBACK);
-        w->fake.extra = NULL; /* Uptane 5.4.4.5 (6) */
+        w->fake.extra = NULL;
         fake_publish(&w->fake);
         must(w, ERR_ROLLBACK);
         w->fake.extra = "supplier.json";
@@ -477,7 +526,25 @@ static void a_snapshot_that_lowers_or_drops_a_targets_file_is_refused(void **sta
 
 /* ---- Targets ---- */
 
-/* T-19: Uptane 5.4.4.6 (2): the version and content that Snapshot lists */
+/* Uptane 5.2.4 */
+static void targets_that_snapshot_does_not_list_are_not_asked_for(void **state)
+{
+        World *w = *state;
+        Buffer *file = &w->fake.files[ROLE_SNAPSHOT];
+        cleanup_json json_t *json = NULL;
+        json_t *body;
+
+        assert_int_equal(json_read(buffer_slice(file), &json, &w->error), 0);
+        body = json_object_get(json, "signed");
+        assert_int_equal(json_object_del(json_object_get(body, "meta"), "targets.json"), 0);
+        buffer_done(file);
+        assert_int_equal(envelope_sign(json_incref(body), w->fake.signers[ROLE_SNAPSHOT], file, &w->error), 0);
+        fake_sign(&w->fake, ROLE_TIMESTAMP, NULL);
+        must(w, ERR_MIX_AND_MATCH);
+        assert_int_equal(w->client.fetched[ROLE_TARGETS], 0);
+}
+
+/* T-19: the content that Snapshot lists */
 static void targets_that_are_not_the_listed_ones_are_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -487,7 +554,19 @@ static void targets_that_are_not_the_listed_ones_are_refused(void **state)
         must(w, ERR_MIX_AND_MATCH);
 }
 
-/* Uptane 5.4.4.6 (3): signatures */
+/* Uptane 5.4.4.6 (2) */
+static void targets_of_another_version_than_listed_are_refused(void **state)
+{
+        World *w = with_baseline(state);
+
+        w->fake.versions[ROLE_TARGETS]++;
+        fake_sign(&w->fake, ROLE_SNAPSHOT, NULL);
+        fake_sign(&w->fake, ROLE_TIMESTAMP, NULL);
+        must(w, ERR_MIX_AND_MATCH);
+        assert_non_null(strstr(w->error.message, "is listed"));
+}
+
+/* Uptane 5.4.4.6 (3.1): signatures */
 static void targets_by_another_key_are_refused(void **state)
 {
         World *w = with_baseline(state);
@@ -498,7 +577,7 @@ static void targets_by_another_key_are_refused(void **state)
         must(w, ERR_BAD_SIGNATURE);
 }
 
-/* T-13: Uptane 5.4.4.6 (4): rollback, also where Snapshot's keys were rotated and its baseline is gone */
+/* T-13: Uptane 5.4.4.6 (4a): rollback, also where Snapshot's keys were rotated and its baseline is gone */
 static void older_targets_are_refused_without_a_snapshot_to_tell(void **state)
 {
         World *w = with_baseline(state);
@@ -520,6 +599,7 @@ static void a_director_without_timestamp_is_asked_for_root_and_targets_only(void
         assert_int_equal(w->client.fetched[ROLE_TARGETS], 1);
 }
 
+/* Uptane 5.4.4.3 (2.2c): there is no other */
 static void a_file_that_is_missing_is_not_found_unless_it_is_the_next_root(void **state)
 {
         World *w = with_baseline(state);
@@ -556,6 +636,7 @@ static void a_file_of_another_role_is_refused(void **state)
         must(w, ERR_NONE);
 }
 
+/* Uptane 5.4.4.3 (1): the Root from before */
 static void a_root_the_client_cannot_read_or_that_signs_nothing_is_an_error(void **state)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = TRUST_IMAGE, .now = NOW });
@@ -588,7 +669,7 @@ static void stored_files_that_do_not_verify_are_fetched_again(void **state)
         }
 }
 
-/* Uptane 5.4.3.2: T-20 */
+/* T-20 */
 static void freshness_is_asked_again_before_installing(void **state)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = TRUST_DIRECTOR, .now = NOW });
@@ -644,6 +725,7 @@ int main(void)
         const struct CMUnitTest tests[] = {
                 TEST(a_good_repository_verifies_and_is_fetched_once),
                 TEST(nothing_new_costs_root_and_timestamp_only),
+                TEST(what_is_asked_for_has_its_name_and_its_limit),
                 TEST(a_chain_of_roots_is_followed_and_every_root_kept),
                 TEST(a_shipped_root_is_stored_before_anything_that_rests_on_it),
                 TEST(an_expired_shipped_root_is_not_stored),
@@ -667,10 +749,13 @@ int main(void)
                 TEST(the_same_content_with_other_signatures_is_the_same_version),
                 TEST(every_expired_role_is_refused),
                 TEST(a_snapshot_that_is_not_the_listed_one_is_refused),
+                TEST(a_snapshot_of_another_version_than_listed_is_refused),
                 TEST(a_snapshot_by_another_key_is_refused),
                 TEST(an_older_snapshot_is_refused),
                 TEST(a_snapshot_that_lowers_or_drops_a_targets_file_is_refused),
+                TEST(targets_that_snapshot_does_not_list_are_not_asked_for),
                 TEST(targets_that_are_not_the_listed_ones_are_refused),
+                TEST(targets_of_another_version_than_listed_are_refused),
                 TEST(targets_by_another_key_are_refused),
                 TEST(older_targets_are_refused_without_a_snapshot_to_tell),
                 TEST(a_director_without_timestamp_is_asked_for_root_and_targets_only),

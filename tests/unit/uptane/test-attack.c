@@ -19,7 +19,7 @@ static size_t must_write(const DetectedAttack *attacks, size_t n, const char *ex
         return written;
 }
 
-/* Uptane 5.4.2.1.2: what an ECU version report says about attacks */
+/* Uptane 5.4.2.1.2 (h): what an ECU version report says about attacks */
 static void each_attack_has_class_message_time_and_count(void **state)
 {
         const DetectedAttack attacks[] = {

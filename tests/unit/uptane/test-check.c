@@ -76,7 +76,7 @@ static void an_image_both_repositories_agree_on_is_taken(void **state)
         one(TO_S1, FOR_MCU ",\"releaseCounter\":6", 10, SHA, ERR_NONE);
 }
 
-/* T-22: Uptane 5.2.3.1, Targets that say for which vehicle they are */
+/* T-22: Uptane 5.2.3.1 (e): Targets that say for which vehicle they are */
 static void targets_for_another_vehicle_are_refused(void **state)
 {
         static const struct {
@@ -107,7 +107,7 @@ static void targets_for_another_vehicle_are_refused(void **state)
         }
 }
 
-/* Uptane 5.4.4.2 (10.2.2): the configured section */
+/* Uptane 5.4.4.2 (10.2.2c): the configured members */
 static void custom_members_that_must_match_are_compared(void **state)
 {
         (void) state;
@@ -116,7 +116,7 @@ static void custom_members_that_must_match_are_compared(void **state)
         one(TO_S1 ",\"releaseCounter\":5", FOR_MCU ",\"releaseCounter\":5,\"train\":8", 10, SHA, ERR_TARGET_MISMATCH);
 }
 
-/* T-23: Uptane 5.4.4.2 (10.2.1): length and hashes */
+/* T-23: Uptane 5.4.4.2 (10.2.1a): length; Uptane 5.4.4.2 (10.2.1b): and hashes */
 static void other_length_or_hash_is_refused(void **state)
 {
         (void) state;
@@ -124,7 +124,7 @@ static void other_length_or_hash_is_refused(void **state)
         one(TO_S1 ",\"releaseCounter\":5", FOR_MCU, 10, SHB, ERR_TARGET_MISMATCH);
 }
 
-/* T-26 */
+/* T-26, Uptane 5.4.4.2 (10.2.1b) */
 static void hashes_without_one_in_common_are_refused(void **state)
 {
         cleanup_free char *d = target("new.bin", 10, SHA, TO_S1);
@@ -134,7 +134,7 @@ static void hashes_without_one_in_common_are_refused(void **state)
                         .image = "\"new.bin\":{\"length\":10,\"hashes\":{\"sha512\":\"" SHA SHA "\"},\"custom\":{" FOR_MCU "}}" });
 }
 
-/* T-23: Uptane 5.4.4.2 (10.2.2): custom metadata that must match */
+/* T-23: Uptane 5.4.4.2 (10.2.2a): hardware ids */
 static void hardware_ids_and_release_counters_must_match(void **state)
 {
         (void) state;
@@ -155,7 +155,7 @@ static void a_lower_or_missing_release_counter_is_a_rollback(void **state)
         one(TO_S1, FOR_MCU, 10, SHA, ERR_ROLLBACK);
 }
 
-/* T-23: Uptane 5.4.4.2 (10.1): exactly the same filename; Uptane 5.4.4.2 (10): for every image the Director lists */
+/* T-23: Uptane 5.4.4.2 (10.1): exactly the same filename */
 static void a_name_the_image_repository_does_not_know_is_refused(void **state)
 {
         cleanup_free char *d = target("new.bin", 10, SHA, TO_S1), *i = target("New.bin", 10, SHA, FOR_MCU);
@@ -199,7 +199,7 @@ static void an_ecu_of_another_vehicle_is_refused_by_a_primary_and_ignored_by_a_s
         check(&(Case) { .director = d, .image = d, .complete = false, .expected = ERR_NONE });
 }
 
-/* Uptane 5.2.3.1.1: T-22 */
+/* Uptane 5.2.3.1.1 (f): T-22 */
 static void a_target_for_no_ecu_is_refused(void **state)
 {
         (void) state;
@@ -233,7 +233,7 @@ static void a_format_nobody_knows_is_refused_only_where_it_is_assigned(void **st
         one(TO_S1 ",\"releaseCounter\":5", "\"hardwareIds\":[\"mcu\"],\"targetFormat\":\"DOCKER\"", 10, SHA, ERR_UNSUPPORTED);
 }
 
-/* Uptane 5.4.4.1: one Secondary, which knows itself and the Director */
+/* One Secondary, which knows itself and the Director */
 static void partial(const char *custom, ErrorCode expected)
 {
         cleanup_free char *list = target("new.bin", 10, SHA, custom);
@@ -250,7 +250,7 @@ static void partial(const char *custom, ErrorCode expected)
                 assert_true(plan.n_assignments == 0 || plan.assignments[0].image == plan.assignments[0].director);
 }
 
-/* Uptane 5.4.4.1 */
+/* Uptane 5.4.4.1 (2) */
 static void partial_verification_takes_the_directors_word_but_checks_it_against_the_ecu(void **state)
 {
         (void) state;
@@ -277,6 +277,7 @@ static void partial_verification_refuses_an_installed_name_with_other_content(vo
         assert_int_equal(error.code, ERR_TARGET_MISMATCH);
 }
 
+/* Uptane 5.2.3.1.1 (g), Uptane 5.4.3.4 (2): each ECU gets the image that names it */
 static void the_primary_comes_last_and_what_is_installed_is_known(void **state)
 {
         Ecu mine[ELEMENTSOF(ecus)];
@@ -301,6 +302,9 @@ static void the_primary_comes_last_and_what_is_installed_is_known(void **state)
         assert_string_equal(plan.assignments[1].ecu->serial, "S2");
         assert_string_equal(plan.assignments[2].ecu->serial, "P");
         assert_false(plan.assignments[2].installed);
+        assert_string_equal(plan.assignments[0].director->name, "fw");
+        assert_string_equal(plan.assignments[1].director->name, "fw");
+        assert_string_equal(plan.assignments[2].director->name, "os");
 }
 
 int main(void)

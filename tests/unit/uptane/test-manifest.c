@@ -205,6 +205,95 @@ static void nothing_known_is_written_as_the_field_does(void **state)
         assert_non_null(strstr(buffer_str(&b), "\"report_counter\":\"1\""));
 }
 
+static const char *text_at(const json_t *object, const char *a, const char *b, const char *c)
+{
+        const json_t *value = json_object_get(object, a);
+
+        if (b)
+                value = json_object_get(value, b);
+        return json_string_value(c ? json_object_get(value, c) : value);
+}
+
+/* The one signature of a document: whose it is, how it was made, and that it is good. */
+static void expect_signature(const json_t *document, Slice bytes, const Signer *s)
+{
+        const json_t *list = json_object_get(document, "signatures"), *signature = json_array_get(list, 0);
+        CLEANUP(public_key_free) PublicKey *key = key_of(s);
+        CLEANUP(envelope_free) Envelope *e = NULL;
+        const KeysetEntry entry = { signer_key_id(s), key };
+        Error error = { 0 };
+
+        assert_int_equal(json_array_size(list), 1);
+        assert_string_equal(text_at(signature, "keyid", NULL, NULL), signer_key_id(s));
+        assert_string_equal(text_at(signature, "method", NULL, NULL), signer_method(s));
+        assert_int_equal(envelope_parse(bytes, NULL, &e, &error), 0);
+        assert_int_equal(envelope_verify(e, &(Keyset) { &entry, 1, 1 }, "it", &error), 0);
+}
+
+/*
+ * Uptane 5.4.2.1.2 (a, b, e): whose signature, how it was made, and the signature; Uptane 5.4.2.1.2 (f): which ECU;
+ * Uptane 5.4.2.1.2 (g): what it runs; Uptane 5.4.2.1.2 (h, i, j): attacks, the time, the counter
+ */
+static void a_report_says_all_that_it_must(void **state)
+{
+        (void) state;
+        for (unsigned type = 0; type < _KEY_TYPE_MAX; type++) {
+                CLEANUP(signer_free) Signer *s = make_signer((KeyType) type);
+                cleanup_json json_t *document = NULL;
+                cleanup_buffer Buffer b = { 0 };
+                const json_t *body, *info;
+                Error error = { 0 };
+
+                sign(s, &b);
+                assert_int_equal(json_read(buffer_slice(&b), &document, &error), 0);
+                expect_signature(document, buffer_slice(&b), s);
+                body = json_object_get(document, "signed");
+                info = json_object_get(json_object_get(body, "installed_image"), "fileinfo");
+                assert_string_equal(text_at(body, "ecu_serial", NULL, NULL), "ECU-1");
+                assert_string_equal(text_at(body, "installed_image", "filepath", NULL), "fw.bin");
+                assert_int_equal(json_integer_value(json_object_get(info, "length")), 7);
+                assert_string_equal(text_at(info, "hashes", "sha256", NULL), "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73");
+                assert_int_equal(strlen(text_at(info, "hashes", "sha512", NULL)), 2 * SHA512_SIZE);
+                assert_string_equal(text_at(body, "attacks_detected", NULL, NULL), "freeze");
+                assert_string_equal(text_at(body, "timeserver_time", NULL, NULL), "1970-01-01T00:01:40Z");
+                assert_string_equal(text_at(body, "report_counter", NULL, NULL), "12");
+        }
+}
+
+/*
+ * Uptane 5.4.2.1.1 (a, b, e): whose signature, how it was made, and the signature; Uptane 5.4.2.1.1 (f): which vehicle;
+ * Uptane 5.4.2.1.1 (g): which Primary; Uptane 5.4.2.1.1 (h): the reports of its ECUs
+ */
+static void a_manifest_says_whose_it_is_and_holds_the_reports(void **state)
+{
+        CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519), *other = make_signer(KEY_RSA);
+        cleanup_buffer Buffer first = { 0 }, second = { 0 }, b = { 0 };
+        cleanup_json json_t *document = NULL;
+        const char *const serials[] = { "P", "ECU-1" };
+        Slice reports[2];
+        const VehicleManifest m = { .primary_serial = "P", .vin = "V", .serials = serials, .reports = reports, .n_reports = 2 };
+        const json_t *body;
+        Error error = { 0 };
+
+        (void) state;
+        sign(s, &first);
+        sign(other, &second);
+        reports[0] = buffer_slice(&first);
+        reports[1] = buffer_slice(&second);
+        assert_int_equal(vehicle_manifest_sign(&m, s, &b, &error), 0);
+        assert_int_equal(json_read(buffer_slice(&b), &document, &error), 0);
+        expect_signature(document, buffer_slice(&b), s);
+        body = json_object_get(document, "signed");
+        assert_string_equal(text_at(body, "vin", NULL, NULL), "V");
+        assert_string_equal(text_at(body, "primary_ecu_serial", NULL, NULL), "P");
+        for (size_t i = 0; i < ELEMENTSOF(serials); i++) {
+                cleanup_buffer Buffer report = { 0 };
+
+                json_canonical(json_object_get(json_object_get(body, "ecu_version_manifests"), serials[i]), &report);
+                assert_true(slice_equal(buffer_slice(&report), reports[i]));
+        }
+}
+
 static char *manifest(const VehicleManifest *m, const Signer *s)
 {
         cleanup_buffer Buffer b = { 0 };
@@ -214,7 +303,6 @@ static char *manifest(const VehicleManifest *m, const Signer *s)
         return xstrdup(buffer_str(&b));
 }
 
-/* Uptane 5.4.2.1.1 */
 static void a_report_of_the_installation_needs_a_correlation_id(void **state)
 {
         CLEANUP(signer_free) Signer *s = make_signer(KEY_RSA);
@@ -261,6 +349,8 @@ int main(void)
                 cmocka_unit_test(a_report_has_one_signature_and_a_largest_size),
                 cmocka_unit_test(what_a_report_may_leave_out_is_left_at_nothing),
                 cmocka_unit_test(nothing_known_is_written_as_the_field_does),
+                cmocka_unit_test(a_report_says_all_that_it_must),
+                cmocka_unit_test(a_manifest_says_whose_it_is_and_holds_the_reports),
                 cmocka_unit_test(a_report_of_the_installation_needs_a_correlation_id),
                 cmocka_unit_test(the_registration_names_the_primary_first),
         };

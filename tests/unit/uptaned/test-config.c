@@ -92,6 +92,7 @@ static void must_refuse(World *w, const char *text, const char *where)
         assert_null(config.server_url); /* nothing of it is handed out */
 }
 
+/* Uptane 5.2.6 (b), Uptane 5.4.1 (1c): both repositories have an address */
 static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
 {
         World *w = *state;
@@ -130,6 +131,7 @@ static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
         assert_int_equal(c->n_secondaries, 0);
 }
 
+/* Uptane 5.2.6 (c) */
 static void every_key_is_taken(void **state)
 {
         World *w = *state;
@@ -289,6 +291,7 @@ static void there_are_only_so_many_secondaries(void **state)
         must_refuse(w, buffer_str(&text), "more than 255 Secondaries");
 }
 
+/* Uptane 5.2.6 (a) */
 static void what_is_missing_is_named(void **state)
 {
         World *w = *state;

@@ -151,7 +151,7 @@ static void get(World *w, const Behaviour *b, RateLimit slowest, unsigned second
         assert_true(w->done);
 }
 
-/* T-39; Uptane 5.4: one byte a moment would keep a vehicle waiting for ever, and each puts the deadline off. */
+/* T-39; Uptane 5.4 (c): one byte a moment would keep a vehicle waiting for ever, and each puts the deadline off. */
 static void a_body_that_trickles_is_slow_retrieval_whatever_the_helper_lets_pass(void **state)
 {
         World *w = *state;

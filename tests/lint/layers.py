@@ -11,13 +11,15 @@ ALLOWED |= {
     "store": {"base", "crypto", "metadata", "trust", "uptane", "io", "store"},
     "peer": {"base", "io", "peer"},
     "http": {"base", "io", "http"},
-    "install": {"base", "io", "install"},
+    "boot": {"base", "io", "boot"},
+    "install": {"base", "io", "boot", "install"},
     "secondary": {"base", "crypto", "metadata", "io", "secondary"},
 }
 PROGRAMS = {
     "uptaned": {*CORE, "io", "store", "peer", "uptaned"},  # neither http nor install nor secondary: those are other processes
     "fetch": {"base", "io", "peer", "http"},
-    "ostree": {"base", "io", "peer", "install"},
+    "ostree": {"base", "io", "peer", "boot", "install"},
+    "health": {"base", "io", "peer"},
     "secondary-ip": {"base", "io", "peer", "secondary"},
     "secondary": {*CORE[:-1], "io", "store", "secondary"},
     "uptanectl": {*CORE[:-1], "io", "uptanectl"},  # the core for "verify", which works on files and not on the vehicle

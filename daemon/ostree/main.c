@@ -25,15 +25,32 @@ static int open_ostree(Server *server, Error *error)
         return server->ostree ? 0 : install_ostree_open(&server->options, &server->ostree, error);
 }
 
+static int reply_status(sd_bus_message *call, const InstallStatus *status)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        int r = sd_bus_message_new_method_return(call, &reply);
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", status->booted);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(reply, status->deployed);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "bb", (int) status->trial, (int) status->rolled_back);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
 static int on_get_status(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
         Server *server = userdata;
         InstallStatus status;
         Error error = { 0 };
+        int r;
 
         if (open_ostree(server, &error) < 0 || install_ostree_status(server->ostree, &status, &error) < 0)
                 return peer_error_reply(&error, ret);
-        return sd_bus_reply_method_return(call, "ssbb", status.booted, status.next, (int) status.trial, (int) status.rolled_back);
+        r = reply_status(call, &status);
+        install_status_done(&status);
+        return r;
 }
 
 typedef struct Watched {
@@ -125,7 +142,7 @@ static int on_rollback(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted, "s", next, "b", trial, "b", rolled_back),
+        SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted, "as", deployed, "b", trial, "b", rolled_back),
                                  on_get_status, 0),
         SD_BUS_METHOD_WITH_ARGS("Pull", SD_BUS_ARGS("s", url, "s", commit, "b", authenticate), SD_BUS_NO_RESULT, on_pull, 0),
         SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),

@@ -60,6 +60,11 @@ static const struct {
         ROW("update", "consent-install", TYPE_CONSENT, policy.ask[ENGINE_STAGE_INSTALL], "auto"),
         ROW("update", "consent-reboot", TYPE_CONSENT, policy.ask[ENGINE_STAGE_REBOOT], "auto"),
         ROW("update", "must-match", TYPE_TEXT, must_match, ""),
+        ROW("health", "boot-complete", TYPE_BOOL, health.boot_complete, "no"),
+        ROW("health", "checks", TYPE_BOOL, health.checks, "no"),
+        ROW("health", "director", TYPE_BOOL, health.director, "no"),
+        ROW("health", "timeout", TYPE_SECONDS, health.timeout, "300"),
+        ROW("health", "check-timeout", TYPE_SECONDS, health.check_timeout, "60"),
         ROW("limits", "root", TYPE_BYTES, max_bytes[ROLE_ROOT], "256K"),
         ROW("limits", "timestamp", TYPE_BYTES, max_bytes[ROLE_TIMESTAMP], "64K"),
         ROW("limits", "snapshot", TYPE_BYTES, max_bytes[ROLE_SNAPSHOT], "1M"),
@@ -75,6 +80,7 @@ static const struct {
         ROW("paths", "root-directory", TYPE_PATH, root_directory, VENDOR_DIR),
         ROW("paths", "fetch-socket", TYPE_PATH, fetch_socket, "/run/uptane/fetch.sock"),
         ROW("paths", "ostree-socket", TYPE_PATH, ostree_socket, "/run/uptane/ostree.sock"),
+        ROW("paths", "health-socket", TYPE_PATH, health_socket, "/run/uptane/health.sock"),
         ROW("paths", "secondary-ip-socket", TYPE_PATH, secondary_ip_socket, "/run/uptane/secondary-ip.sock"),
 #undef ROW
 };

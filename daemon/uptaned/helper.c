@@ -11,6 +11,7 @@ static const struct {
 } kinds[] = {
         [HELPER_FETCH] = { "uptane-fetch", "/org/uptane/Fetch1", "org.uptane.Fetch1" },
         [HELPER_OSTREE] = { "uptane-ostree", "/org/uptane/Install1", "org.uptane.Install1" },
+        [HELPER_HEALTH] = { "uptane-health", "/org/uptane/Health1", "org.uptane.Health1" },
         [HELPER_SECONDARY_IP] = { "uptane-secondary-ip", "/org/uptane/Secondary1", "org.uptane.Secondary1" },
 };
 static_assert(ELEMENTSOF(kinds) == _HELPER_KIND_MAX, "a helper without a name");

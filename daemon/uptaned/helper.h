@@ -20,6 +20,7 @@ typedef struct Helper Helper;
 typedef enum HelperKind {
         HELPER_FETCH,        /* org.uptane.Fetch1 */
         HELPER_OSTREE,       /* org.uptane.Install1 */
+        HELPER_HEALTH,       /* org.uptane.Health1 */
         HELPER_SECONDARY_IP, /* org.uptane.Secondary1 */
         _HELPER_KIND_MAX,
 } HelperKind;

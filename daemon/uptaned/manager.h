@@ -76,6 +76,8 @@ struct Manager {
         bool rebooted;  /* since the store was written */
         char boot_id[40];
         char booted[65]; /* OSTree commit that runs; "" unknown */
+        char **deployed; /* commits that could boot, the next to boot first; NULL: unknown */
+        bool rolled_back; /* the boot loader says that it gave something up */
         char step[64];  /* ProgressStep */
         uint64_t progress_done, progress_total;
         uint64_t progress_told; /* usec, when D-Bus was last told */
@@ -133,6 +135,8 @@ int vehicle_check_targets(const Manager *m, const Targets *director, Error *erro
 int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length,
                           int64_t release_counter, Error *error) __attribute__((nonnull, warn_unused_result));
 
+/* What runs is the truth: where it is not what was written down, it is known by its hash alone from now on. */
+int vehicle_take_booted(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
                   Error *error) __attribute__((nonnull, warn_unused_result));
 
@@ -144,6 +148,9 @@ int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnu
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* install.c */
 int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+/* assess.c: finds out whether what was booted is good and confirms it; the way back */
+int assess_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+int rollback_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
 /* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first thing at start: which deployment runs. Without that knowledge nothing is finished, and nothing is undone. */
+/*
+ * The first thing at start: which deployment runs. Without that knowledge nothing is finished, and nothing is undone.
+ * A boot loader that counts is told that this boot was a good one, unless that has to be found out first.
+ */
 #include <stdio.h>
+#include <string.h>
 
-#include "base/codec.h"
 #include "uptaned/helper.h"
 #include "uptaned/manager.h"
 
@@ -14,6 +17,7 @@ typedef struct Status {
         Manager *m;
         Helper *helper;
         sd_event_source *pause;
+        bool known; /* what booted */
 } Status;
 
 static int ask(Status *s, Error *error);
@@ -28,20 +32,42 @@ static void status_free(Job *job)
         free(s);
 }
 
-/* What boots is the truth: where it is not what was written down, it is reported by its hash. */
-static int take_booted(Manager *m, const char *booted, Error *error)
+static void forget_deployed(Manager *m)
 {
-        VehicleEcu *primary = &m->ecus[0];
-        Hashes hashes = { .has_sha256 = true };
+        for (size_t i = 0; m->deployed && m->deployed[i]; i++)
+                free(m->deployed[i]);
+        free(m->deployed);
+        m->deployed = NULL;
+}
 
+/* Software on trial is not what is installed, not before it is good. */
+static int take_status(Manager *m, sd_bus_message *reply, bool *ret_trial, Error *error)
+{
+        const char *booted;
+        int trial, rolled_back;
+
+        forget_deployed(m);
+        if (sd_bus_message_read(reply, "s", &booted) < 0 || sd_bus_message_read_strv(reply, &m->deployed) < 0 ||
+            sd_bus_message_read(reply, "bb", &trial, &rolled_back) < 0)
+                return error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
         (void) snprintf(m->booted, sizeof m->booted, "%s", booted);
-        if (!*booted)
-                return 0;
-        if (hex_decode(booted, hashes.sha256, sizeof hashes.sha256, error) < 0)
-                return error_prefix(error, "uptane-ostree names the booted commit '%.80s'", booted);
-        if (hashes_match(&hashes, &primary->hashes))
-                return 0;
-        return vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
+        m->rolled_back = rolled_back;
+        *ret_trial = trial;
+        return engine_on_trial(&m->engine, m->booted) ? 0 : vehicle_take_booted(m, error);
+}
+
+/*
+ * Whether this boot is none that something hangs on: not one of new software, and not the last one of the old before the
+ * new is booted, which has to be counted then.
+ */
+static bool is_settled(const Manager *m)
+{
+        bool waits = engine_awaits_boot(&m->engine), came_back = waits && m->rebooted;
+        bool other_is_next = m->deployed && m->deployed[0] && strcmp(m->deployed[0], m->booted) != 0;
+
+        if (m->engine.state == ENGINE_INSTALLING || engine_on_trial(&m->engine, m->booted) || (waits && !came_back))
+                return false;
+        return came_back || m->rolled_back || !other_is_next;
 }
 
 static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
@@ -64,11 +90,12 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 static void answer(Status *s, const Error *error)
 {
         Manager *m = s->m;
-        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned, .rebooted = m->rebooted, .booted = m->booted };
+        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned, .rebooted = m->rebooted, .booted = m->booted,
+                              .deployed = (const char *const *) m->deployed, .rolled_back = m->rolled_back };
 
         if (error->code != ERR_NONE) {
                 manager_note(m, error);
-                if (m->engine.state == ENGINE_REBOOT_REQUIRED &&
+                if (engine_awaits_boot(&m->engine) && !s->known &&
                     sd_event_add_time_relative(m->event, &s->pause, CLOCK_BOOTTIME, STATUS_PAUSE * UINT64_C(1000000), 0,
                                                on_pause_over, s) >= 0)
                         return;
@@ -77,16 +104,29 @@ static void answer(Status *s, const Error *error)
         manager_job_done(m, &event);
 }
 
+static void on_marked(void *userdata, sd_bus_message *reply, Error *error)
+{
+        (void) reply;
+        answer(userdata, error);
+}
+
+static int mark_good(Status *s, Error *error)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+
+        if (helper_message(s->helper, "MarkGood", &call, error) < 0)
+                return -1;
+        return helper_call(s->helper, call, STATUS_SECONDS, on_marked, s, error);
+}
+
 static void on_status(void *userdata, sd_bus_message *reply, Error *error)
 {
         Status *s = userdata;
-        const char *booted = "";
+        bool trial = false;
 
-        if (reply && sd_bus_message_read(reply, "s", &booted) < 0)
-                (void) error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
-        if (error->code == ERR_NONE)
-                (void) take_booted(s->m, booted, error);
-        answer(s, error);
+        s->known = reply && take_status(s->m, reply, &trial, error) == 0;
+        if (!s->known || !trial || !is_settled(s->m) || mark_good(s, error) < 0)
+                answer(s, error);
 }
 
 static int ask(Status *s, Error *error)

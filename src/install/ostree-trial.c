@@ -133,6 +133,23 @@ static bool has_pins(InstallOstree *o)
         return false;
 }
 
+void install_status_done(InstallStatus *status)
+{
+        g_strfreev(status->deployed);
+        *status = (InstallStatus) { 0 };
+}
+
+static char **list_commits(InstallOstree *o)
+{
+        g_autoptr(GPtrArray) all = ostree_sysroot_get_deployments(o->sysroot);
+        g_autoptr(GPtrArray) commits = g_ptr_array_new();
+
+        for (guint i = 0; i < all->len; i++)
+                g_ptr_array_add(commits, g_strdup(ostree_deployment_get_csum(g_ptr_array_index(all, i))));
+        g_ptr_array_add(commits, NULL);
+        return (char **) g_ptr_array_free(g_steal_pointer(&commits), FALSE);
+}
+
 /* Which software runs is known, even where the boot loader's tools fail: then marking it good will say so. */
 int install_ostree_status(InstallOstree *o, InstallStatus *ret, Error *error)
 {
@@ -150,9 +167,8 @@ int install_ostree_status(InstallOstree *o, InstallStatus *ret, Error *error)
                 booted = first;
         if (o->boot->get_state(look_at_loader(o, &l), &state, &why) < 0)
                 g_printerr("uptane-ostree: %s\n", why.message);
-        *ret = (InstallStatus) { .trial = state.counting || has_pins(o), .rolled_back = state.rolled_back };
+        *ret = (InstallStatus) { .trial = state.counting || has_pins(o), .rolled_back = state.rolled_back, .deployed = list_commits(o) };
         (void) g_strlcpy(ret->booted, booted ? ostree_deployment_get_csum(booted) : "", sizeof ret->booted);
-        (void) g_strlcpy(ret->next, first ? ostree_deployment_get_csum(first) : "", sizeof ret->next);
         return 0;
 }
 

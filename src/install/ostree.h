@@ -43,11 +43,12 @@ DEFINE_CLEANUP(InstallOstree, install_ostree_free)
 
 typedef struct InstallStatus {
         char booted[INSTALL_COMMIT_SIZE]; /* commit; the first deployment's where nothing is booted; "" if there is none */
-        char next[INSTALL_COMMIT_SIZE];   /* of the deployment that boots next; "" if there is none */
+        char **deployed;  /* commits of all deployments, the next to boot first; ends with NULL */
         bool trial;       /* something is pinned or counted until install_ostree_mark_good() */
         bool rolled_back; /* the boot loader says that it gave up the newest software */
 } InstallStatus;
 
+void install_status_done(InstallStatus *status) __attribute__((nonnull));
 int install_ostree_status(InstallOstree *o, InstallStatus *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 /*
  * Gets exactly this commit, complete, and keeps it from being pruned until it is deployed or another one is pulled.

@@ -27,7 +27,7 @@ class World:
     def __init__(self, images, **options):
         self.folder = tempfile.mkdtemp(prefix="uptaned-test.", dir="/tmp")
         self.images = images
-        vehicle_options = {name: options.pop(name) for name in ("secondaries", "config", "wrap") if name in options}
+        vehicle_options = {name: options.pop(name) for name in ("secondaries", "config", "wrap", "boot") if name in options}
         self.backend = Backend(os.path.join(self.folder, "backend"), ostree=images.repo, **options)
         self.vehicle = Vehicle(self.backend, images, os.path.join(self.folder, "vehicle"), **vehicle_options)
         self.director = self.vehicle.director

@@ -164,8 +164,8 @@ class OstreeClient(Client):
         return self.full_status()[0]
 
     def full_status(self):
-        """(booted commit, commit that boots next, whether something is on trial, whether the boot loader gave something up)."""
-        return self.call("GetStatus", None, "(ssbb)")
+        """(booted commit, all commits, whether something is on trial, whether the boot loader gave something up)."""
+        return self.call("GetStatus", None, "(sasbb)")
 
     def pull(self, url, commit, authenticate=False):
         self.call("Pull", GLib.Variant("(ssb)", (url, commit, authenticate)), "()")
@@ -178,41 +178,6 @@ class OstreeClient(Client):
 
     def rollback(self, commit):
         return self.call("Rollback", GLib.Variant("(s)", (commit,)), "(b)")[0]
-
-
-# ---- a boot loader ----
-
-class UBoot:
-    """fw_printenv and fw_setenv, as scripts in a folder to be put into $PATH, on a file of variables."""
-
-    def __init__(self, folder, **variables):
-        self.folder = pathlib.Path(folder)
-        self.folder.mkdir(exist_ok=True)
-        self._script("fw_printenv", "[ ! -e broken ] || exit 1\ncat env")
-        self._script("fw_setenv", "echo \"$1=$2\" >> calls\ngrep -v \"^$1=\" env > env.new\necho \"$1=$2\" >> env.new\nmv env.new env")
-        (self.folder / "calls").touch()
-        self.set(**variables)
-
-    def _script(self, name, text):
-        (self.folder / name).write_text(f"#!/bin/sh\ncd $(dirname \"$0\") || exit 1\n{text}\n")
-        (self.folder / name).chmod(0o755)
-
-    def set(self, **variables):
-        values = {**self.values(), **{name: str(value) for name, value in variables.items()}}
-        (self.folder / "env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
-
-    def values(self):
-        env = self.folder / "env"
-        return dict(line.split("=", 1) for line in env.read_text().splitlines()) if env.exists() else {}
-
-    def calls(self):
-        """What was set since the last time this was asked."""
-        text = (self.folder / "calls").read_text()
-        (self.folder / "calls").write_text("")
-        return text.split()
-
-    def path(self):
-        return f"{self.folder}:{os.environ['PATH']}"
 
 
 # ---- certificates ----

@@ -10,9 +10,9 @@ import time
 import pytest
 from gi.repository import Gio, GLib
 
-from helpers_fixture import (DEVICE, Activator, OstreeClient, OstreeRepo, RemoteError, Server, Sysroot, UBoot, make_credentials,
-                             program, run,
+from helpers_fixture import (DEVICE, Activator, OstreeClient, OstreeRepo, RemoteError, Server, Sysroot, make_credentials, program, run,
                              unused_port)
+from uboot import UBoot
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="deployments need root")
 
@@ -463,16 +463,16 @@ def test_unknown_boot_driver_is_refused(tmp_path):
 
 def test_known_good_deployment_is_pinned_until_the_new_one_is_good(helper, server, sysroot, repo):
     with OstreeClient(helper) as c:
-        assert c.full_status() == (repo.first, repo.first, False, False)
+        assert c.full_status() == (repo.first, [repo.first], False, False)
         c.pull(server.repo_url, repo.second)
         c.deploy(repo.second)
         assert sysroot.pinned() == [repo.first]
-        assert c.full_status() == (repo.second, repo.second, True, False)
+        assert c.full_status() == (repo.second, [repo.second, repo.first], True, False)
         c.deploy(repo.second)  # again: the new one is not pinned
         assert sysroot.pinned() == [repo.first]
         c.mark_good()
         assert sysroot.pinned() == []
-        assert c.full_status() == (repo.second, repo.second, False, False)
+        assert c.full_status() == (repo.second, [repo.second, repo.first], False, False)
         c.mark_good()
         c.pull(server.repo_url, repo.third)
         c.deploy(repo.third)
@@ -496,7 +496,7 @@ def test_rollback_puts_the_pinned_deployment_first(helper, server, sysroot, repo
         c.deploy(repo.second)
         assert c.rollback(repo.second) is True
         assert sysroot.deployments() == [repo.first, repo.second]
-        assert c.full_status() == (repo.first, repo.first, True, False)
+        assert c.full_status() == (repo.first, [repo.first, repo.second], True, False)
         assert c.rollback(repo.second) is True  # the same again changes nothing
         assert sysroot.deployments() == [repo.first, repo.second]
         c.mark_good()
@@ -514,7 +514,7 @@ def test_rollback_without_anything_to_go_back_to_is_an_error(helper, sysroot, re
 
 def test_uboot_counts_before_the_new_deployment_is_written(masked, uboot, server, sysroot, repo):
     with OstreeClient(masked) as c:
-        assert c.full_status() == (repo.first, repo.first, False, True)
+        assert c.full_status() == (repo.first, [repo.first], False, True)
         c.pull(server.repo_url, repo.second)
         (uboot.folder / "broken").touch()
         assert "fw_printenv" in fails("BootLoader", c.deploy, repo.second)
@@ -522,11 +522,11 @@ def test_uboot_counts_before_the_new_deployment_is_written(masked, uboot, server
         (uboot.folder / "broken").unlink()
         c.deploy(repo.second)
         assert uboot.calls() == TRIAL and uboot.values()["board"] == "x"
-        assert c.full_status() == (repo.second, repo.second, True, False)
+        assert c.full_status() == (repo.second, [repo.second, repo.first], True, False)
         uboot.set(bootcount=1)
         c.mark_good()
         assert uboot.calls() == ["bootcount=0", "upgrade_available=0"]
-        assert c.full_status() == (repo.second, repo.second, False, False)
+        assert c.full_status() == (repo.second, [repo.second, repo.first], False, False)
 
 
 def test_uboot_count_of_a_deployment_that_was_written_before_a_power_cut_starts_anew(masked, uboot, server, repo):
@@ -553,7 +553,7 @@ def test_uboot_gives_the_old_software_as_many_tries_when_rolling_back(masked, ub
 def test_what_is_booted_is_known_without_the_boot_loaders_tools(masked, uboot, repo):
     (uboot.folder / "broken").touch()
     with OstreeClient(masked) as c:
-        assert c.full_status() == (repo.first, repo.first, True, False)
+        assert c.full_status() == (repo.first, [repo.first], True, False)
         fails("BootLoader", c.mark_good)
 
 
@@ -567,10 +567,10 @@ def test_systemd_boot_counts_in_the_new_entry(tmp_path, authority, server, sysro
             c.pull(server.repo_url, repo.second)
             c.deploy(repo.second)
             assert names() == ["ostree-1-testos.conf", "ostree-2-testos+3.conf"]
-            assert c.full_status() == (repo.second, repo.second, True, False)
+            assert c.full_status() == (repo.second, [repo.second, repo.first], True, False)
             c.mark_good()
             assert names() == ["ostree-1-testos.conf", "ostree-2-testos.conf"]
-            assert c.full_status() == (repo.second, repo.second, False, False)
+            assert c.full_status() == (repo.second, [repo.second, repo.first], False, False)
             c.pull(server.repo_url, repo.third)
             c.deploy(repo.third)
             assert c.rollback(repo.third) is True
@@ -589,7 +589,7 @@ def test_booted_vehicle_pins_what_runs_and_rolls_back_to_it(booted, server, sysr
         c.pull(server.repo_url, repo.second)
         c.deploy(repo.second)
         assert sysroot.pinned() == [repo.first]
-        assert c.full_status() == (repo.first, repo.second, True, False)
+        assert c.full_status() == (repo.first, [repo.second, repo.first], True, False)
         assert c.rollback(repo.second) is False  # the old one runs
     assert sysroot.deployments() == [repo.first, repo.second]
 
@@ -599,9 +599,9 @@ def test_new_software_that_runs_rolls_back_to_what_was_pinned(booted, helper, se
         c.pull(server.repo_url, repo.second)
         c.deploy(repo.second)
     with OstreeClient(booted("--no-stage")) as c:
-        assert c.full_status() == (repo.second, repo.second, True, False)
+        assert c.full_status() == (repo.second, [repo.second, repo.first], True, False)
         assert c.rollback(repo.second) is True
-        assert c.full_status() == (repo.second, repo.first, True, False)
+        assert c.full_status() == (repo.second, [repo.first, repo.second], True, False)
     assert sysroot.deployments() == [repo.first, repo.second]
 
 
@@ -609,7 +609,7 @@ def test_staged_deployment_pins_what_runs(booted, server, sysroot, repo):
     with OstreeClient(booted(systemd=True)) as c:
         c.pull(server.repo_url, repo.second)
         assert c.deploy(repo.second) is True
-        assert c.full_status() == (repo.first, repo.second, True, False)
+        assert c.full_status() == (repo.first, [repo.second, repo.first], True, False)
     assert sysroot.pinned() == [repo.first]
 
 
@@ -617,6 +617,6 @@ def test_counted_entries_are_not_staged(booted, server, sysroot, repo):
     with OstreeClient(booted("--boot=systemd-boot", systemd=True)) as c:
         c.pull(server.repo_url, repo.second)
         assert c.deploy(repo.second) is True
-        assert c.full_status() == (repo.first, repo.second, True, False)
+        assert c.full_status() == (repo.first, [repo.second, repo.first], True, False)
     assert sysroot.deployments() == [repo.second, repo.first]
     assert (sysroot.path / "boot/loader/entries/ostree-2-testos+3.conf").exists()

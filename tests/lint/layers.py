@@ -19,7 +19,7 @@ PROGRAMS = {
     "uptaned": {*CORE, "io", "store", "peer", "uptaned"},  # neither http nor install nor secondary: those are other processes
     "fetch": {"base", "io", "peer", "http"},
     "ostree": {"base", "io", "peer", "boot", "install"},
-    "health": {"base", "io", "peer"},
+    "health": {"base", "io", "peer", "health"},
     "secondary-ip": {"base", "io", "peer", "secondary"},
     "secondary": {*CORE[:-1], "io", "store", "secondary"},
     "uptanectl": {*CORE[:-1], "io", "uptanectl"},  # the core for "verify", which works on files and not on the vehicle

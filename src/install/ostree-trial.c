@@ -196,15 +196,25 @@ int install_ostree_mark_good(InstallOstree *o, Error *error)
         return r;
 }
 
-/* The deployment to go back to: one that was pinned as good, or else the next in order. Borrowed from all; NULL: none. */
+static const char *os_of(GPtrArray *all, const char *commit)
+{
+        for (guint i = 0; i < all->len; i++)
+                if (strcmp(ostree_deployment_get_csum(g_ptr_array_index(all, i)), commit) == 0)
+                        return ostree_deployment_get_osname(g_ptr_array_index(all, i));
+        return NULL;
+}
+
+/* The deployment to go back to: one of the same OS that was pinned as good, or else the next in order. Borrowed; NULL: none. */
 static OstreeDeployment *known_good(GPtrArray *all, const char *bad)
 {
+        const char *os = os_of(all, bad);
         OstreeDeployment *found = NULL;
 
         for (guint i = 0; i < all->len; i++) {
                 OstreeDeployment *d = g_ptr_array_index(all, i);
 
-                if (strcmp(ostree_deployment_get_csum(d), bad) == 0 || ostree_deployment_is_staged(d))
+                if (strcmp(ostree_deployment_get_csum(d), bad) == 0 || ostree_deployment_is_staged(d) ||
+                    (os && strcmp(ostree_deployment_get_osname(d), os) != 0))
                         continue;
                 if (is_ours(d))
                         return d;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures that tests/bench prints, measured on a test vehicle with one Secondary."""
+"""The figures that tests/bench prints, measured on a test vehicle with two Secondaries, one of which verifies partially."""
 import os
 import re
 import shutil
@@ -12,8 +12,8 @@ from backend import Backend
 from images import Images, remove_tree
 from vehicle import BUILD, Vehicle, wait_for
 
-PROGRAMS = [("uptaned", "uptaned"), ("fetch", "uptane-fetch"), ("ostree", "uptane-ostree"), ("secondary-ip", "uptane-secondary-ip"),
-            ("secondary", "uptane-secondary"), ("uptanectl", "uptanectl")]
+PROGRAMS = [("uptaned", "uptaned"), ("fetch", "uptane-fetch"), ("verify", "uptane-verify"), ("ostree", "uptane-ostree"),
+            ("secondary-ip", "uptane-secondary-ip"), ("secondary", "uptane-secondary"), ("uptanectl", "uptanectl")]
 ROWS = []
 
 
@@ -29,11 +29,14 @@ def stripped_sizes(folder):
         row("%s, stripped" % name, "%d KiB" % (os.path.getsize(copied) // 1024))
 
 
-def memory(pid):
+def figure(pid, name):
     with open("/proc/%d/smaps_rollup" % pid, encoding="utf-8") as f:
-        text = f.read()
+        return int(re.search(r"^%s:\s+(\d+)" % name, f.read(), re.M).group(1))
+
+
+def memory(pid):
     for name in ("Rss", "Pss"):
-        row("%s of the idle daemon" % name.upper(), "%s KiB" % re.search(r"^%s:\s+(\d+)" % name, text, re.M).group(1))
+        row("%s of the idle daemon" % name.upper(), "%d KiB" % figure(pid, name))
     with open("/proc/%d/maps" % pid, encoding="utf-8") as f:
         objects = {line.split()[-1] for line in f if ".so" in line}
     row("shared objects mapped by the daemon", len(objects))
@@ -83,7 +86,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="uptaned-bench.", dir="/tmp")
     images = Images(os.path.join(folder, "images"))
     backend = Backend(os.path.join(folder, "backend"), ostree=images.repo)
-    vehicle = Vehicle(backend, images, os.path.join(folder, "vehicle"))
+    vehicle = Vehicle(backend, images, os.path.join(folder, "vehicle"), secondaries=2, partial=["secondary2"])
     try:
         stripped_sizes(folder)
         vehicle.boot()
@@ -97,13 +100,16 @@ def main():
         firmware = os.urandom(1 << 20)
         vehicle.director.assign([
             ("os-2", backend.add_commit("os-2", images.commit("2"), [vehicle.HARDWARE_ID]), vehicle.serial, vehicle.HARDWARE_ID, None),
-            ("mcu-2", backend.add_image("mcu-2", firmware, ["test-mcu"]), vehicle.secondaries[0].serial, "test-mcu", None)])
+            *(("mcu-2", backend.add_image("mcu-2", firmware, ["test-mcu"]), s.serial, "test-mcu", None) for s in vehicle.secondaries)])
         open(vehicle.path("reboot-refused"), "w").close()
 
         def update():
             vehicle.call("CheckForUpdates")
             vehicle.wait_state("reboot-required")
-        measure("an update of both ECUs (1 MiB firmware), up to the reboot", vehicle, backend, folder, update)
+        measure("an update of all three ECUs (1 MiB firmware), up to the reboot", vehicle, backend, folder, update)
+        for s, kind in zip(vehicle.secondaries, ("full", "partial")):
+            row("RSS of uptane-secondary after it, %s verification" % kind, "%d KiB" % figure(vehicle.daemon_pid(s.label), "Rss"))
+            row("of these, anonymous", "%d KiB" % figure(vehicle.daemon_pid(s.label), "Anonymous"))
     finally:
         vehicle.close()
         backend.stop()

@@ -2,6 +2,7 @@
 """The demonstration that tests/demo starts: every line with a tick is something that was looked at, not hoped for."""
 import hashlib
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,8 +12,13 @@ import time
 
 from backend import Backend
 from backend.control import Commands, serve
-from images import Images, remove_tree
-from vehicle import BUILD, Timeout, Vehicle, wait_for
+from container import rootfs
+from container.images import UNITS, SystemImages
+from container.vehicle import ContainerVehicle
+from images import remove_tree
+from remote import Timeout, wait_for
+
+BUILD = os.environ["BUILD_DIR"]
 
 TERMINAL = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
@@ -42,9 +48,8 @@ class Follower:
 
     def __init__(self, vehicle):
         self.lines = []
-        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + vehicle.path("bus"))
-        self.process = subprocess.Popen([os.path.join(BUILD, "daemon/uptanectl/uptanectl"), "monitor"], env=environment, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(vehicle.machine.command("uptanectl", "monitor"), text=True, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL)
         threading.Thread(target=self._read, daemon=True).start()
         wait_for(lambda: self.lines, "the monitor")
 
@@ -66,7 +71,13 @@ def register(world):
     step(1, "The Primary registers the two ECUs of this vehicle, and finds nothing to do")
     v.boot()
     v.wait_state("idle")
-    seen("the daemon is up, on a vehicle booted into OSTree commit %.12s..." % v.booted_commit)
+    seen("systemd has started the daemon, on a vehicle booted into OSTree commit %.12s..." % v.booted_commit)
+    for unit in UNITS:
+        name = unit.replace("@", "@test")
+        level = v.exposure(name)
+        seen("%s is in its sandbox, exposed %.1f of 10" % (unit, level), level <= (6.0 if "ostree" in unit else 2.0))
+    wait_for(lambda: "uptane-ostree" not in v.processes(), "the end of uptane-ostree")
+    seen("of our programs none runs as root", all("root" not in users for users in v.processes().values()))
     seen("the Director knows the Primary %s" % v.serial, director.primary == v.serial)
     for ecu in director.ecus.values():
         seen("registered: %s, hardware %s, a key of type %s" % (ecu["ecu_serial"], ecu["hardware_identifier"], ecu["clientKey"]["keytype"]))
@@ -113,14 +124,13 @@ def update(world):
     backend.log.clear()
     follower = Follower(v)
     v.ctl("check")
-    wait_for(lambda: v.process.poll() is not None, lambda: "the reboot; state %s" % v.state(), 60)
+    v.machine.wait_reboot()
     follower.stop()
-    v.wait_reboot()
     for repository in ("director", "repo"):
         files = [r["path"].split("/")[-1] for r in backend.requests("^/%s/[^/]*json" % repository)]
         seen("%s: %s" % ({"director": "Director", "repo": "Image repository"}[repository], ", ".join(files)),
              "timestamp.json" in files and "snapshot.json" in files and "targets.json" in files)
-    log = v.log(secondary.label)
+    log = v.log("uptane-secondary")
     seen("the Secondary verified both repositories by itself", "the metadata of both repositories is verified" in log)
     seen("the Secondary runs the new firmware", "installed 'mcu-firmware-7.bin'" in log and secondary.content() == world["firmware"])
     status = subprocess.run(["ostree", "admin", "--sysroot=" + v.sysroot, "status"], capture_output=True, text=True, check=True).stdout
@@ -160,26 +170,37 @@ def report(world):
     show("$ uptanectl status\n" + status.stdout)
 
 
+def write_script(vehicle, path):
+    """Runs a command in the vehicle as it is booted now."""
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\nexec %s \"$@\"\n" % shlex.join(vehicle.machine.command()))
+    os.chmod(path, 0o755)
+
+
 def keep(world):
     v = world["vehicle"]
     url = "http://127.0.0.1:%d/" % serve(Commands(world["backend"]))
-    print("\nIt goes on running. In another terminal:\n\n"
-          "  export DBUS_SYSTEM_BUS_ADDRESS=unix:path=%s\n"
-          "  %s/daemon/uptanectl/uptanectl status\n"
-          "  %s/daemon/uptanectl/uptanectl monitor\n"
-          "  busctl --address=$DBUS_SYSTEM_BUS_ADDRESS introspect org.uptane.Primary1 /org/uptane/Primary1\n"
-          "  tail -f %s\n\n"
+    script = os.path.join(v.folder, "run")
+    write_script(v, script)
+    print("\nIt goes on running, and boots again when it reboots. In another terminal, as root:\n\n"
+          "  VEHICLE=%s\n"
+          "  $VEHICLE uptanectl status\n"
+          "  $VEHICLE uptanectl monitor\n"
+          "  $VEHICLE busctl introspect org.uptane.Primary1 /org/uptane/Primary1\n"
+          "  $VEHICLE journalctl -f -u uptaned\n"
+          "  $VEHICLE ostree admin status\n\n"
           "Commands to the back-end (tests/backend/control.py has them all), for example another update of the Secondary:\n\n"
           "  date > /tmp/firmware-8\n"
           "  curl -d '{\"command\": \"add-file\", \"name\": \"firmware-8\", \"path\": \"/tmp/firmware-8\", \"hardware_ids\": [\"test-mcu\"]}' %s\n"
           "  curl -d '{\"command\": \"assign\", \"device\": \"%s\", \"images\": {\"%s\": \"firmware-8\"}}' %s\n"
-          "  %s/daemon/uptanectl/uptanectl check\n\nCtrl-C ends it."
-          % (v.path("bus"), BUILD, BUILD, v.path("log", "uptaned"), url, v.device_id, v.secondaries[0].serial, url, BUILD), flush=True)
+          "  $VEHICLE uptanectl check\n\nCtrl-C ends it."
+          % (script, url, v.device_id, v.secondaries[0].serial, url), flush=True)
     try:
         while True:
-            if v.process.poll() is not None:
-                v.wait_reboot()
+            if v.machine.is_down():
+                v.machine.wait_reboot()
                 v.boot()
+                write_script(v, script)
             time.sleep(1)
     except KeyboardInterrupt:
         print()
@@ -192,11 +213,15 @@ def end(*_):
 def main():
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)  # whoever ends this, the vehicle ends with it
+    if not rootfs.is_made():
+        print("Making the Debian that the vehicle runs; it is kept in %s..." % rootfs.cache(), flush=True)
+    rootfs.base()
     begin = time.monotonic()
     folder = tempfile.mkdtemp(prefix="uptaned-demo.", dir="/tmp")
-    world = {"images": Images(os.path.join(folder, "images"))}
-    world["backend"] = Backend(os.path.join(folder, "backend"), ostree=world["images"].repo)
-    world["vehicle"] = Vehicle(world["backend"], world["images"], os.path.join(folder, "vehicle"))
+    network = ContainerVehicle.make_network()
+    world = {"images": SystemImages(os.path.join(folder, "images"), BUILD)}
+    world["backend"] = Backend(os.path.join(folder, "backend"), ostree=world["images"].repo, network=network.path)
+    world["vehicle"] = ContainerVehicle(world["backend"], world["images"], os.path.join(folder, "vehicle"), network)
     try:
         for part in (register, publish, attack, update, reboot, report):
             part(world)
@@ -206,7 +231,7 @@ def main():
         return 0
     except (AssertionError, Timeout) as e:
         print("\n%s %s\n" % (paint("31", "✗"), e))
-        for name in ("init", "uptaned", "secondary1", "uptane-ostree"):
+        for name in ("uptaned", "uptane-secondary", "uptane-ostree", "systemd"):
             show("%s:\n%s" % (name, world["vehicle"].log(name)[-1500:]))
         return 1
     except KeyboardInterrupt:
@@ -214,6 +239,7 @@ def main():
     finally:
         world["vehicle"].close()
         world["backend"].stop()
+        network.close()
         remove_tree(folder)
 
 

@@ -102,31 +102,48 @@ static int on_pull(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 
 static int on_deploy(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
+        Watched watched = { .call = call };
+        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
-        const char *commit, *name;
+        InstallDeployment deployment = { 0 };
         bool need_reboot;
         Error error = { 0 };
-        int r = sd_bus_message_read(call, "ss", &commit, &name);
+        int hold, r = sd_bus_message_read(call, "ssb", &deployment.commit, &deployment.name, &hold);
 
         if (r < 0)
                 return r;
-        if (open_ostree(server, &error) < 0 || install_ostree_deploy(server->ostree, commit, name, &need_reboot, &error) < 0)
+        deployment.hold = hold;
+        if (open_ostree(server, &error) < 0 || install_ostree_deploy(server->ostree, &deployment, &watch, &need_reboot, &error) < 0)
                 return peer_error_reply(&error, ret);
         return sd_bus_reply_method_return(call, "b", need_reboot);
 }
 
-static int on_mark_good(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+static int on_release(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
         Server *server = userdata;
         Error error = { 0 };
 
-        if (open_ostree(server, &error) < 0 || install_ostree_mark_good(server->ostree, &error) < 0)
+        if (open_ostree(server, &error) < 0 || install_ostree_release(server->ostree, &error) < 0)
+                return peer_error_reply(&error, ret);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int on_mark_good(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+{
+        Watched watched = { .call = call };
+        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
+        Server *server = userdata;
+        Error error = { 0 };
+
+        if (open_ostree(server, &error) < 0 || install_ostree_mark_good(server->ostree, &watch, &error) < 0)
                 return peer_error_reply(&error, ret);
         return sd_bus_reply_method_return(call, NULL);
 }
 
 static int on_rollback(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
+        Watched watched = { .call = call };
+        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
         const char *commit;
         bool need_reboot;
@@ -135,7 +152,7 @@ static int on_rollback(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 
         if (r < 0)
                 return r;
-        if (open_ostree(server, &error) < 0 || install_ostree_rollback(server->ostree, commit, &need_reboot, &error) < 0)
+        if (open_ostree(server, &error) < 0 || install_ostree_rollback(server->ostree, commit, &watch, &need_reboot, &error) < 0)
                 return peer_error_reply(&error, ret);
         return sd_bus_reply_method_return(call, "b", need_reboot);
 }
@@ -145,7 +162,8 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted, "as", deployed, "b", trial, "b", rolled_back),
                                  on_get_status, 0),
         SD_BUS_METHOD_WITH_ARGS("Pull", SD_BUS_ARGS("s", url, "s", commit, "b", authenticate), SD_BUS_NO_RESULT, on_pull, 0),
-        SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),
+        SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name, "b", hold), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),
+        SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_release, 0),
         SD_BUS_METHOD_WITH_ARGS("MarkGood", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_mark_good, 0),
         SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("s", commit), SD_BUS_RESULT("b", need_reboot), on_rollback, 0),
         SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("t", done, "t", total), 0),

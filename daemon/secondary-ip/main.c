@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * uptane-secondary-ip: org.uptane.Secondary1 (docs/HELPERS.md) for Secondaries that speak the IP Secondary protocol.
- * Holds no key and no state; what the Secondary says is passed on bounded and well-formed, and judged by the daemon.
+ * Holds no key of the vehicle but that of its certificate for protected links, and no state; what the Secondary says is
+ * passed on bounded and well-formed, and judged by the daemon.
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "metadata/role.h"
 #include "peer/peer.h"
+#include "secondary/address.h"
 #include "secondary/ip.h"
 
 #define FILES_SLACK ((size_t) 4096) /* what the encoding of metadata adds to it, generously */
@@ -17,20 +21,52 @@ typedef struct Timeouts { /* seconds */
         unsigned connect, silence, exchange, install;
 } Timeouts;
 
-static SecondaryIp secondary_at(const char *address, const Timeouts *t, sd_bus_message *call)
+typedef struct Helper {
+        Timeouts timeouts;
+        SecondaryTls *tls; /* NULL until it is needed */
+} Helper;
+
+/* A Secondary, and the text of its address. */
+typedef struct Contact {
+        SecondaryIp ip;
+        const char *address;
+        char name[SECONDARY_TLS_NAME_MAX + 1];
+} Contact;
+
+static int load_credentials(Helper *h, Error *error)
 {
-        return (SecondaryIp) {
-                .address = address,
-                .connect_ms = t->connect * 1000,
-                .idle_ms = t->silence * 1000,
-                .exchange_ms = t->exchange * 1000,
-                .install_ms = t->install * 1000,
+        cleanup_free char *ca = peer_credential("secondary-ca.pem"), *certificate = peer_credential("primary.crt");
+        cleanup_free char *key = peer_credential("primary.key");
+
+        if (h->tls)
+                return 0;
+        if (!ca || !certificate || !key)
+                return error_set(error, ERR_KEY, "a Secondary wants TLS, but no credentials were loaded: secondary-ca.pem, primary.crt, primary.key");
+        return secondary_tls_new(&(SecondaryTlsFiles) { ca, certificate, key }, false, &h->tls, error);
+}
+
+/* ret->address is set even on failure. */
+static int contact_init(Contact *ret, const char *address, Helper *h, sd_bus_message *call, Error *error)
+{
+        bool tls;
+
+        *ret = (Contact) { .address = address };
+        ret->ip = (SecondaryIp) {
+                .name = ret->name,
+                .connect_ms = h->timeouts.connect * 1000,
+                .idle_ms = h->timeouts.silence * 1000,
+                .exchange_ms = h->timeouts.exchange * 1000,
+                .install_ms = h->timeouts.install * 1000,
                 .cancel_fd = sd_bus_get_fd(sd_bus_message_get_bus(call)),
         };
+        if (secondary_address_split(address, &tls, ret->name, &ret->ip.address, error) < 0 || (tls && load_credentials(h, error) < 0))
+                return -1;
+        ret->ip.tls = tls ? h->tls : NULL;
+        return 0;
 }
 
 /* The end of every method: the error names the Secondary, and the log the error. */
-static int failed(const SecondaryIp *s, Error *error, sd_bus_error *ret)
+static int failed(const Contact *s, Error *error, sd_bus_error *ret)
 {
         (void) error_prefix(error, "Secondary at %.100s", s->address);
         fprintf(stderr, "%s\n", error->message);
@@ -65,13 +101,12 @@ static int method_get_info(sd_bus_message *call, void *userdata, sd_bus_error *r
         SecondaryIpInfo info;
         const char *address;
         Error error = { 0 };
-        SecondaryIp s;
+        Contact s;
         int r = sd_bus_message_read(call, "s", &address);
 
         if (r < 0)
                 return r;
-        s = secondary_at(address, userdata, call);
-        if (secondary_ip_get_info(&s, arena, &info, &error) < 0)
+        if (contact_init(&s, address, userdata, call, &error) < 0 || secondary_ip_get_info(&s.ip, arena, &info, &error) < 0)
                 return failed(&s, &error, ret_error);
         return sd_bus_reply_method_return(call, "ssss", info.serial, info.hardware_id, info.key_type, info.key);
 }
@@ -82,14 +117,13 @@ static int method_get_manifest(sd_bus_message *call, void *userdata, sd_bus_erro
         CLEANUP(arena_free) Arena *arena = arena_new();
         const char *address;
         Error error = { 0 };
-        SecondaryIp s;
+        Contact s;
         Slice report;
         int r = sd_bus_message_read(call, "s", &address);
 
         if (r < 0)
                 return r;
-        s = secondary_at(address, userdata, call);
-        if (secondary_ip_get_manifest(&s, arena, &report, &error) < 0)
+        if (contact_init(&s, address, userdata, call, &error) < 0 || secondary_ip_get_manifest(&s.ip, arena, &report, &error) < 0)
                 return failed(&s, &error, ret_error);
         r = sd_bus_message_new_method_return(call, &reply);
         if (r >= 0)
@@ -102,14 +136,14 @@ static int method_get_root_version(sd_bus_message *call, void *userdata, sd_bus_
         const char *address, *repository;
         Error error = { 0 };
         int64_t version;
-        SecondaryIp s;
+        Contact s;
         DerRepo repo = DER_REPO_DIRECTOR;
         int r = sd_bus_message_read(call, "ss", &address, &repository);
 
         if (r < 0)
                 return r;
-        s = secondary_at(address, userdata, call);
-        if (repo_from_name(repository, &repo, &error) < 0 || secondary_ip_get_root_version(&s, repo, &version, &error) < 0)
+        if (contact_init(&s, address, userdata, call, &error) < 0 || repo_from_name(repository, &repo, &error) < 0 ||
+            secondary_ip_get_root_version(&s.ip, repo, &version, &error) < 0)
                 return failed(&s, &error, ret_error);
         return sd_bus_reply_method_return(call, "x", version);
 }
@@ -118,7 +152,7 @@ static int method_put_root(sd_bus_message *call, void *userdata, sd_bus_error *r
 {
         const char *address, *repository;
         Error error = { 0 };
-        SecondaryIp s;
+        Contact s;
         DerRepo repo = DER_REPO_DIRECTOR;
         Slice root;
         int r = sd_bus_message_read(call, "ss", &address, &repository);
@@ -127,8 +161,8 @@ static int method_put_root(sd_bus_message *call, void *userdata, sd_bus_error *r
                 r = read_bytes(call, &root);
         if (r < 0)
                 return r;
-        s = secondary_at(address, userdata, call);
-        if (repo_from_name(repository, &repo, &error) < 0 || secondary_ip_put_root(&s, repo, root, &error) < 0)
+        if (contact_init(&s, address, userdata, call, &error) < 0 || repo_from_name(repository, &repo, &error) < 0 ||
+            secondary_ip_put_root(&s.ip, repo, root, &error) < 0)
                 return failed(&s, &error, ret_error);
         return sd_bus_reply_method_return(call, NULL);
 }
@@ -145,7 +179,7 @@ static int add_file(DerMessage *files, const char *repository, DerFile file, Err
         n = repo == DER_REPO_IMAGE ? &files->n_image_files : &files->n_director_files;
         if (*n == DER_FILES_MAX)
                 return error_set(error, ERR_INVALID_ARGUMENT, "more than %d files of the %s repository", DER_FILES_MAX, repository);
-        if (strlen(file.role) > 64)
+        if (strlen(file.role) > sizeof DER_DELEGATED - 1 + ROLE_NAME_MAX)
                 return error_set(error, ERR_INVALID_ARGUMENT, "'%.100s' is no role", file.role);
         list[(*n)++] = file;
         return 0;
@@ -178,18 +212,20 @@ static int read_files(sd_bus_message *call, DerMessage *ret, Error *error)
 
 static int method_put_metadata(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
-        DerMessage files = { .kind = DER_PUT_META_REQ2 };
+        DerFile image[DER_FILES_MAX], director[DER_FILES_MAX];
+        DerMessage files = { .kind = DER_PUT_META_REQ2, .image_files = image, .director_files = director };
+        Error error = { 0 }, no_contact = { 0 };
         const char *address;
-        Error error = { 0 };
-        SecondaryIp s;
+        Contact s;
         int r = sd_bus_message_read(call, "s", &address);
 
         if (r >= 0)
                 r = read_files(call, &files, &error);
         if (r < 0)
                 return r;
-        s = secondary_at(address, userdata, call);
-        if (error.code != ERR_NONE || secondary_ip_put_metadata(&s, &files, &error) < 0)
+        if (contact_init(&s, address, userdata, call, &no_contact) < 0 && error.code == ERR_NONE)
+                error = no_contact;
+        if (error.code != ERR_NONE || secondary_ip_put_metadata(&s.ip, &files, &error) < 0)
                 return failed(&s, &error, ret_error);
         return sd_bus_reply_method_return(call, NULL);
 }
@@ -204,13 +240,12 @@ static int method_put_image(sd_bus_message *call, void *userdata, sd_bus_error *
         SecondaryIpImage image = { .progress = show_progress, .userdata = call };
         const char *address, *name;
         Error error = { 0 };
-        SecondaryIp s;
+        Contact s;
         int r = sd_bus_message_read(call, "ssth", &address, &name, &image.length, &image.fd);
 
         if (r < 0)
                 return r;
-        s = secondary_at(address, userdata, call);
-        if (secondary_ip_put_image(&s, &image, &error) < 0) {
+        if (contact_init(&s, address, userdata, call, &error) < 0 || secondary_ip_put_image(&s.ip, &image, &error) < 0) {
                 (void) error_prefix(&error, "image '%.100s'", name);
                 return failed(&s, &error, ret_error);
         }
@@ -228,13 +263,12 @@ static int method_install(sd_bus_message *call, void *userdata, sd_bus_error *re
         const char *address, *name, *description;
         Error error = { 0 };
         DerResult result;
-        SecondaryIp s;
+        Contact s;
         int r = sd_bus_message_read(call, "ss", &address, &name);
 
         if (r < 0)
                 return r;
-        s = secondary_at(address, userdata, call);
-        if (secondary_ip_install(&s, name, arena, &result, &description, &error) < 0) {
+        if (contact_init(&s, address, userdata, call, &error) < 0 || secondary_ip_install(&s.ip, name, arena, &result, &description, &error) < 0) {
                 (void) error_prefix(&error, "image '%.100s'", name);
                 return failed(&s, &error, ret_error);
         }
@@ -297,14 +331,16 @@ static int parse_options(int argc, char **argv, Timeouts *ret)
 
 int main(int argc, char **argv)
 {
-        Timeouts timeouts = { .connect = 10, .silence = 30, .exchange = 120, .install = 3600 };
+        Helper helper = { .timeouts = { .connect = 10, .silence = 30, .exchange = 120, .install = 3600 } };
         Error error = { 0 };
 
-        if (parse_options(argc, argv, &timeouts) < 0)
+        if (parse_options(argc, argv, &helper.timeouts) < 0)
                 return EXIT_FAILURE;
-        if (peer_serve("/org/uptane/Secondary1", "org.uptane.Secondary1", vtable, &timeouts, &error) < 0) {
+        (void) signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without asking for silence */
+        if (peer_serve("/org/uptane/Secondary1", "org.uptane.Secondary1", vtable, &helper, &error) < 0) {
                 fprintf(stderr, "%s\n", error.message);
                 return error_info(error.code)->exit_code;
         }
+        secondary_tls_free(helper.tls);
         return EXIT_SUCCESS;
 }

@@ -109,7 +109,7 @@ static int put_metadata(Secondary *s, const DerMessage *request, Error *error)
 {
         if (secondary_put_metadata(s, request, error) < 0)
                 return -1;
-        fprintf(stderr, "the metadata of both repositories is verified\n");
+        fprintf(stderr, "the metadata of %s is verified\n", s->config.partial ? "the Director" : "both repositories");
         note_attack(s, "");
         return 0;
 }

@@ -83,12 +83,11 @@ static int parse_bool(const char *value, void *ret, Error *error)
         return 0;
 }
 
-/* Nothing less than full verification is done here; the key is there so that a file can say so. */
 static int parse_verification(const char *value, void *ret, Error *error)
 {
-        (void) ret;
-        if (strcmp(value, "full") != 0)
-                return error_set(error, ERR_CONFIG, "'%s' is not supported, only 'full' is", value);
+        if (strcmp(value, "full") != 0 && strcmp(value, "partial") != 0)
+                return error_set(error, ERR_CONFIG, "'%s' is neither 'full' nor 'partial'", value);
+        *(bool *) ret = value[0] == 'p';
         return 0;
 }
 
@@ -106,7 +105,12 @@ static const struct {
         { "root-directory", parse_path, offsetof(SecondaryConfig, root_directory), false },
         { "install", parse_path, offsetof(SecondaryConfig, install), true },
         { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
-        { "verification", parse_verification, 0, false },
+        { "verification", parse_verification, offsetof(SecondaryConfig, partial), false },
+        { "tls", parse_bool, offsetof(SecondaryConfig, tls), false },
+        { "tls-ca", parse_path, offsetof(SecondaryConfig, tls_ca), false },
+        { "tls-certificate", parse_path, offsetof(SecondaryConfig, tls_certificate), false },
+        { "tls-key", parse_path, offsetof(SecondaryConfig, tls_key), false },
+        { "tls-primary", parse_serial, offsetof(SecondaryConfig, tls_primary), false },
         { "require-director-timestamp", parse_bool, offsetof(SecondaryConfig, require_director_timestamp), false },
 };
 
@@ -160,6 +164,10 @@ int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
                         .state_directory = xstrdup("/var/lib/uptane-secondary"),
                         .root_directory = xstrdup("/usr/lib/uptane"),
                         .image_max = IMAGE_MAX_DEFAULT,
+                        .tls_ca = xstrdup(""),
+                        .tls_certificate = xstrdup(""),
+                        .tls_key = xstrdup(""),
+                        .tls_primary = xstrdup(""),
                 },
         };
         int line = ini_parse(path, on_line, &reader);
@@ -180,5 +188,9 @@ void secondary_config_done(SecondaryConfig *config)
         free(config->state_directory);
         free(config->root_directory);
         free(config->install);
+        free(config->tls_ca);
+        free(config->tls_certificate);
+        free(config->tls_key);
+        free(config->tls_primary);
         *config = (SecondaryConfig) { 0 };
 }

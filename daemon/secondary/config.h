@@ -19,6 +19,10 @@ typedef struct SecondaryConfig {
         char *root_directory;  /* root-directory: director.root.json and image.root.json, trusted at first start */
         char *install;         /* install: the file that is the firmware */
         int64_t image_max;     /* image-max: bytes */
+        bool partial;          /* verification = full | partial */
+        bool tls;              /* tls = yes | no */
+        char *tls_ca, *tls_certificate, *tls_key; /* tls-ca, tls-certificate, tls-key: "": a credential of the service */
+        char *tls_primary;     /* tls-primary: name of the Primary's certificate; "": any of the CA's */
         bool require_director_timestamp; /* require-director-timestamp = yes | no */
 } SecondaryConfig;
 

@@ -68,10 +68,13 @@ int secondary_put_data(Secondary *secondary, Slice data, Error *error)
         return 0;
 }
 
-/* Uptane 5.4.3.4 (7): length and every hash of the image, before it is installed */
+/*
+ * Uptane 5.4.3.4 (7): length and every hash of the image, before it is installed. From then on all hashes are known, those too
+ * that the metadata did not list: reports name the SHA-256.
+ */
 static int check_image(Secondary *s, Error *error)
 {
-        const Wanted *wanted = &s->wanted;
+        Wanted *wanted = &s->wanted;
         Hashes hashes;
 
         if (s->received != wanted->length)
@@ -80,6 +83,7 @@ static int check_image(Secondary *s, Error *error)
         hasher_finish(s->hasher, &hashes);
         if (!hashes_match(&hashes, &wanted->hashes))
                 return error_set(error, ERR_IMAGE_MISMATCH, "'%s' does not have the hashes of its metadata", wanted->name);
+        wanted->hashes = hashes;
         return 0;
 }
 

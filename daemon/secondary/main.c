@@ -2,8 +2,7 @@
 /*
  * uptane-secondary --config FILE: a Secondary ECU on Linux, over the IP Secondary protocol.
  *
- * One connection at a time, one message at a time, each within time limits: who connects and says nothing, or nonsense,
- * is hung up on, and the next one is served. SIGTERM and SIGINT end it between two messages.
+ * Opens what it needs and serves (serve.h). SIGTERM and SIGINT end it between two messages.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,19 +11,18 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <systemd/sd-daemon.h>
+#include <sys/un.h>
 
 #include "io/file.h"
 #include "secondary/address.h"
-#include "secondary/secondary.h"
-#include "secondary/stream.h"
+#include "secondary/serve.h"
 
-#define IDLE_MS 10000     /* a Primary that has nothing to say must not keep others out */
-#define MESSAGE_MS 120000 /* for one whole message */
 #define BACKLOG 16
 
 static int bind_one(const struct addrinfo *to, Error *error)
@@ -67,54 +65,39 @@ static int write_address(const Secondary *s, int fd, Error *error)
         return file_write(path, slice_str(text), 0644, error);
 }
 
-/* One message and its answer. 1: there may be more; 0: the other side has closed. */
-static int serve_message(Secondary *s, int fd, int signals, Error *error)
+/* A credential of the service, where the configuration names no file. */
+static char *tls_file(const char *configured, const char *credential)
 {
-        SecondaryStream stream = { .fd = fd, .idle_ms = IDLE_MS, .cancel_fd = signals, .cancel_events = POLLIN };
-        cleanup_buffer Buffer question = { 0 }, answer = { 0 };
-        int r;
+        const char *folder = getenv("CREDENTIALS_DIRECTORY");
 
-        stream.deadline = secondary_stream_now() + MESSAGE_MS;
-        r = secondary_stream_receive(&stream, DER_MESSAGE_MAX, &question, error);
-        if (r <= 0)
-                return r;
-        if (secondary_answer(s, buffer_slice(&question), &answer, error) < 0)
-                return -1;
-        stream.deadline = secondary_stream_now() + MESSAGE_MS;
-        return secondary_stream_send(&stream, buffer_slice(&answer), error) < 0 ? -1 : 1;
+        return *configured ? xstrdup(configured) : xasprintf("%s/%s", folder ? folder : "/run/credentials", credential);
 }
 
-static void serve_connection(Secondary *s, int fd, int signals)
+static int open_tls(const SecondaryConfig *config, SecondaryTls **ret, Error *error)
 {
-        Error error = { 0 };
-        int r;
+        cleanup_free char *ca = tls_file(config->tls_ca, "secondary-ca.pem"), *key = tls_file(config->tls_key, "secondary.key");
+        cleanup_free char *certificate = tls_file(config->tls_certificate, "secondary.crt");
 
-        do
-                r = serve_message(s, fd, signals, &error);
-        while (r > 0);
-        if (r < 0 && error.code != ERR_CANCELLED)
-                fprintf(stderr, "closing a connection: %s\n", error.message);
+        return config->tls ? secondary_tls_new(&(SecondaryTlsFiles) { ca, certificate, key }, true, ret, error) : 0;
 }
 
-/* Until a signal ends it. What accept() says of a connection that is gone already is no reason to end. */
-static int serve(Secondary *s, int listener, int signals, Error *error)
+/* What sd_notify() does, without its library and all that it brings along. Nobody is told where nobody asked. */
+static void notify(const char *state)
 {
-        for (;;) {
-                struct pollfd fds[] = { { .fd = signals, .events = POLLIN }, { .fd = listener, .events = POLLIN } };
-                cleanup_close int fd = -1;
+        struct sockaddr_un to = { .sun_family = AF_UNIX };
+        const char *path = getenv("NOTIFY_SOCKET");
+        size_t size = path ? strlen(path) : 0;
+        cleanup_close int fd = -1;
 
-                if (poll(fds, 2, -1) < 0 && errno != EINTR)
-                        return error_set_errno(error, ERR_SYSTEM, errno, "poll");
-                if (fds[0].revents)
-                        return 0;
-                if (!fds[1].revents)
-                        continue;
-                fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-                if (fd >= 0)
-                        serve_connection(s, fd, signals);
-                else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
-                        return error_set_errno(error, ERR_SYSTEM, errno, "accept");
-        }
+        if (size < 2 || size >= sizeof to.sun_path)
+                return;
+        memcpy(to.sun_path, path, size);
+        if (to.sun_path[0] == '@')
+                to.sun_path[0] = '\0';
+        fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd >= 0)
+                (void) sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *) &to,
+                              (socklen_t) (offsetof(struct sockaddr_un, sun_path) + size));
 }
 
 static int open_signals(Error *error)
@@ -134,16 +117,18 @@ static int run(const char *config_path, Error *error)
         cleanup_close int signals = open_signals(error), listener = -1;
         cleanup_secondary_config SecondaryConfig config = { 0 };
         CLEANUP(secondary_free) Secondary *s = NULL;
+        CLEANUP(secondary_tls_free) SecondaryTls *tls = NULL;
         int r;
 
-        if (signals < 0 || secondary_config_load(config_path, &config, error) < 0 || secondary_new(&config, &s, error) < 0)
+        if (signals < 0 || secondary_config_load(config_path, &config, error) < 0 || secondary_new(&config, &s, error) < 0 ||
+            open_tls(&s->config, &tls, error) < 0)
                 return -1;
         listener = listen_on(s->config.listen, error);
         if (listener < 0 || write_address(s, listener, error) < 0)
                 return -1;
-        (void) sd_notify(0, "READY=1");
-        r = serve(s, listener, signals, error);
-        (void) sd_notify(0, "STOPPING=1");
+        notify("READY=1");
+        r = serve(s, tls, listener, signals, error);
+        notify("STOPPING=1");
         return r;
 }
 
@@ -160,6 +145,7 @@ int main(int argc, char **argv)
                 fprintf(stderr, "Usage: %s --config FILE\n", argv[0]);
                 return EXIT_FAILURE;
         }
+        (void) signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without asking for silence */
         if (run(config, &error) < 0) {
                 fprintf(stderr, "%s\n", error.message);
                 return error_info(error.code)->exit_code;

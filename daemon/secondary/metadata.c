@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Full verification. The core asks for the files in its own order and is answered from the message; what it wants
- * stored is collected, and stored in one transaction when both repositories and the assignment have been verified.
+ * Full verification, and partial. The core asks for the files in its own order and is answered from the message; what it wants
+ * stored is collected, and stored in one transaction when both repositories and the assignment have been verified. Partial
+ * verification is the same with one repository whose Timestamp nobody asks for.
  */
+#include <assert.h>
 #include <stdio.h>
 
 #include "secondary/secondary.h"
 
 #define CHANGES_MAX 16
+
+static_assert(DER_FILES_MAX >= _ROLE_MAX + SEARCH_ROLES_MAX, "a search may ask for more than a message has");
 
 typedef struct Change {
         TrustKind kind;
@@ -31,6 +35,9 @@ static void changes_done(Changes *changes)
 
 static int changes_add(Changes *changes, TrustKind kind, const TrustStep *step, Error *error)
 {
+        /* their rollback is seen in Snapshot, and they come with every message that needs them */
+        if (step->name)
+                return 0;
         if (changes->n == CHANGES_MAX)
                 return error_set(error, ERR_MALFORMED, "%s: more files than a repository has", trust_kind_name(kind));
         changes->list[changes->n++] = (Change) {
@@ -75,7 +82,7 @@ static int changes_store(Secondary *s, const Changes *changes, int64_t verified_
 static int restore(Secondary *s, TrustRepo *repo, TrustKind kind, Role role, Error *error)
 {
         cleanup_buffer Buffer bytes = { 0 };
-        int r = store_metadata_get(s->store, kind, role, &bytes, error);
+        int r = store_metadata_get(s->store, kind, role, NULL, &bytes, error);
 
         if (r == 0 && role == ROLE_ROOT)
                 return error_set(error, ERR_NO_ROOT, "%s: no trusted Root", trust_kind_name(kind));
@@ -84,32 +91,43 @@ static int restore(Secondary *s, TrustRepo *repo, TrustKind kind, Role role, Err
         return r < 0 ? -1 : 0;
 }
 
-/* The one file of this role, or NULL. */
-static const DerFile *find_file(const DerFile *files, size_t n, Role role)
+/* The one file of this name, or NULL. */
+static const DerFile *find_file(const DerFile *files, size_t n, const char *role)
 {
         for (size_t i = 0; i < n; i++)
-                if (strcmp(files[i].role, role_name(role)) == 0)
+                if (strcmp(files[i].role, role) == 0)
                         return &files[i];
         return NULL;
 }
 
 /* A role twice, or one that is none, would leave open which of them was verified. */
+static int role_of(TrustKind kind, const char *file, Role *ret, Error *error)
+{
+        if (kind == TRUST_IMAGE && strncmp(file, DER_DELEGATED, sizeof DER_DELEGATED - 1) == 0) {
+                *ret = ROLE_TARGETS;
+                return 0;
+        }
+        for (unsigned role = 0; role < _ROLE_MAX; role++) {
+                if (strcmp(file, role_name((Role) role)) != 0)
+                        continue;
+                *ret = (Role) role;
+                return 0;
+        }
+        return error_set(error, ERR_MALFORMED, "%s: file '%s' is of no role", trust_kind_name(kind), file);
+}
+
 static int check_roles(const DerFile *files, size_t n, TrustKind kind, Error *error)
 {
-        bool seen[_ROLE_MAX] = { false };
-
         for (size_t i = 0; i < n; i++) {
-                unsigned role = 0;
+                Role role = ROLE_ROOT;
 
-                while (role < _ROLE_MAX && strcmp(files[i].role, role_name((Role) role)) != 0)
-                        role++;
-                if (role == _ROLE_MAX || seen[role])
-                        return error_set(error, ERR_MALFORMED, "%s: file '%s' is %s", trust_kind_name(kind), files[i].role,
-                                         role == _ROLE_MAX ? "of no role" : "there twice");
-                seen[role] = true;
-                if (files[i].json.size > role_bytes_max((Role) role))
+                if (role_of(kind, files[i].role, &role, error) < 0)
+                        return -1;
+                if (find_file(files, i, files[i].role))
+                        return error_set(error, ERR_MALFORMED, "%s: file '%s' is there twice", trust_kind_name(kind), files[i].role);
+                if (files[i].json.size > role_bytes_max(role))
                         return error_set(error, ERR_TOO_LARGE, "%s: %s has %zu bytes, more than %zu", trust_kind_name(kind),
-                                         files[i].role, files[i].json.size, role_bytes_max((Role) role));
+                                         files[i].role, files[i].json.size, role_bytes_max(role));
         }
         return 0;
 }
@@ -121,20 +139,32 @@ typedef struct Part {
         size_t n;
         Changes *changes;
         const TrustRepo *repo;
+        bool root_optional; /* the trusted one stays where the message has none */
 } Part;
 
 /* The message has the latest Root only: the trusted one, or the one behind it. */
 static int get_root(const Part *part, const DerFile *root, Error *error)
 {
+        if (!root && part->root_optional)
+                return 0;
         if (!root)
                 return error_set(error, ERR_NOT_FOUND, "%s: the message has no Root", trust_kind_name(part->kind));
         return !slice_equal(trust_repo_metadata(part->repo, ROLE_ROOT)->envelope->bytes, root->json);
 }
 
+static const DerFile *file_for(const Part *part, const TrustStep *step)
+{
+        cleanup_free char *delegated = step->name ? xasprintf(DER_DELEGATED "%s", step->name) : NULL;
+
+        if (step->kind == TRUST_LOAD) /* no delegated role is stored */
+                return NULL;
+        return find_file(part->files, part->n, delegated ? delegated : role_name(step->role));
+}
+
 static int get(void *userdata, const TrustStep *step, Buffer *ret, Error *error)
 {
         const Part *part = userdata;
-        const DerFile *file = step->name ? NULL : find_file(part->files, part->n, step->role); /* a message has no delegated roles */
+        const DerFile *file = file_for(part, step);
         int r = step->role == ROLE_ROOT ? get_root(part, file, error) : file != NULL;
 
         if (r > 0)
@@ -193,10 +223,9 @@ static int take_assignment(const Secondary *s, const Plan *plan, Wanted *ret, Er
         return 0;
 }
 
-/* Uptane 5.4.4.2 (10): both repositories agree on the image for this ECU */
-static int check_assignment(const Secondary *s, const TrustRepo *director, TrustRepo *image, Part *part, Wanted *ret, Error *error)
+static Ecu as_plan_ecu(const Secondary *s)
 {
-        const Ecu self = {
+        return (Ecu) {
                 .serial = s->serial,
                 .hardware_id = s->config.hardware_id,
                 .release_counter = s->installed.release_counter,
@@ -204,6 +233,12 @@ static int check_assignment(const Secondary *s, const TrustRepo *director, Trust
                 .hashes = s->installed.hashes,
                 .length = s->installed.length,
         };
+}
+
+/* Uptane 5.4.4.2 (10): both repositories agree on the image for this ECU */
+static int check_assignment(const Secondary *s, const TrustRepo *director, TrustRepo *image, Part *part, Wanted *ret, Error *error)
+{
+        const Ecu self = as_plan_ecu(s);
         cleanup_plan Plan plan = { 0 };
 
         if (uptane_check_director(trust_repo_targets(director), &self, 1, false, &plan, error) < 0 ||
@@ -219,15 +254,30 @@ static int check_assignment(const Secondary *s, const TrustRepo *director, Trust
 static int without_timestamp(Secondary *s, const DerMessage *files, Error *error)
 {
         cleanup_buffer Buffer stored = { 0 };
-        int r = store_metadata_get(s->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, &stored, error);
+        int r = store_metadata_get(s->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, NULL, &stored, error);
 
         if (r < 0)
                 return -1;
         return r == 0 && !s->config.require_director_timestamp &&
-               !find_file(files->director_files, files->n_director_files, ROLE_TIMESTAMP);
+               !find_file(files->director_files, files->n_director_files, role_name(ROLE_TIMESTAMP));
 }
 
-static int verify_all(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
+/* Uptane 5.4.4.1: the Director's Root chain and Targets; whatever else the message holds is not looked at */
+static int verify_partially(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
+{
+        const TrustOptions options = { .kind = TRUST_DIRECTOR, .now = now, .without_timestamp = true };
+        Part part = { .files = files->director_files, .n = files->n_director_files, .changes = changes, .root_optional = true };
+        CLEANUP(trust_repo_free) TrustRepo *director = NULL;
+        cleanup_plan Plan plan = { 0 };
+        const Ecu self = as_plan_ecu(s);
+
+        if (verify(s, &options, &part, &director, error) < 0 ||
+            uptane_check_director(trust_repo_targets(director), &self, 1, false, &plan, error) < 0 || uptane_check_partial(&plan, error) < 0)
+                return -1;
+        return take_assignment(s, &plan, ret, error);
+}
+
+static int verify_fully(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
 {
         TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now };
         const TrustOptions for_image = { .kind = TRUST_IMAGE, .now = now };
@@ -252,7 +302,9 @@ int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error 
 
         secondary_drop_upload(secondary);
         secondary->wanted = (Wanted) { 0 };
-        if (secondary_time(secondary, &now, error) < 0 || verify_all(secondary, files, now, &changes, &wanted, error) < 0 ||
+        if (secondary_time(secondary, &now, error) < 0)
+                return -1;
+        if ((secondary->config.partial ? verify_partially : verify_fully)(secondary, files, now, &changes, &wanted, error) < 0 ||
             changes_store(secondary, &changes, now, error) < 0)
                 return -1;
         secondary->wanted = wanted;
@@ -261,10 +313,19 @@ int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error 
 
 /* ---- Roots ---- */
 
+bool secondary_trusts(const Secondary *secondary, TrustKind kind)
+{
+        return kind == TRUST_DIRECTOR || !secondary->config.partial;
+}
+
 int secondary_root_version(Secondary *secondary, TrustKind kind, int64_t *ret, Error *error)
 {
         CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = kind });
 
+        if (!secondary_trusts(secondary, kind)) {
+                *ret = 0;
+                return 0;
+        }
         if (restore(secondary, repo, kind, ROLE_ROOT, error) < 0)
                 return -1;
         *ret = trust_repo_metadata(repo, ROLE_ROOT)->version;
@@ -301,6 +362,8 @@ int secondary_put_root(Secondary *secondary, TrustKind kind, Slice root, Error *
         CLEANUP(trust_repo_free) TrustRepo *repo = NULL;
         int64_t now;
 
+        if (!secondary_trusts(secondary, kind))
+                return 0;
         if (secondary_time(secondary, &now, error) < 0)
                 return -1;
         repo = trust_repo_new(&(TrustOptions) { .kind = kind, .now = now, .without_timestamp = kind == TRUST_DIRECTOR });

@@ -6,7 +6,8 @@
  * A Secondary ECU: its key, what it trusts, what it runs, and the image on its way to it.
  *
  * It verifies fully by itself (Uptane 5.4.4.2): both repositories from its own trusted Roots, its own clock, and the
- * assignment to itself. It believes nothing that comes over the wire, and stores nothing before all of it was verified.
+ * assignment to itself; or, where configured so, partially (5.4.4.1): the Director's Root and Targets, and nothing else is
+ * looked at. It believes nothing that comes over the wire, and stores nothing before all of it was verified.
  * Metadata that is refused also ends an upload: only what the last accepted metadata assigned can be installed.
  */
 #include "metadata/der.h"
@@ -56,10 +57,13 @@ int secondary_set_installed(Secondary *secondary, const Wanted *image, Error *er
 int secondary_announce(Secondary *secondary, const Wanted *image, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* metadata.c */
+/* Whether it uses this repository at all: partial verification knows the Director only. */
+bool secondary_trusts(const Secondary *secondary, TrustKind kind) __attribute__((nonnull));
+/* 0 where the repository is not used. */
 int secondary_root_version(Secondary *secondary, TrustKind kind, int64_t *ret, Error *error) __attribute__((nonnull, warn_unused_result));
-/* The next Root; the trusted one again is accepted, too. */
+/* The next Root; the trusted one again is accepted, too. One of a repository that is not used is passed over. */
 int secondary_put_root(Secondary *secondary, TrustKind kind, Slice root, Error *error) __attribute__((nonnull, warn_unused_result));
-/* All metadata of both repositories (DER_PUT_META_REQ2). */
+/* All metadata of both repositories (DER_PUT_META_REQ2); partial verification uses the Director's Targets, and Root if there. */
 int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* image.c */

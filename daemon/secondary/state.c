@@ -161,7 +161,7 @@ static int open_state(Secondary *s, Error *error)
                 return -1;
         s->serial = *s->config.serial ? s->config.serial : signer_key_id(s->signer);
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++)
-                if (store_root_install(s->store, (TrustKind) kind, s->config.root_directory, error) < 0)
+                if (secondary_trusts(s, (TrustKind) kind) && store_root_install(s->store, (TrustKind) kind, s->config.root_directory, error) < 0)
                         return -1;
         return find_installed(s, error);
 }

@@ -102,11 +102,12 @@ static void again(Assess *a, const Error *why)
         assessed(a, &error);
 }
 
-static void on_director(void *userdata, Error *error)
+static void on_director(void *userdata, Verified *verified, Error *error)
 {
         Assess *a = userdata;
         Error failed = { 0 };
 
+        (void) verified;
         if (error->code != ERR_NONE)
                 again(a, error);
         else if (confirm(a, &failed) < 0)
@@ -119,7 +120,7 @@ static int try_director(Assess *a, Error *error)
         a->fetch = fetch_free(a->fetch);
         if (fetch_open(a->m->event, a->m->config.fetch_socket, &a->fetch, error) < 0)
                 return -1;
-        return verify_online(a->m, a->fetch, TRUST_DIRECTOR, on_director, a, &a->director, error);
+        return verify_start(a->m, a->fetch, NULL, on_director, a, &a->director, error);
 }
 
 static int ask_director(Assess *a, Error *error)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of a cycle that talks to the back-end: reports of the Secondaries -> vehicle manifest -> Director ->
- * (only if it has something for this vehicle) Image repository -> what to install. All over one connection.
+ * The part of a cycle that talks to the back-end: reports of the Secondaries -> vehicle manifest -> both repositories,
+ * verified by uptane-verify -> what to install. All over one connection.
  *
  * A back-end that refuses the manifest does not stop the check: a vehicle that cannot report can still be repaired.
  */
@@ -20,20 +20,14 @@ typedef struct Check {
         char *manifest_url;
         int64_t attacks; /* the manifest tells of those up to this number */
         Error manifest_error;
-        Verify *director, *image;
-        Ecu *ecus; /* the plan borrows from them */
-        Plan plan;
-        size_t next; /* assignment whose image is looked for */
+        Verify *verify;
 } Check;
 
 static void check_free(Job *job)
 {
         Check *c = (Check *) job;
 
-        plan_done(&c->plan);
-        free(c->ecus);
-        verify_free(c->director);
-        verify_free(c->image);
+        verify_free(c->verify);
         reports_free(c->reports);
         fetch_free(c->fetch);
         buffer_done(&c->manifest);
@@ -46,112 +40,25 @@ static void check_failed(Check *c, const Error *error)
         manager_job_failed(c->m, c->report_only ? ENGINE_REPORT_FAILED : ENGINE_CHECK_FAILED, error);
 }
 
-static void check_done(Check *c, EngineUpdate *update)
+/* What was just found unexpired raises the floors. */
+static int raise_floors(Check *c, const Verified *verified, Error *error)
 {
-        EngineEvent event = {
-                .kind = ENGINE_CHECKED,
-                .update = update,
-                .error = c->manifest_error,
-        };
-        Error error = { 0 };
+        if (manager_raise_floor(c->m, TRUST_DIRECTOR, error) < 0)
+                return -1;
+        return verified->image_repository ? manager_raise_floor(c->m, TRUST_IMAGE, error) : 0;
+}
 
-        if (manager_raise_floor(c->m, TRUST_DIRECTOR, &error) < 0 ||
-            (c->image && manager_raise_floor(c->m, TRUST_IMAGE, &error) < 0)) {
-                if (update)
-                        engine_update_done(update);
-                free(update);
-                check_failed(c, &error);
+static void on_verified(void *userdata, Verified *verified, Error *error)
+{
+        Check *c = userdata;
+        EngineEvent event = { .kind = ENGINE_CHECKED, .error = c->manifest_error };
+
+        if (!verified || raise_floors(c, verified, error) < 0) {
+                check_failed(c, error);
                 return;
         }
+        event.update = TAKE_PTR(verified->update);
         manager_job_done(c->m, &event);
-}
-
-static void fill_ecu(const Assignment *a, EngineEcu *ret)
-{
-        (void) snprintf(ret->serial, sizeof ret->serial, "%s", a->ecu->serial);
-        (void) snprintf(ret->hardware_id, sizeof ret->hardware_id, "%s", a->ecu->hardware_id);
-        (void) snprintf(ret->image, sizeof ret->image, "%s", a->director->name);
-        (void) snprintf(ret->uri, sizeof ret->uri, "%s", a->uri ? a->uri : "");
-        ret->hashes = a->director->hashes;
-        ret->length = a->director->length;
-        ret->release_counter = a->image ? a->image->release_counter : a->director->release_counter;
-        ret->primary = a->ecu->primary;
-        ret->ostree = a->ostree;
-        ret->state = a->installed ? ENGINE_ECU_INSTALLED : ENGINE_ECU_PENDING;
-}
-
-static EngineUpdate *make_update(const Plan *plan, const Verify *director)
-{
-        EngineUpdate *update = xcalloc(1, sizeof *update);
-        const char *id = verify_targets(director)->correlation_id;
-
-        if (id) {
-                (void) snprintf(update->id, sizeof update->id, "%s", id);
-                (void) snprintf(update->correlation_id, sizeof update->correlation_id, "%s", id);
-        } else
-                (void) snprintf(update->id, sizeof update->id, "targets-%lld", (long long) verify_targets_version(director));
-        update->n_ecus = plan->n_assignments;
-        update->ecus = xcalloc(plan->n_assignments, sizeof *update->ecus);
-        for (size_t i = 0; i < plan->n_assignments; i++)
-                fill_ecu(&plan->assignments[i], &update->ecus[i]);
-        engine_update_seal(update);
-        return update;
-}
-
-static void search_next(Check *c);
-
-static void on_found(void *userdata, Error *error)
-{
-        Check *c = userdata;
-
-        if (error->code != ERR_NONE ||
-            uptane_check_image(&c->plan, c->next, verify_found(c->image), (const char *const *) c->m->config.must_match_names, error) < 0) {
-                check_failed(c, error);
-                return;
-        }
-        c->next++;
-        search_next(c);
-}
-
-/* Uptane 5.4.4.2 (10): every image that the Director lists */
-static void search_next(Check *c)
-{
-        const Assignment *a = &c->plan.assignments[c->next];
-        Error error = { 0 };
-
-        if (c->next == c->plan.n_assignments)
-                check_done(c, make_update(&c->plan, c->director));
-        else if (verify_search(c->image, a->director->name, a->ecu->hardware_id, on_found, c, &error) < 0)
-                check_failed(c, &error);
-}
-
-/* Uptane 5.4.2.3 */
-static void on_image(void *userdata, Error *error)
-{
-        Check *c = userdata;
-
-        if (error->code != ERR_NONE)
-                check_failed(c, error);
-        else
-                search_next(c);
-}
-
-static void on_director(void *userdata, Error *error)
-{
-        Check *c = userdata;
-
-        c->ecus = vehicle_ecus(c->m);
-        if (error->code != ERR_NONE || vehicle_check_targets(c->m, verify_targets(c->director), error) < 0 ||
-            uptane_check_director(verify_targets(c->director), c->ecus, c->m->n_ecus, true, &c->plan, error) < 0)
-                check_failed(c, error);
-        /* Uptane 5.4.4.2 (6): nothing new for this vehicle ends the check */
-        else if (c->plan.n_pending == 0)
-                check_done(c, c->plan.n_assignments ? make_update(&c->plan, c->director) : NULL);
-        else {
-                manager_set_step(c->m, "verifying the Image repository", 0, 0);
-                if (verify_online(c->m, c->fetch, TRUST_IMAGE, on_image, c, &c->image, error) < 0)
-                        check_failed(c, error);
-        }
 }
 
 static void after_manifest(Check *c)
@@ -165,8 +72,7 @@ static void after_manifest(Check *c)
                         manager_job_done(c->m, &(EngineEvent) { .kind = ENGINE_REPORTED });
                 return;
         }
-        manager_set_step(c->m, "verifying the Director", 0, 0);
-        if (verify_online(c->m, c->fetch, TRUST_DIRECTOR, on_director, c, &c->director, &error) < 0)
+        if (verify_start(c->m, c->fetch, NULL, on_verified, c, &c->verify, &error) < 0)
                 check_failed(c, &error);
 }
 

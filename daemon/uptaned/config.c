@@ -79,6 +79,7 @@ static const struct {
         ROW("paths", "state-directory", TYPE_PATH, state_directory, "/var/lib/uptane"),
         ROW("paths", "root-directory", TYPE_PATH, root_directory, VENDOR_DIR),
         ROW("paths", "fetch-socket", TYPE_PATH, fetch_socket, "/run/uptane/fetch.sock"),
+        ROW("paths", "verify-socket", TYPE_PATH, verify_socket, "/run/uptane/verify.sock"),
         ROW("paths", "ostree-socket", TYPE_PATH, ostree_socket, "/run/uptane/ostree.sock"),
         ROW("paths", "health-socket", TYPE_PATH, health_socket, "/run/uptane/health.sock"),
         ROW("paths", "secondary-ip-socket", TYPE_PATH, secondary_ip_socket, "/run/uptane/secondary-ip.sock"),
@@ -238,7 +239,7 @@ static ConfigSecondary *find_secondary(Config *c, const char *label)
         if (c->n_secondaries == CONFIG_SECONDARIES_MAX)
                 return NULL;
         c->secondaries = xrealloc(c->secondaries, c->n_secondaries + 1, sizeof *c->secondaries);
-        c->secondaries[c->n_secondaries] = (ConfigSecondary) { xstrdup(label), xstrdup("ip"), xstrdup("") };
+        c->secondaries[c->n_secondaries] = (ConfigSecondary) { xstrdup(label), xstrdup("ip"), xstrdup(""), false, false };
         return &c->secondaries[c->n_secondaries++];
 }
 
@@ -262,7 +263,11 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 if (!colon || colon == value || parse_number(colon + 1, 1, 65535, &port, &(Error) { 0 }) < 0)
                         return error_set(error, ERR_CONFIG, "'%.100s' is no host:port", value);
                 replace(&s->address, value);
-        } else
+        } else if (strcmp(key, "verification") == 0)
+                return set_bool(&s->partial, value, "partial", "full", error);
+        else if (strcmp(key, "tls") == 0)
+                return set_bool(&s->tls, value, "yes", "no", error);
+        else
                 return error_set(error, ERR_CONFIG, "unknown key");
         return 0;
 }

@@ -18,6 +18,8 @@ typedef struct ConfigSecondary {
         char *label;   /* [secondary LABEL]: letters, digits, '_' */
         char *driver;  /* "ip" */
         char *address; /* host:port */
+        bool tls;      /* tls: it is spoken to over a protected link or not at all */
+        bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
 } ConfigSecondary;
 
 /* What new software has to pass before it is good. */
@@ -55,7 +57,7 @@ typedef struct Config {
         /* [paths] */
         char *state_directory;
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */
-        char *fetch_socket, *ostree_socket, *health_socket, *secondary_ip_socket;
+        char *fetch_socket, *verify_socket, *ostree_socket, *health_socket, *secondary_ip_socket;
         /* [secondary LABEL] */
         ConfigSecondary *secondaries;
         size_t n_secondaries;

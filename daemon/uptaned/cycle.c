@@ -195,8 +195,8 @@ static void reboot(Manager *m)
         log_write(&(LogContext) { .priority = LOG_NOTICE, .message_id = MESSAGE_REBOOT_REQUESTED, .cycle = m->cycle,
                                   .update = m->engine.update.id },
                   "asking for a reboot into the %s software", m->engine.rolling_back ? "old" : "new");
-        if (bus_reboot(m, &failure.error) < 0)
-                manager_post(m, &failure);
+        if (reboot_start(m, &failure.error) < 0)
+                manager_job_done(m, &failure);
 }
 
 /* Fails only where something could not be written. */

@@ -10,6 +10,7 @@ static const struct {
         const char *name, *path, *interface;
 } kinds[] = {
         [HELPER_FETCH] = { "uptane-fetch", "/org/uptane/Fetch1", "org.uptane.Fetch1" },
+        [HELPER_VERIFY] = { "uptane-verify", "/org/uptane/Verify1", "org.uptane.Verify1" },
         [HELPER_OSTREE] = { "uptane-ostree", "/org/uptane/Install1", "org.uptane.Install1" },
         [HELPER_HEALTH] = { "uptane-health", "/org/uptane/Health1", "org.uptane.Health1" },
         [HELPER_SECONDARY_IP] = { "uptane-secondary-ip", "/org/uptane/Secondary1", "org.uptane.Secondary1" },
@@ -20,7 +21,7 @@ struct Helper {
         HelperKind kind;
         sd_event *event;
         Peer *peer;
-        sd_bus_slot *call, *match;
+        sd_bus_slot *call, *match, *served;
         sd_event_source *deadline;
         uint64_t seconds;
         HelperReply reply;
@@ -106,11 +107,19 @@ Helper *helper_free(Helper *helper)
                 return NULL;
         sd_bus_slot_unref(helper->call);
         sd_bus_slot_unref(helper->match);
+        sd_bus_slot_unref(helper->served);
         sd_event_source_disable_unref(helper->deadline);
         peer_free(helper->peer);
         sd_event_unref(helper->event);
         free(helper);
         return NULL;
+}
+
+int helper_serve(Helper *helper, const char *path, const char *interface, const sd_bus_vtable *vtable, void *userdata, Error *error)
+{
+        int r = sd_bus_add_object_vtable(peer_bus(helper->peer), &helper->served, path, interface, vtable, userdata);
+
+        return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "%s", kinds[helper->kind].name) : 0;
 }
 
 int helper_message(Helper *helper, const char *member, sd_bus_message **ret, Error *error)

@@ -19,6 +19,7 @@ typedef struct Helper Helper;
 
 typedef enum HelperKind {
         HELPER_FETCH,        /* org.uptane.Fetch1 */
+        HELPER_VERIFY,       /* org.uptane.Verify1 */
         HELPER_OSTREE,       /* org.uptane.Install1 */
         HELPER_HEALTH,       /* org.uptane.Health1 */
         HELPER_SECONDARY_IP, /* org.uptane.Secondary1 */
@@ -35,6 +36,9 @@ int helper_open(sd_event *event, HelperKind kind, const char *socket_path, Helpe
 Helper *helper_free(Helper *helper);
 DEFINE_CLEANUP(Helper, helper_free)
 
+/* Answers calls of the helper's own over this connection. */
+int helper_serve(Helper *helper, const char *path, const char *interface, const sd_bus_vtable *vtable, void *userdata, Error *error)
+        __attribute__((nonnull, warn_unused_result));
 /* A method call to fill with arguments; unref it after helper_call(). */
 int helper_message(Helper *helper, const char *member, sd_bus_message **ret, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Sends it. seconds is the deadline for the answer; progress puts it off. A failure here is an answer too: reply is not called then. */

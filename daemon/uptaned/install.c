@@ -5,7 +5,7 @@
  *
  * The Primary's commit is deployed by uptane-ostree. A Secondary gets, in this order: the Roots it has not got yet, one
  * by one; all other metadata of both repositories; the image; the order to install. It is done when its own signed
- * report names the new image.
+ * report names the new image. One that verifies partially gets the Director's Roots and Targets only.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +18,7 @@
 #include "uptaned/reports.h"
 #include "uptaned/verify.h"
 
+#define DELEGATED "delegations/" /* before the name of a delegated role: docs/HELPERS.md */
 #define REPORT_PAUSE 2 /* seconds between looks at a Secondary that restarts into its new image */
 
 typedef struct Install {
@@ -25,6 +26,8 @@ typedef struct Install {
         Manager *m;
         size_t index;
         VehicleEcu *ecu;
+        Verify *verify;
+        char **roles; /* delegated ones that say where its image is, ends with NULL; NULL: none */
         Helper *helper;
         TrustKind kind;       /* whose Roots are being sent */
         int64_t root_version; /* that the Secondary has */
@@ -43,6 +46,8 @@ static void install_free(Job *job)
 {
         Install *in = (Install *) job;
 
+        verify_free(in->verify);
+        verify_roles_free(in->roles);
         helper_free(in->helper);
         image_hash_free(in->hash);
         sd_event_source_disable_unref(in->pause);
@@ -113,6 +118,7 @@ static int deploy(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         char commit[2 * SHA256_SIZE + 1];
+        int hold = engine_holds_reboot(&in->m->engine), r;
 
         if (!current(in)->ostree)
                 return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is no OSTree image; the Primary takes no other", current(in)->image);
@@ -121,6 +127,9 @@ static int deploy(Install *in, Error *error)
             new_call(in, "Deploy", &call, error) < 0 || append(call, error, "s", commit) < 0 ||
             append(call, error, "s", current(in)->image) < 0)
                 return -1;
+        r = sd_bus_message_append(call, "b", hold);
+        if (r < 0)
+                return error_set_errno(error, ERR_HELPER, -r, "asking for a deployment");
         return helper_call(in->helper, call, in->m->config.install_timeout, on_deployed, in, error);
 }
 
@@ -247,16 +256,12 @@ static void on_metadata_sent(void *userdata, sd_bus_message *reply, Error *error
         failed(in, error);
 }
 
-static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role role, Error *error)
+static int append_bytes(sd_bus_message *call, TrustKind kind, const char *role, Slice bytes, Error *error)
 {
-        cleanup_buffer Buffer bytes = { 0 };
-        int r = store_metadata_get(in->m->store, kind, role, &bytes, error);
+        int r = sd_bus_message_open_container(call, 'r', "ssay");
 
-        if (r <= 0)
-                return r;
-        r = sd_bus_message_open_container(call, 'r', "ssay");
         if (r >= 0)
-                r = sd_bus_message_append(call, "ss", trust_kind_name(kind), role_name(role));
+                r = sd_bus_message_append(call, "ss", trust_kind_name(kind), role);
         if (r >= 0)
                 r = sd_bus_message_append_array(call, 'y', bytes.data, bytes.size);
         if (r >= 0)
@@ -264,7 +269,36 @@ static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role r
         return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "sending metadata") : 0;
 }
 
-/* Uptane 5.4.2.6: all metadata a Secondary needs for its own verification */
+static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role role, Error *error)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        int r = store_metadata_get(in->m->store, kind, role, NULL, &bytes, error);
+
+        return r <= 0 ? r : append_bytes(call, kind, role_name(role), buffer_slice(&bytes), error);
+}
+
+/* Uptane 5.4.2.6: and the delegated roles on the way to its image, none where Targets lists it */
+static int append_delegated(Install *in, sd_bus_message *call, Error *error)
+{
+        for (char **name = in->roles; name && !in->ecu->partial && *name; name++) {
+                cleanup_free char *role = xasprintf(DELEGATED "%s", *name);
+                cleanup_buffer Buffer bytes = { 0 };
+                int r = store_metadata_get(in->m->store, TRUST_IMAGE, ROLE_TARGETS, *name, &bytes, error);
+
+                if (r == 0)
+                        return error_set(error, ERR_STORAGE, "image role '%s' is not stored any more", *name);
+                if (r < 0 || append_bytes(call, TRUST_IMAGE, role, buffer_slice(&bytes), error) < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+/* Uptane 5.4.2.6: all metadata a Secondary needs for its own verification, and no more */
+static bool needs(const VehicleEcu *ecu, TrustKind kind, Role role)
+{
+        return !ecu->partial || (kind == TRUST_DIRECTOR && role == ROLE_TARGETS);
+}
+
 static int send_metadata(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -275,8 +309,10 @@ static int send_metadata(Install *in, Error *error)
         r = sd_bus_message_open_container(call, 'a', "(ssay)");
         for (unsigned kind = 0; kind < _TRUST_KIND_MAX && r >= 0; kind++)
                 for (unsigned role = 0; role < _ROLE_MAX; role++)
-                        if (append_file(in, call, (TrustKind) kind, (Role) role, error) < 0)
+                        if (needs(in->ecu, (TrustKind) kind, (Role) role) && append_file(in, call, (TrustKind) kind, (Role) role, error) < 0)
                                 return -1;
+        if (append_delegated(in, call, error) < 0)
+                return -1;
         if (r >= 0)
                 r = sd_bus_message_close_container(call);
         if (r < 0)
@@ -317,7 +353,7 @@ static void send_roots(Install *in)
 
         if (r > 0)
                 r = send_root(in, buffer_slice(&root), &error);
-        else if (r == 0 && in->kind == TRUST_DIRECTOR) {
+        else if (r == 0 && in->kind == TRUST_DIRECTOR && !in->ecu->partial) {
                 in->kind = TRUST_IMAGE;
                 r = ask_root_version(in, &error);
         } else if (r == 0) {
@@ -355,35 +391,39 @@ static int ask_root_version(Install *in, Error *error)
 /* ---- both ---- */
 
 /* That verified metadata of both repositories, as stored, still says to put exactly this image on this ECU. */
-static int check_metadata(Install *in, Error *error)
+static int check_assigned(const Install *in, const EngineUpdate *update, Error *error)
 {
-        cleanup_free Ecu *ecus = vehicle_ecus(in->m);
-        cleanup_stored_plan StoredPlan stored = { 0 };
-        const EngineEcu *want = current(in);
+        const EngineEcu *want = &in->m->engine.update.ecus[in->index];
 
-        if (verify_again(in->m, ecus, &stored, error) < 0)
-                return -1;
-        for (size_t i = 0; i < stored.plan.n_assignments; i++) {
-                const Assignment *a = &stored.plan.assignments[i];
+        for (size_t i = 0; update && i < update->n_ecus; i++) {
+                const EngineEcu *a = &update->ecus[i];
 
-                if (strcmp(a->ecu->serial, want->serial) == 0 && strcmp(a->director->name, want->image) == 0 &&
-                    a->director->length == want->length && hashes_match(&a->director->hashes, &want->hashes))
+                if (strcmp(a->serial, want->serial) == 0 && strcmp(a->image, want->image) == 0 && a->length == want->length &&
+                    hashes_match(&a->hashes, &want->hashes))
                         return 0;
         }
         return error_set(error, ERR_WITHDRAWN, "%s: '%.100s' is not assigned any more", want->serial, want->image);
 }
 
-/* Uptane 5.4.3, verified again, then installed */
 static int begin(Install *in, Error *error)
 {
-        if (check_metadata(in, error) < 0)
-                return -1;
         if (in->ecu->primary)
                 return deploy(in, error);
         in->kind = TRUST_DIRECTOR;
         if (reports_open_helper(in->m, in->ecu, &in->helper, error) < 0)
                 return -1;
         return ask_root_version(in, error);
+}
+
+/* Uptane 5.4.3, verified again, then installed */
+static void on_verified(void *userdata, Verified *verified, Error *error)
+{
+        Install *in = userdata;
+
+        if (verified)
+                in->roles = TAKE_PTR(verified->roles);
+        if (!verified || check_assigned(in, verified->update, error) < 0 || begin(in, error) < 0)
+                failed(in, error);
 }
 
 int install_start(Manager *m, size_t index, Error *error)
@@ -399,5 +439,5 @@ int install_start(Manager *m, size_t index, Error *error)
         if (!in->ecu)
                 return error_set(error, ERR_UNKNOWN_ECU, "%s is not in this vehicle any more", m->engine.update.ecus[index].serial);
         manager_set_step(m, "installing", 0, 0);
-        return begin(in, error);
+        return verify_start(m, NULL, in->ecu->serial, on_verified, in, &in->verify, error);
 }

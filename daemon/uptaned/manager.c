@@ -101,6 +101,19 @@ static int load_registered(Manager *m, Error *error)
         return r < 0 ? -1 : 0;
 }
 
+/* Without a trusted Root there is nothing to begin with. A shipped one is stored with the first thing that rests on it. */
+static int check_roots(Manager *m, Error *error)
+{
+        for (unsigned kind = 0; kind < _TRUST_KIND_MAX; kind++) {
+                cleanup_buffer Buffer root = { 0 };
+                int r = store_metadata_get(m->store, (TrustKind) kind, ROLE_ROOT, NULL, &root, error);
+
+                if (r < 0 || (r == 0 && store_root_shipped((TrustKind) kind, m->config.root_directory, &root, error) < 0))
+                        return -1;
+        }
+        return 0;
+}
+
 int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *error)
 {
         CLEANUP(manager_free) Manager *m = xcalloc(1, sizeof *m);
@@ -108,8 +121,7 @@ int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *
         m->event = sd_event_ref(event);
         if (config_load(config_path, &m->config, error) < 0 ||
             store_open(m->config.state_directory, DATABASE, &m->store, error) < 0 || load_floors(m, error) < 0 ||
-            load_registered(m, error) < 0 || store_root_install(m->store, TRUST_DIRECTOR, m->config.root_directory, error) < 0 ||
-            store_root_install(m->store, TRUST_IMAGE, m->config.root_directory, error) < 0 ||
+            load_registered(m, error) < 0 || check_roots(m, error) < 0 ||
             load_signer(m, error) < 0 || load_engine(m, error) < 0 ||
             look_at_boot_id(m, error) < 0 || vehicle_load(m, error) < 0)
                 return -1;

@@ -15,7 +15,6 @@
 #include "crypto/signer.h"
 #include "engine/engine.h"
 #include "store/store.h"
-#include "uptane/check.h"
 #include "uptaned/config.h"
 
 typedef struct Manager Manager;
@@ -24,10 +23,11 @@ typedef struct Manager Manager;
 typedef struct VehicleEcu {
         char *label;   /* object path element, "primary" or the configuration's name */
         char *driver;  /* "ostree", "ip" */
-        char *address; /* "" for the Primary */
+        char *address; /* as helpers want it (docs/HELPERS.md); "" for the Primary */
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
         bool primary;
+        bool partial;  /* it verifies partially */
         KeyType key_type;
         char *key_text; /* "" as serial */
         PublicKey *key; /* NULL as serial */
@@ -127,10 +127,6 @@ void cycle_done(Manager *m) __attribute__((nonnull));
 int vehicle_load(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 void vehicle_done(Manager *m) __attribute__((nonnull));
 VehicleEcu *vehicle_find(Manager *m, const char *serial) __attribute__((nonnull));
-/* The ECUs as uptane/ wants them; borrowed. free() the array. */
-Ecu *vehicle_ecus(const Manager *m) __attribute__((nonnull, returns_nonnull));
-/* That the Director's Targets are for this vehicle and no other. */
-int vehicle_check_targets(const Manager *m, const Targets *director, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Remembers what an ECU runs now; writes only what changed. */
 int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length,
                           int64_t release_counter, Error *error) __attribute__((nonnull, warn_unused_result));
@@ -151,6 +147,8 @@ int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull
 /* assess.c: finds out whether what was booted is good and confirms it; the way back */
 int assess_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
 int rollback_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+/* reboot.c: into what was installed; ENGINE_REBOOT_FAILED is posted if it comes to nothing later */
+int reboot_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/codec.h"
 #include "uptaned/helper.h"
 #include "uptaned/manager.h"
 
@@ -70,6 +71,25 @@ static bool is_settled(const Manager *m)
         return came_back || m->rolled_back || !other_is_next;
 }
 
+/* A boot loader that fell back and a deployment that no shutdown has written look the same, but for the boot entries. */
+static bool is_lost(const Manager *m)
+{
+        const EngineUpdate *update = &m->engine.update;
+
+        for (size_t i = 0; m->engine.state == ENGINE_REBOOT_REQUIRED && m->deployed && i < update->n_ecus; i++) {
+                char commit[2 * SHA256_SIZE + 1];
+
+                if (!update->ecus[i].primary || update->ecus[i].state != ENGINE_ECU_NEED_REBOOT)
+                        continue;
+                hex_encode(slice(update->ecus[i].hashes.sha256, SHA256_SIZE), commit);
+                for (size_t k = 0; m->deployed[k]; k++)
+                        if (strcmp(m->deployed[k], commit) == 0)
+                                return false;
+                return true;
+        }
+        return false;
+}
+
 static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Status *s = userdata;
@@ -91,7 +111,7 @@ static void answer(Status *s, const Error *error)
 {
         Manager *m = s->m;
         EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned, .rebooted = m->rebooted, .booted = m->booted,
-                              .deployed = (const char *const *) m->deployed, .rolled_back = m->rolled_back };
+                              .lost = m->rebooted && is_lost(m), .rolled_back = m->rolled_back };
 
         if (error->code != ERR_NONE) {
                 manager_note(m, error);

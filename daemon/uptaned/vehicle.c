@@ -21,6 +21,16 @@ static void init_ecu(VehicleEcu *ecu, const char *label, const char *driver, con
         ecu->image = xstrdup("");
 }
 
+/* A protected link goes to the owner of this serial's certificate, as soon as the serial is known. */
+static void set_address(VehicleEcu *ecu, const ConfigSecondary *s)
+{
+        free(ecu->address);
+        if (!s->tls)
+                ecu->address = xstrdup(s->address);
+        else
+                ecu->address = xasprintf("tls://%s%s%s", ecu->serial, *ecu->serial ? "@" : "", s->address);
+}
+
 static int take_key(VehicleEcu *ecu, KeyType type, const char *text, Error *error)
 {
         PublicKey *key;
@@ -84,8 +94,10 @@ int vehicle_load(Manager *m, Error *error)
                 VehicleEcu *ecu = &m->ecus[m->n_ecus++];
 
                 init_ecu(ecu, s->label, s->driver, s->address);
+                ecu->partial = s->partial;
                 if (restore(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);
+                set_address(ecu, s);
                 /* a Secondary that came into the configuration later: the back-end must be told of it */
                 if (!ecu->key)
                         m->provisioned = false;
@@ -121,26 +133,6 @@ VehicleEcu *vehicle_find(Manager *m, const char *serial)
                 if (strcmp(m->ecus[i].serial, serial) == 0)
                         return &m->ecus[i];
         return NULL;
-}
-
-Ecu *vehicle_ecus(const Manager *m)
-{
-        Ecu *ecus = xcalloc(m->n_ecus, sizeof *ecus);
-
-        for (size_t i = 0; i < m->n_ecus; i++) {
-                const VehicleEcu *ecu = &m->ecus[i];
-
-                ecus[i] = (Ecu) {
-                        .serial = ecu->serial,
-                        .hardware_id = ecu->hardware_id,
-                        .primary = ecu->primary,
-                        .release_counter = ecu->release_counter,
-                        .image = *ecu->image ? ecu->image : NULL,
-                        .hashes = ecu->hashes,
-                        .length = ecu->length,
-                };
-        }
-        return ecus;
 }
 
 int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const Hashes *hashes, int64_t length, int64_t release_counter,
@@ -191,14 +183,10 @@ int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *h
                 return 0;
         copy(&ecu->serial, serial);
         copy(&ecu->hardware_id, hardware_id);
+        set_address(ecu, &m->config.secondaries[ecu - m->ecus - 1]);
         if (take_key(ecu, type, key_text, error) < 0)
                 return -1;
         return put(m, ecu, error);
-}
-
-int vehicle_check_targets(const Manager *m, const Targets *director, Error *error)
-{
-        return uptane_check_vehicle(director, &(VehicleId) { m->config.vin, m->config.device_id, m->config.require_vehicle_id }, error);
 }
 
 int vehicle_take_booted(Manager *m, Error *error)

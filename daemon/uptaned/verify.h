@@ -3,42 +3,40 @@
 #define UPTANED_VERIFY_H
 
 /*
- * Drives trust/ for one repository: with files from the network, storing what was verified (verify_online), or with
- * nothing but what is stored, right before installing (verify_again).
+ * Has both repositories verified by uptane-verify, and serves it what it asks for: files from the network through
+ * uptane-fetch, what is trusted from the store; and keeps what it says was verified. The daemon itself parses no metadata:
+ * whatever the size of a file, the event loop handles it in pieces.
  */
-#include "trust/repo.h"
 #include "uptaned/fetch.h"
 #include "uptaned/manager.h"
 
 typedef struct Verify Verify;
 
-/* error holds why not, or ERR_NONE. The Verify may be freed in here. */
-typedef void (*VerifyDone)(void *userdata, Error *error);
+typedef struct Verified {
+        EngineUpdate *update;  /* all that is assigned, sealed; NULL: nothing. Take it, or it is freed. */
+        size_t n_pending;      /* not installed yet */
+        bool image_repository; /* was verified too: it is not asked where nothing is new */
+        char **roles; /* that were searched for the image of the ECU to be installed on, ends with NULL; NULL: none; take it, or it is freed */
+} Verified;
 
-/* Starts; fetch is borrowed and must not be used by others until done. done is not called if this fails. */
-int verify_online(Manager *m, Fetch *fetch, TrustKind kind, VerifyDone done, void *userdata, Verify **ret, Error *error)
-        __attribute__((nonnull(1, 2, 4, 6, 7), warn_unused_result));
+/* verified is NULL if and only if error holds why. The Verify may be freed in here. */
+typedef void (*VerifyDone)(void *userdata, Verified *verified, Error *error);
+
+/*
+ * With fetch: online, and what is verified is stored; fetch is borrowed and must not be used by others until done. With
+ * NULL: nothing but what is stored, right before the ECU with serial install gets its image (Uptane 5.4.3.2). done is not
+ * called if this fails, nor before it has returned.
+ */
+int verify_start(Manager *m, Fetch *fetch, const char *install, VerifyDone done, void *userdata, Verify **ret, Error *error)
+        __attribute__((nonnull(1, 4, 5, 6, 7), warn_unused_result));
+void verify_roles_free(char **roles);
 Verify *verify_free(Verify *verify);
 DEFINE_CLEANUP(Verify, verify_free)
-/* Valid after success, borrowed. */
-const Targets *verify_targets(const Verify *verify) __attribute__((nonnull, returns_nonnull));
-int64_t verify_targets_version(const Verify *verify) __attribute__((nonnull));
 
-/* Looks for an image in a repository that was verified; as verify_online(). */
-int verify_search(Verify *verify, const char *name, const char *hardware_id, VerifyDone done, void *userdata, Error *error)
-        __attribute__((nonnull(1, 2, 3, 4, 6), warn_unused_result));
-/* What it found, borrowed, or NULL. */
-const Target *verify_found(const Verify *verify) __attribute__((nonnull));
-
-/* A plan made from what is stored; zero-initialized, then stored_plan_done(). */
-typedef struct StoredPlan {
-        TrustRepo *director, *image;
-        Plan plan;
-} StoredPlan;
-#define cleanup_stored_plan __attribute__((cleanup(stored_plan_done)))
-
-/* Verifies what is stored once more, with expiry at the present time (Uptane 5.4.3.2). ecus must live as long as the plan. */
-int verify_again(Manager *m, const Ecu *ecus, StoredPlan *ret, Error *error) __attribute__((nonnull, warn_unused_result));
-void stored_plan_done(StoredPlan *stored) __attribute__((nonnull));
+/* verify-wire.c: the argument of Verify, and its result; ERR_HELPER where it is not as agreed. */
+int verify_append_request(const Manager *m, sd_bus_message *call, const int64_t now[static _TRUST_KIND_MAX], const char *install)
+        __attribute__((nonnull, warn_unused_result));
+/* Behind success, update and roles are to be freed by the caller. */
+int verify_read_result(Manager *m, sd_bus_message *reply, Verified *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 
 #endif

@@ -224,16 +224,16 @@ static int new_of_type(KeyType type, const char *scheme, const char *text, Publi
 
 int public_key_new_named(const char *keytype, const char *scheme, const char *text, PublicKey **ret, Error *error)
 {
+        CLEANUP(public_key_free) PublicKey *key = NULL;
         Error why = { 0 };
         KeyType type;
 
         if (key_type_from_name(keytype, &type, error) < 0)
                 return -1;
-        if (strcasecmp(keytype, "ecdsa") != 0)
-                return new_of_type(type, scheme, text, ret, error);
-        if (new_of_type(KEY_ECDSA_P256, scheme, text, ret, &why) == 0)
-                return 0;
-        return new_of_type(KEY_ECDSA_P384, scheme, text, ret, error);
+        /* "ecdsa" is either curve; which one only the key itself says, whatever the scheme */
+        if (strcasecmp(keytype, "ecdsa") == 0 && public_key_new(KEY_ECDSA_P256, text, &key, &why) < 0)
+                type = KEY_ECDSA_P384;
+        return new_of_type(type, scheme, text, ret, error);
 }
 
 KeyType public_key_type(const PublicKey *key)

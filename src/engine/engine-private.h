@@ -16,6 +16,8 @@ void engine_arm_backoff(Engine *engine, const EngineEvent *event, int64_t now, E
 /* engine.c: what follows */
 void engine_request_reboot(Engine *engine, int64_t now, EngineEffects *effects);
 void engine_install_next(Engine *engine, int64_t now, EngineEffects *effects);
+/* What was interrupted is done again, but not for ever. */
+void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
 void engine_finalize(Engine *engine, EngineEffects *effects);
 /* Every ECU that has not got its image fails with error, and the update is refused from now on. */
 void engine_fail_rest(Engine *engine, const Error *error);

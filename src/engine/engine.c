@@ -285,6 +285,11 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
         }
 }
 
+bool engine_holds_reboot(const Engine *engine)
+{
+        return needs_consent(engine, ENGINE_STAGE_REBOOT);
+}
+
 void engine_fail_rest(Engine *engine, const Error *error)
 {
         for (size_t i = 0; i < engine->update.n_ecus; i++) {
@@ -347,7 +352,7 @@ static void finish(Engine *engine, EngineEffects *effects)
 /* ---- events ---- */
 
 /* What was interrupted is done again: every installer finds out by itself how far it had come. But not for ever. */
-static void resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         Error error = { 0 };
 
@@ -395,7 +400,7 @@ static void on_started(Engine *engine, const EngineEvent *event, int64_t now, En
                 start_check(engine, effects);
                 break;
         case ENGINE_INSTALLING:
-                resume_install(engine, event, now, effects);
+                engine_resume_install(engine, event, now, effects);
                 break;
         case ENGINE_REBOOT_REQUIRED:
                 engine_after_reboot(engine, event, now, effects);

@@ -126,7 +126,7 @@ typedef struct Engine {
 } Engine;
 
 typedef enum EngineEventKind {
-        ENGINE_STARTED,         /* .booted, .deployed, .rolled_back, .provisioned, .rebooted */
+        ENGINE_STARTED,         /* .booted, .lost, .rolled_back, .provisioned, .rebooted */
         ENGINE_REGISTERED,
         ENGINE_REGISTER_FAILED, /* .error */
         ENGINE_TIMER,
@@ -158,10 +158,10 @@ typedef struct EngineEvent {
         EngineEventKind kind;
         uint32_t entropy; /* spreads pauses over a fleet */
         const char *booted; /* OSTree commit that runs, "" if unknown */
-        const char *const *deployed; /* commits that could boot, ends with NULL; NULL if unknown */
         bool rolled_back;   /* the boot loader says that it gave something up */
         bool provisioned;
         bool rebooted; /* since the engine was persisted */
+        bool lost;     /* with .rebooted: what waited for a reboot has no boot entry, no shutdown has made it one */
         EngineUpdate *update;
         Error error;
         size_t index;
@@ -209,6 +209,9 @@ typedef struct EngineEffects {
 /* A fresh, unprovisioned engine. */
 void engine_init(Engine *engine, const EnginePolicy *policy) __attribute__((nonnull));
 void engine_done(Engine *engine) __attribute__((nonnull));
+
+/* Whether what is installed now must not boot, not by accident either, before the user agrees to the reboot. */
+bool engine_holds_reboot(const Engine *engine) __attribute__((nonnull));
 
 /* Total: every (state, event) pair is defined; what does not fit the state is ignored. ret is overwritten. */
 void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *ret) __attribute__((nonnull));

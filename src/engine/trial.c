@@ -177,17 +177,6 @@ void engine_trial_timer(Engine *engine, EngineEffects *effects)
 
 /* ---- what booted ---- */
 
-/* A deployment that waited for the shutdown is gone after a power cut: it was never tried, and nothing speaks against it. */
-static bool is_lost(const EngineEvent *event, const EngineEcu *ecu)
-{
-        if (!event->deployed || !*event->deployed || event->rolled_back)
-                return false;
-        for (size_t i = 0; event->deployed[i]; i++)
-                if (is_commit(event->deployed[i], ecu))
-                        return false;
-        return true;
-}
-
 static void fell_back(Engine *engine, const EngineEvent *event, EngineEcu *ecu, int64_t now, EngineEffects *effects)
 {
         bool known = event->booted && *event->booted;
@@ -201,19 +190,18 @@ static void fell_back(Engine *engine, const EngineEvent *event, EngineEcu *ecu, 
         engine_give_up(engine, &error, effects);
 }
 
-static void install_again(Engine *engine, EngineEcu *ecu, int64_t now, EngineEffects *effects)
+/*
+ * The deployment that waited for the reboot was never written: the power failed, or the vehicle was switched off before
+ * the user agreed. It was never tried, and nothing speaks against it. The second may go on for as long as the user likes.
+ */
+static void install_again(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        Error error = { 0 };
-
-        if (++engine->attempts < ENGINE_ATTEMPTS_MAX) {
-                ecu->state = ENGINE_ECU_PENDING;
+        for (size_t i; (i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
+                engine->update.ecus[i].state = ENGINE_ECU_PENDING;
+        if (engine_holds_reboot(engine))
                 engine_install_next(engine, now, effects);
-                return;
-        }
-        (void) error_set(&error, ERR_INSTALL, "%s: '%s' was installed and gone after the reboot, %d times", ecu->serial, ecu->image,
-                         engine->attempts);
-        engine_note_error(engine, &error, now, effects);
-        engine_give_up(engine, &error, effects);
+        else
+                engine_resume_install(engine, event, now, effects);
 }
 
 void engine_after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -229,8 +217,8 @@ void engine_after_reboot(Engine *engine, const EngineEvent *event, int64_t now, 
 
                 if (ecu->state != ENGINE_ECU_NEED_REBOOT || is_commit(event->booted, ecu))
                         continue;
-                if (event->rebooted && engine->state == ENGINE_REBOOT_REQUIRED && is_lost(event, ecu))
-                        install_again(engine, ecu, now, effects);
+                if (event->rebooted && engine->state == ENGINE_REBOOT_REQUIRED && event->lost)
+                        install_again(engine, event, now, effects);
                 else if (event->rebooted)
                         fell_back(engine, event, ecu, now, effects);
                 else if (engine->state == ENGINE_REBOOT_REQUIRED)

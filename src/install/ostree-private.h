@@ -22,8 +22,8 @@ int install_check_commit(const char *commit, Error *error);
 /* code is used unless g says something more exact. Takes g. */
 int install_set_error(Error *error, ErrorCode code, GError *g, const char *what);
 int install_reload(InstallOstree *o, Error *error);
-/* Not waited for; unlock with ostree_sysroot_unlock(). */
-int install_lock(InstallOstree *o, Error *error);
+/* As watch lets it wait; unlock with ostree_sysroot_unlock(). */
+int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error);
 /* Brings /boot to its place on the medium. */
 int install_sync_boot(InstallOstree *o, Error *error);
 /* The next to boot, or NULL; only of one OS if a name is given. Transfer full. */

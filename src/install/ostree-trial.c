@@ -185,11 +185,11 @@ static int mark_good_locked(InstallOstree *o, Error *error)
         return unpin_all(o, error);
 }
 
-int install_ostree_mark_good(InstallOstree *o, Error *error)
+int install_ostree_mark_good(InstallOstree *o, const InstallWatch *watch, Error *error)
 {
         int r;
 
-        if (install_lock(o, error) < 0)
+        if (install_lock(o, watch, error) < 0)
                 return -1;
         r = mark_good_locked(o, error);
         ostree_sysroot_unlock(o->sysroot);
@@ -266,11 +266,11 @@ static int rollback_locked(InstallOstree *o, const char *bad, bool *ret_need_reb
         return 0;
 }
 
-int install_ostree_rollback(InstallOstree *o, const char *commit, bool *ret_need_reboot, Error *error)
+int install_ostree_rollback(InstallOstree *o, const char *commit, const InstallWatch *watch, bool *ret_need_reboot, Error *error)
 {
         int r;
 
-        if (install_check_commit(commit, error) < 0 || install_lock(o, error) < 0)
+        if (install_check_commit(commit, error) < 0 || install_lock(o, watch, error) < 0)
                 return -1;
         r = rollback_locked(o, commit, ret_need_reboot, error);
         ostree_sysroot_unlock(o->sysroot);

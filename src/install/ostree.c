@@ -18,6 +18,10 @@
 
 #include "io/file.h"
 
+#define LOCK_PAUSE 50000 /* usec between two looks at a lock that another program holds */
+#define RUN_OSTREE "/run/ostree"
+#define HELD RUN_OSTREE "/staged-deployment-locked"
+
 int install_check_commit(const char *commit, Error *error)
 {
         if (strlen(commit) != INSTALL_COMMIT_SIZE - 1 || strspn(commit, "0123456789abcdef") != INSTALL_COMMIT_SIZE - 1)
@@ -41,7 +45,8 @@ int install_set_error(Error *error, ErrorCode code, GError *g, const char *what)
 
 /*
  * Where /sysroot and /boot are mounted read-only, libostree makes them writable: that must be seen by this process
- * alone. A unit's own mount namespace will do where another one is forbidden.
+ * alone. A unit's own mount namespace will do where another one is forbidden. To be called before anything is opened: where
+ * this process was the only one in its old namespace, nothing is mounted any more on what was opened there.
  */
 static bool has_private_mounts(void)
 {
@@ -55,6 +60,7 @@ static bool has_private_mounts(void)
 int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret, Error *error)
 {
         CLEANUP(install_ostree_free) InstallOstree *o = xcalloc(1, sizeof *o);
+        bool private = has_private_mounts();
         GError *g = NULL;
 
         o->os_name = options->os_name ? xstrdup(options->os_name) : NULL;
@@ -68,7 +74,7 @@ int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret
         o->sysroot = ostree_sysroot_new(o->path);
         if (!ostree_sysroot_initialize(o->sysroot, &g))
                 return install_set_error(error, ERR_INSTALL, g, "opening the sysroot");
-        if (ostree_sysroot_is_booted(o->sysroot) && has_private_mounts())
+        if (ostree_sysroot_is_booted(o->sysroot) && private)
                 ostree_sysroot_set_mount_namespace_in_use(o->sysroot);
         if (!ostree_sysroot_load(o->sysroot, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "reading the sysroot");
@@ -216,7 +222,7 @@ static void deploy_done(Deploy *d)
         g_strfreev(d->arguments);
 }
 
-static int deploy_prepare(InstallOstree *o, Deploy *d, const char *commit, const char *name, Error *error)
+static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *new, Error *error)
 {
         GError *g = NULL;
 
@@ -224,25 +230,50 @@ static int deploy_prepare(InstallOstree *o, Deploy *d, const char *commit, const
                 return -1;
         if (!ostree_sysroot_get_repo(o->sysroot, &d->repo, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "opening the repository");
-        if (check_pulled(d->repo, commit, error) < 0)
+        if (check_pulled(d->repo, new->commit, error) < 0)
                 return -1;
         d->booted = ostree_sysroot_get_booted_deployment(o->sysroot);
         d->first = install_first_deployment(o, NULL);
         d->merge = ostree_sysroot_get_merge_deployment(o->sysroot, d->os_name);
         d->arguments = kernel_arguments(d->merge);
-        d->origin = ostree_sysroot_origin_new_from_refspec(o->sysroot, commit);
-        g_key_file_set_string(d->origin, "uptane", "image", name);
+        d->origin = ostree_sysroot_origin_new_from_refspec(o->sysroot, new->commit);
+        g_key_file_set_string(d->origin, "uptane", "image", new->name);
         return 0;
 }
 
+/* libostree's own word for it: while this file is there, no shutdown writes what is staged. */
+static int set_held(bool hold, Error *error)
+{
+        cleanup_close int fd = -1;
+
+        if (!hold)
+                return unlink(HELD) < 0 && errno != ENOENT ? error_set_errno(error, ERR_INSTALL, errno, HELD) : 0;
+        if (mkdir(RUN_OSTREE, 0755) < 0 && errno != EEXIST)
+                return error_set_errno(error, ERR_INSTALL, errno, RUN_OSTREE);
+        fd = open(HELD, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        return fd < 0 ? error_set_errno(error, ERR_INSTALL, errno, HELD) : 0;
+}
+
+int install_ostree_release(InstallOstree *o, Error *error)
+{
+        if (access(HELD, F_OK) < 0)
+                return errno == ENOENT ? 0 : error_set_errno(error, ERR_INSTALL, errno, HELD);
+        return install_begin_trial(o, error) < 0 ? -1 : set_held(false, error);
+}
+
 /* It becomes a deployment at shutdown, with the /etc of that moment. */
-static int stage(InstallOstree *o, Deploy *d, const char *commit, Error *error)
+static int stage(InstallOstree *o, Deploy *d, const InstallDeployment *new, Error *error)
 {
         OstreeSysrootDeployTreeOpts options = { .override_kernel_argv = d->arguments };
         g_autoptr(OstreeDeployment) staged = NULL;
         GError *g = NULL;
 
-        if (!ostree_sysroot_stage_tree_with_options(o->sysroot, d->os_name, commit, d->origin, d->merge, &options, &staged, NULL, &g))
+        /* what was staged and never written lies about; one of each drive without consent would fill the disk */
+        if (!ostree_sysroot_prepare_cleanup(o->sysroot, NULL, &g))
+                return install_set_error(error, ERR_INSTALL, g, "cleaning up");
+        if (set_held(new->hold, error) < 0)
+                return -1;
+        if (!ostree_sysroot_stage_tree_with_options(o->sysroot, d->os_name, new->commit, d->origin, d->merge, &options, &staged, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "staging the deployment");
         return 0;
 }
@@ -285,56 +316,82 @@ static int pin_known_good(InstallOstree *o, Deploy *d, const char *commit, Error
 }
 
 /* New software never becomes the next to boot before the boot loader counts its boots, if that can be helped. */
-static int deploy_new(InstallOstree *o, Deploy *d, const char *commit, Error *error)
+static int deploy_new(InstallOstree *o, Deploy *d, const InstallDeployment *new, Error *error)
 {
         bool staged = d->booted && !o->no_stage && !o->boot->counts_entries && access("/run/systemd/system", F_OK) == 0;
+        bool held = staged && new->hold; /* then it is counted from install_ostree_release() on */
 
-        if (!o->boot->counts_entries && install_begin_trial(o, error) < 0)
+        if (!held && !o->boot->counts_entries && install_begin_trial(o, error) < 0)
                 return -1;
         if (staged)
-                return stage(o, d, commit, error);
-        if (write_now(o, d, commit, error) < 0 || (o->boot->counts_entries && install_begin_trial(o, error) < 0))
+                return stage(o, d, new, error);
+        if (write_now(o, d, new->commit, error) < 0 || (o->boot->counts_entries && install_begin_trial(o, error) < 0))
                 return -1;
         clean_up(o, d);
         return 0;
 }
 
-static int deploy_locked(InstallOstree *o, const char *commit, const char *name, bool *ret_need_reboot, Error *error)
+/* A power cut may have come between the deployment and what belongs to it. */
+static int complete_trial(InstallOstree *o, Deploy *d, const InstallDeployment *new, Error *error)
+{
+        bool staged = ostree_deployment_is_staged(d->first);
+
+        if (!(staged && new->hold) && install_begin_trial(o, error) < 0)
+                return -1;
+        return staged ? set_held(new->hold, error) : 0;
+}
+
+static int deploy_locked(InstallOstree *o, const InstallDeployment *new, bool *ret_need_reboot, Error *error)
 {
         __attribute__((cleanup(deploy_done))) Deploy d = { 0 };
         bool need_reboot = true;
 
-        if (deploy_prepare(o, &d, commit, name, error) < 0 || pin_known_good(o, &d, commit, error) < 0)
+        if (deploy_prepare(o, &d, new, error) < 0 || pin_known_good(o, &d, new->commit, error) < 0)
                 return -1;
-        if (!is_next_already(&d, commit)) {
-                if (deploy_new(o, &d, commit, error) < 0)
+        if (!is_next_already(&d, new->commit)) {
+                if (deploy_new(o, &d, new, error) < 0)
                         return -1;
         } else {
                 need_reboot = !d.booted || !ostree_deployment_equal(d.first, d.booted);
-                if (need_reboot && install_begin_trial(o, error) < 0) /* a power cut may have come before that */
+                if (need_reboot && complete_trial(o, &d, new, error) < 0)
                         return -1;
         }
         *ret_need_reboot = need_reboot;
         return 0;
 }
 
-int install_lock(InstallOstree *o, Error *error)
+/*
+ * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
+ * still works.
+ */
+int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error)
 {
         gboolean locked = FALSE;
         GError *g = NULL;
 
-        if (!ostree_sysroot_try_lock(o->sysroot, &locked, &g))
-                return install_set_error(error, ERR_INSTALL, g, "locking the sysroot");
-        return locked ? 0 : error_set(error, ERR_INSTALL, "another program is changing the sysroot");
+        for (;;) {
+                if (!ostree_sysroot_try_lock(o->sysroot, &locked, &g))
+                        return install_set_error(error, ERR_INSTALL, g, "locking the sysroot");
+                if (locked)
+                        break;
+                if (watch->cancelled(watch->userdata))
+                        return error_set(error, ERR_CANCELLED, "given up while another program was changing the sysroot");
+                g_usleep(LOCK_PAUSE);
+        }
+        if (ostree_sysroot_load_if_changed(o->sysroot, NULL, NULL, &g))
+                return 0;
+        ostree_sysroot_unlock(o->sysroot);
+        return install_set_error(error, ERR_INSTALL, g, "reading the sysroot");
 }
 
-int install_ostree_deploy(InstallOstree *o, const char *commit, const char *name, bool *ret_need_reboot, Error *error)
+int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, const InstallWatch *watch, bool *ret_need_reboot,
+                          Error *error)
 {
         int r;
 
-        if (install_check_commit(commit, error) < 0 || install_lock(o, error) < 0)
+        if (install_check_commit(deployment->commit, error) < 0 || install_lock(o, watch, error) < 0)
                 return -1;
-        r = deploy_locked(o, commit, name, ret_need_reboot, error);
+        r = deploy_locked(o, deployment, ret_need_reboot, error);
         ostree_sysroot_unlock(o->sysroot);
         return r;
 }

@@ -57,20 +57,30 @@ int install_ostree_status(InstallOstree *o, InstallStatus *ret, Error *error) __
  */
 int install_ostree_pull(InstallOstree *o, const char *url, const char *commit, bool authenticate, const InstallWatch *watch, Error *error)
         __attribute__((nonnull, warn_unused_result));
+typedef struct InstallDeployment {
+        const char *commit; /* pulled before */
+        const char *name;   /* kept as a note in its origin */
+        bool hold;          /* where it waits for the shutdown: no shutdown makes it the next to boot until install_ostree_release() */
+} InstallDeployment;
+
 /*
- * Makes a pulled commit the next to boot, on trial; name is kept as a note in its origin. Kernel arguments and /etc come from
- * the booted deployment, or the first, which is pinned: nobody prunes it before install_ostree_mark_good(). Never interrupted.
- * ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE, ERR_CONFIG (which OS?), ERR_BOOT_LOADER, ERR_INSTALL.
+ * Makes a commit the next to boot, on trial. Kernel arguments and /etc come from the booted deployment, or the first, which is
+ * pinned: nobody prunes it before install_ostree_mark_good(). Waits while another program changes the sysroot, until watch says
+ * otherwise (ERR_CANCELLED); never interrupted once it has begun. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE,
+ * ERR_CONFIG (which OS?), ERR_BOOT_LOADER, ERR_INSTALL.
  */
-int install_ostree_deploy(InstallOstree *o, const char *commit, const char *name, bool *ret_need_reboot, Error *error)
+int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, const InstallWatch *watch, bool *ret_need_reboot,
+                          Error *error)
         __attribute__((nonnull, warn_unused_result));
-/* What is booted is good: the trial, if there is one, is over. ERR_BOOT_LOADER, ERR_INSTALL. */
-int install_ostree_mark_good(InstallOstree *o, Error *error) __attribute__((nonnull, warn_unused_result));
+/* What is held is the next to boot now, and on trial; nothing happens where nothing is held. ERR_BOOT_LOADER, ERR_INSTALL. */
+int install_ostree_release(InstallOstree *o, Error *error) __attribute__((nonnull, warn_unused_result));
+/* What is booted is good: the trial, if there is one, is over. Waits as above. ERR_CANCELLED, ERR_BOOT_LOADER, ERR_INSTALL. */
+int install_ostree_mark_good(InstallOstree *o, const InstallWatch *watch, Error *error) __attribute__((nonnull, warn_unused_result));
 /*
  * Makes what was good before this commit the next to boot again; does nothing where another commit than this one is that
- * already. ERR_INVALID_ARGUMENT, ERR_BOOT_LOADER, ERR_INSTALL (there is nothing to go back to).
+ * already. Waits as above. ERR_INVALID_ARGUMENT, ERR_CANCELLED, ERR_BOOT_LOADER, ERR_INSTALL (there is nothing to go back to).
  */
-int install_ostree_rollback(InstallOstree *o, const char *commit, bool *ret_need_reboot, Error *error)
+int install_ostree_rollback(InstallOstree *o, const char *commit, const InstallWatch *watch, bool *ret_need_reboot, Error *error)
         __attribute__((nonnull, warn_unused_result));
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 
 #define PIECE 16384
 
@@ -12,8 +13,8 @@ static ErrorCode code_of(int err)
         return err == ENOSPC || err == EDQUOT ? ERR_NO_SPACE : ERR_STORAGE;
 }
 
-/* Reads to the end; a file that grows while it is read stops at max as well. */
-static int read_all(int fd, const char *path, size_t max, Buffer *ret, Error *error)
+/* A file that grows while it is read stops at max as well. */
+int file_read_fd(int fd, const char *path, size_t max, Buffer *ret, Error *error)
 {
         cleanup_buffer Buffer b = { 0 };
         uint8_t piece[PIECE];
@@ -42,7 +43,7 @@ int file_read(const char *path, size_t max, Buffer *ret, Error *error)
                 return 0;
         if (fd < 0)
                 return error_set_errno(error, ERR_STORAGE, errno, "%s", path);
-        return read_all(fd, path, max, ret, error) < 0 ? -1 : 1;
+        return file_read_fd(fd, path, max, ret, error) < 0 ? -1 : 1;
 }
 
 int file_write_all(int fd, Slice bytes, Error *error)
@@ -57,6 +58,19 @@ int file_write_all(int fd, Slice bytes, Error *error)
                 done += (size_t) n;
         }
         return 0;
+}
+
+int file_memory(Slice bytes, Error *error)
+{
+        cleanup_close int fd = memfd_create("uptane", MFD_CLOEXEC);
+
+        if (fd < 0)
+                return error_set_errno(error, ERR_SYSTEM, errno, "a file in memory");
+        if (file_write_all(fd, bytes, error) < 0)
+                return -1;
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return error_set_errno(error, ERR_SYSTEM, errno, "a file in memory");
+        return TAKE_FD(fd);
 }
 
 /* The folder of path, to make a rename in it durable. */

@@ -24,8 +24,12 @@ static inline void file_cleanup_close(int *fd)
 
 /* Appends the whole file, at most max bytes, to ret. 1; 0 if there is no such file; ERR_TOO_LARGE, ERR_STORAGE. */
 int file_read(const char *path, size_t max, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The same of an open file, from its offset to its end; what names it in an error. 0. */
+int file_read_fd(int fd, const char *what, size_t max, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 /* New file beside it, fsync, rename, fsync of the folder. ERR_NO_SPACE, ERR_STORAGE. */
 int file_write(const char *path, Slice bytes, unsigned mode, Error *error) __attribute__((nonnull, warn_unused_result));
+/* A file in memory with these bytes, its offset at the start. The fd. ERR_SYSTEM. */
+int file_memory(Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
 /* All of bytes to fd, whatever write() takes at a time. ERR_NO_SPACE, ERR_STORAGE. */
 int file_write_all(int fd, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
 

@@ -8,6 +8,8 @@
 
 #include <assert.h>
 
+#include "metadata/role.h"
+
 #define TAG_INTEGER 0x02
 #define TAG_OCTETS 0x04
 #define TAG_ENUMERATED 0x0a
@@ -18,7 +20,7 @@
 
 #define HEADER_MAX 6 /* a tag and a length of at most four bytes */
 #define TEXT_MAX 512 /* serial, hardware id */
-#define ROLE_TEXT_MAX 64
+#define ROLE_TEXT_MAX (sizeof DER_DELEGATED - 1 + ROLE_NAME_MAX)
 
 typedef enum Field {
         FIELD_END = 0,
@@ -307,12 +309,14 @@ static int take_text(Slice *in, uint8_t tag, const char *what, Arena *arena, con
         return 0;
 }
 
-static int take_files(Slice *in, const char *what, Arena *arena, DerFile *files, size_t *n, Error *error)
+static int take_files(Slice *in, const char *what, Arena *arena, DerFile **ret, size_t *n, Error *error)
 {
         Slice list, file;
+        DerFile *files;
 
         if (take(in, TAG_SEQUENCE, what, &list, error) < 0)
                 return -1;
+        files = *ret = arena_alloc(arena, list.size ? DER_FILES_MAX : 0, sizeof *files);
         for (*n = 0; list.size > 0; (*n)++) {
                 if (*n == DER_FILES_MAX)
                         return error_set(error, ERR_MALFORMED, "%s: more than %d files", what, DER_FILES_MAX);
@@ -358,9 +362,9 @@ static int take_field(Slice *in, Field field, Arena *arena, DerMessage *m, Error
         case FIELD_DESCRIPTION:
                 return take_data(in, "description", arena, &m->description, error);
         case FIELD_IMAGE_FILES:
-                return take_files(in, "image repository", arena, m->image_files, &m->n_image_files, error);
+                return take_files(in, "image repository", arena, &m->image_files, &m->n_image_files, error);
         case FIELD_DIRECTOR_FILES:
-                return take_files(in, "Director", arena, m->director_files, &m->n_director_files, error);
+                return take_files(in, "Director", arena, &m->director_files, &m->n_director_files, error);
         case FIELD_END:
         default:
                 abort();

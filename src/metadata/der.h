@@ -12,7 +12,12 @@
 #include "base/slice.h"
 
 #define DER_MESSAGE_MAX ((size_t) 40 * 1024 * 1024)
-#define DER_FILES_MAX 16
+#define DER_FILES_MAX 260 /* of one repository: four roles and the delegated ones that a search may visit */
+/*
+ * A delegated role's file is one more entry of the Image repository's collection, whose role is this and the role's name, as
+ * its file lies in the repository. Only sent where an image needs it: who does not know it could not verify that image anyway.
+ */
+#define DER_DELEGATED "delegations/"
 
 typedef enum DerKind { /* the context tag on the wire */
         DER_GET_INFO_REQ = 0,
@@ -53,7 +58,7 @@ typedef enum DerRepo { DER_REPO_DIRECTOR = 0, DER_REPO_IMAGE = 1 } DerRepo;
 typedef enum DerKeyType { DER_KEY_ED25519 = 0, DER_KEY_RSA2048 = 1, DER_KEY_RSA4096 = 2 } DerKeyType;
 
 typedef struct DerFile {
-        const char *role; /* "root", "timestamp", "snapshot", "targets" */
+        const char *role; /* "root", "timestamp", "snapshot", "targets", or DER_DELEGATED and a name */
         Slice json;
 } DerFile;
 
@@ -64,9 +69,9 @@ typedef struct DerMessage {
         const char *hardware_id; /* getInfoResp */
         int64_t number;          /* version, root version; key type in getInfoResp; repo in rootVerReq, putRootReq */
         Slice data;              /* key, manifest, image data, file name, TLS credentials, Root */
-        DerFile image_files[DER_FILES_MAX];
+        DerFile *image_files; /* at most DER_FILES_MAX */
         size_t n_image_files;
-        DerFile director_files[DER_FILES_MAX];
+        DerFile *director_files;
         size_t n_director_files;
         DerResult result;
         Slice description;

@@ -214,19 +214,26 @@ char *peer_credential(const char *name)
         return folder ? xasprintf("%s/%s", folder, name) : NULL;
 }
 
-/* D-Bus carries only UTF-8, and a message may quote any server: an error must arrive, even with a ? in it. */
-int peer_error_reply(const Error *error, sd_bus_error *ret)
+char *peer_utf8(const char *text)
 {
-        cleanup_free char *text = xstrdup(error->message);
+        char *copy = xstrdup(text);
         size_t n;
 
-        for (char *p = text; *p; p += n) {
+        for (char *p = copy; *p; p += n) {
                 n = utf8_sequence((const unsigned char *) p);
                 if (n == 0) {
                         *p = '?';
                         n = 1;
                 }
         }
+        return copy;
+}
+
+/* A message may quote any server: an error must arrive, even with a ? in it. */
+int peer_error_reply(const Error *error, sd_bus_error *ret)
+{
+        cleanup_free char *text = peer_utf8(error->message);
+
         return sd_bus_error_set(ret, error_info(error->code)->dbus_name, text);
 }
 

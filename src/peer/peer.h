@@ -35,6 +35,8 @@ int peer_serve(const char *path, const char *interface, const sd_bus_vtable *vta
         __attribute__((nonnull(1, 2, 3, 5), warn_unused_result));
 /* Path of one of systemd's LoadCredential=, or NULL without any; free() it. One that was not loaded is missed when it is needed. */
 char *peer_credential(const char *name) __attribute__((nonnull));
+/* text with a '?' for what is no UTF-8, which D-Bus does not carry; free() it. */
+char *peer_utf8(const char *text) __attribute__((nonnull, returns_nonnull, warn_unused_result));
 /* For a method: turns an Error into the reply's; return its result from the method. */
 int peer_error_reply(const Error *error, sd_bus_error *ret) __attribute__((nonnull));
 /* Emits signal Progress(t done, t total) to whoever sent call, at most ten times a second unless done == total. */

@@ -33,6 +33,26 @@ static int split(const char *address, bool zero, char host[static HOST_MAX], con
         return 0;
 }
 
+int secondary_address_split(const char *address, bool *ret_tls, char ret_name[static SECONDARY_TLS_NAME_MAX + 1], const char **ret_rest,
+                            Error *error)
+{
+        static const char scheme[] = "tls://";
+        const char *start, *at;
+        size_t size;
+
+        *ret_tls = strncmp(address, scheme, sizeof scheme - 1) == 0;
+        start = *ret_tls ? address + sizeof scheme - 1 : address;
+        at = *ret_tls ? strrchr(start, '@') : NULL; /* the last one: a serial may hold others */
+        size = at ? (size_t) (at - start) : 0;
+        if (at && (size == 0 || size > SECONDARY_TLS_NAME_MAX))
+                return error_set(error, ERR_INVALID_ARGUMENT, "'%.100s' holds a name of %zu bytes, 1 to %d are allowed", address, size,
+                                 SECONDARY_TLS_NAME_MAX);
+        memcpy(ret_name, start, size);
+        ret_name[size] = '\0';
+        *ret_rest = at ? at + 1 : start;
+        return 0;
+}
+
 int secondary_address_resolve(const char *address, bool listen, struct addrinfo **ret, Error *error)
 {
         const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | (listen ? AI_PASSIVE : 0) };

@@ -63,9 +63,8 @@ static int connect_one(const SecondaryIp *s, const struct addrinfo *to, int64_t 
         return TAKE_FD(fd);
 }
 
-static int connect_to(const SecondaryIp *s, Error *error)
+static int connect_to(const SecondaryIp *s, int64_t deadline, Error *error)
 {
-        int64_t deadline = secondary_stream_now() + s->connect_ms;
         cleanup_addrinfo struct addrinfo *list = NULL;
         int fd = -1;
 
@@ -85,21 +84,82 @@ static int connect_to(const SecondaryIp *s, Error *error)
 typedef struct Link {
         const SecondaryIp *s;
         int fd; /* -1: none */
+        SecondaryTlsLink *tls;
 } Link;
 
 static void link_close(Link *link)
 {
+        link->tls = secondary_tls_link_free(link->tls);
         file_cleanup_close(&link->fd);
         link->fd = -1;
 }
 #define cleanup_link __attribute__((cleanup(link_close)))
 
+static SecondaryStream stream_of(const Link *link, unsigned idle_ms, int64_t deadline)
+{
+        return (SecondaryStream) {
+                .fd = link->fd,
+                .tls = link->tls,
+                .idle_ms = (int) idle_ms,
+                .deadline = deadline,
+                .cancel_fd = link->s->cancel_fd,
+                .cancel_events = POLLRDHUP,
+        };
+}
+
+static int protect(Link *link, int64_t deadline, Error *error)
+{
+        const SecondaryIp *s = link->s;
+        SecondaryStream stream;
+
+        if (secondary_tls_link_new(s->tls, link->fd, &link->tls, error) < 0)
+                return -1;
+        stream = stream_of(link, s->connect_ms, deadline);
+        if (secondary_stream_shake_hands(&stream, error) < 0)
+                return -1;
+        return s->name && *s->name ? secondary_tls_check_name(link->tls, s->name, error) : 0;
+}
+
+/* Nothing is said over it before both sides know each other. */
+static int link_open(Link *link, Error *error)
+{
+        int64_t deadline = secondary_stream_now() + link->s->connect_ms;
+
+        link->fd = connect_to(link->s, deadline, error);
+        if (link->fd < 0)
+                return -1;
+        if (link->s->tls && protect(link, deadline, error) < 0) {
+                link_close(link);
+                return -1;
+        }
+        return 0;
+}
+
+/* A kept connection over TLS: as check_kept(). */
+static int check_kept_tls(Link *link, Error *error)
+{
+        Error ignored = { 0 };
+        short events = 0;
+        uint8_t byte;
+        size_t n;
+        int r = secondary_tls_receive(link->tls, &byte, 1, &n, &events, &ignored);
+
+        if (r == SECONDARY_TLS_DONE)
+                return error_set(error, ERR_SECONDARY, "it said something without being asked");
+        if (r != SECONDARY_TLS_WAIT)
+                link_close(link);
+        return 0;
+}
+
 /* A kept connection: whether the other side still has it. What it says without being asked is nonsense. */
 static int check_kept(Link *link, Error *error)
 {
         uint8_t byte;
-        ssize_t n = recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+        ssize_t n;
 
+        if (link->tls)
+                return check_kept_tls(link, error);
+        n = recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
         if (n > 0)
                 return error_set(error, ERR_SECONDARY, "it said something without being asked");
         if (n == 0 || (errno != EAGAIN && errno != EINTR))
@@ -119,13 +179,7 @@ static int nonsense(Error *error)
 /* One question over link, as it is. 1, or 0 if the other side closed it instead of answering. */
 static int exchange(Link *link, Slice request, unsigned ms, unsigned idle_ms, Buffer *ret, Error *error)
 {
-        SecondaryStream stream = {
-                .fd = link->fd,
-                .idle_ms = (int) idle_ms,
-                .deadline = secondary_stream_now() + ms,
-                .cancel_fd = link->s->cancel_fd,
-                .cancel_events = POLLRDHUP,
-        };
+        SecondaryStream stream = stream_of(link, idle_ms, secondary_stream_now() + ms);
         int r;
 
         if (secondary_stream_send(&stream, request, error) < 0)
@@ -151,11 +205,8 @@ static int exchange_reconnecting(Link *link, Slice request, unsigned ms, unsigne
                 return -1;
         do {
                 kept = link->fd >= 0;
-                if (!kept) {
-                        link->fd = connect_to(link->s, error);
-                        if (link->fd < 0)
-                                return -1;
-                }
+                if (!kept && link_open(link, error) < 0)
+                        return -1;
                 r = exchange(link, request, ms, idle_ms, ret, error);
                 if (r > 0)
                         return 0;
@@ -176,6 +227,8 @@ static int ask(Link *link, const DerMessage *request, DerKind expected, Arena *a
         unsigned ms = slow ? link->s->install_ms : link->s->exchange_ms, idle_ms = slow ? ms : link->s->idle_ms;
         DerMessage m;
 
+        if (link->s->tls && !(link->s->name && *link->s->name) && request->kind != DER_GET_INFO_REQ)
+                return error_set(error, ERR_INVALID_ARGUMENT, "over TLS it has to be said whose certificate is expected");
         der_encode(request, &question);
         if (exchange_reconnecting(link, buffer_slice(&question), ms, idle_ms, &answer, error) < 0)
                 return -1;
@@ -278,11 +331,12 @@ static int key_text(Slice key, Arena *arena, const char **ret, Error *error)
 
 int secondary_ip_get_info(const SecondaryIp *s, Arena *arena, SecondaryIpInfo *ret, Error *error)
 {
+        cleanup_link Link link = { .s = s, .fd = -1 };
         SecondaryIpInfo info;
         DerMessage answer;
 
-        if (ask_once(s, &(DerMessage) { .kind = DER_GET_INFO_REQ }, DER_GET_INFO_RESP, arena, &answer, error) < 0 ||
-            key_text(answer.data, arena, &info.key, error) < 0)
+        if (ask(&link, &(DerMessage) { .kind = DER_GET_INFO_REQ }, DER_GET_INFO_RESP, arena, &answer, error) < 0 ||
+            (s->tls && secondary_tls_check_name(link.tls, answer.serial, error) < 0) || key_text(answer.data, arena, &info.key, error) < 0)
                 return -1;
         info.serial = answer.serial;
         info.hardware_id = answer.hardware_id;

@@ -7,18 +7,22 @@
  *
  * Each function opens a connection, asks, takes the answer and closes; secondary_ip_put_image() asks many times and keeps
  * the connection where the other side does. All of them block, within the time limits given. The protocol has no
- * authentication: nothing it says is believed but what it signs, and every answer is bounded before memory is taken.
+ * authentication: nothing it says is believed but what it signs, and every answer is bounded before memory is taken. Over a
+ * protected link both sides know whom they talk to; who is to be spoken to so is never spoken to otherwise.
  *
  * ERR_INVALID_ARGUMENT for an address that is none; ERR_UNREACHABLE if no connection comes about or it breaks; ERR_TIMEOUT;
- * ERR_CANCELLED; ERR_SECONDARY, with its own words, if it refuses, fails or answers nonsense; ERR_UNSUPPORTED if it
+ * ERR_CANCELLED; ERR_TLS; ERR_SECONDARY, with its own words, if it refuses, fails or answers nonsense; ERR_UNSUPPORTED if it
  * speaks another version.
  */
 #include "base/arena.h"
 #include "metadata/der.h"
+#include "secondary/tls.h"
 
 typedef struct SecondaryIp {
         const char *address;   /* "host:port" or "[host]:port" */
-        unsigned connect_ms;   /* to get a connection, all addresses of a name together */
+        const SecondaryTls *tls; /* NULL: without */
+        const char *name;      /* tls: that its certificate must have; NULL or "": not known yet, for secondary_ip_get_info() only */
+        unsigned connect_ms;   /* to get a connection, all addresses of a name and the handshake together */
         unsigned idle_ms;      /* without a byte going either way */
         unsigned exchange_ms;  /* one question and its answer, whatever trickles */
         unsigned install_ms;   /* the same for secondary_ip_install(), where silence is normal */
@@ -34,7 +38,7 @@ typedef struct SecondaryIpInfo {
         const char *key;      /* PEM or hex, without white space behind it; not checked further */
 } SecondaryIpInfo;
 
-/* Strings and bytes of an answer live in arena. */
+/* Strings and bytes of an answer live in arena. Over TLS the serial is the name of the certificate. */
 int secondary_ip_get_info(const SecondaryIp *s, Arena *arena, SecondaryIpInfo *ret, Error *error)
         __attribute__((nonnull, warn_unused_result));
 int secondary_ip_get_manifest(const SecondaryIp *s, Arena *arena, Slice *ret, Error *error)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The length of a message stands in its first bytes. Those are read one at a time: whatever follows a message is left
- * in the socket, so that there is nothing to keep between two of them.
+ * in the socket, so that there is nothing to keep between two of them. Everything is tried first and waited for after: what
+ * TLS has read already is not seen by poll().
  */
 #include "secondary/stream.h"
 
@@ -43,60 +44,102 @@ int secondary_stream_wait(const SecondaryStream *s, short events, Error *error)
         return 0;
 }
 
+int secondary_stream_try_send(const SecondaryStream *s, Slice bytes, size_t *ret_done, short *ret_events, Error *error)
+{
+        ssize_t n;
+        int r;
+
+        if (s->tls) {
+                r = secondary_tls_send(s->tls, bytes.data, bytes.size, ret_done, ret_events, error);
+                return r == SECONDARY_TLS_END ? error_set(error, ERR_UNREACHABLE, "sending: the other side has closed") : r;
+        }
+        n = send(s->fd, bytes.data, bytes.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+                return error_set_errno(error, ERR_UNREACHABLE, errno, "sending");
+        *ret_done = n > 0 ? (size_t) n : 0;
+        *ret_events = POLLOUT;
+        return n > 0 ? SECONDARY_TLS_DONE : SECONDARY_TLS_WAIT;
+}
+
+static int try_receive(const SecondaryStream *s, uint8_t *ret, size_t size, size_t *ret_done, short *ret_events, Error *error)
+{
+        ssize_t n;
+
+        if (s->tls)
+                return secondary_tls_receive(s->tls, ret, size, ret_done, ret_events, error);
+        n = recv(s->fd, ret, size, MSG_DONTWAIT);
+        if (n < 0 && errno != EAGAIN && errno != EINTR)
+                return error_set_errno(error, ERR_UNREACHABLE, errno, "receiving");
+        *ret_done = n > 0 ? (size_t) n : 0;
+        *ret_events = POLLIN;
+        return n > 0 ? SECONDARY_TLS_DONE : n == 0 ? SECONDARY_TLS_END : SECONDARY_TLS_WAIT;
+}
+
+int secondary_stream_try_receive(const SecondaryStream *s, size_t max, Buffer *message, size_t *whole, short *ret_events, Error *error)
+{
+        uint8_t piece[PIECE_SIZE];
+        size_t want = *whole ? *whole - message->size : 1, n = 0;
+        int r = try_receive(s, piece, want < sizeof piece ? want : sizeof piece, &n, ret_events, error);
+
+        if (r == SECONDARY_TLS_END && message->size > 0)
+                return error_set(error, ERR_MALFORMED, "message ends after %zu bytes", message->size);
+        if (r != SECONDARY_TLS_DONE)
+                return r;
+        if (buffer_append(message, slice(piece, n), error) < 0)
+                return -1;
+        if (*whole == 0 && der_frame_size(buffer_slice(message), max, whole, error) < 0)
+                return -1;
+        return r;
+}
+
+int secondary_stream_shake_hands(const SecondaryStream *s, Error *error)
+{
+        short events = 0;
+        int r;
+
+        while ((r = secondary_tls_handshake(s->tls, &events, error)) == SECONDARY_TLS_WAIT)
+                if (secondary_stream_wait(s, events, error) < 0)
+                        return -1;
+        return r < 0 ? -1 : 0;
+}
+
+static int check_deadline(const SecondaryStream *s, const char *what, Error *error)
+{
+        if (secondary_stream_now() < s->deadline)
+                return 0;
+        return error_set(error, ERR_TIMEOUT, "%s took too long", what);
+}
+
 int secondary_stream_send(const SecondaryStream *s, Slice bytes, Error *error)
 {
-        for (size_t done = 0; done < bytes.size;) {
-                ssize_t n = send(s->fd, bytes.data + done, bytes.size - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+        short events = 0;
 
-                if (n > 0)
-                        done += (size_t) n;
-                else if (n < 0 && errno != EAGAIN && errno != EINTR)
-                        return error_set_errno(error, ERR_UNREACHABLE, errno, "sending");
-                if (done < bytes.size && secondary_stream_now() >= s->deadline)
-                        return error_set(error, ERR_TIMEOUT, "sending took too long");
-                if (done < bytes.size && secondary_stream_wait(s, POLLOUT, error) < 0)
+        for (size_t done = 0, n = 0; done < bytes.size;) {
+                int r = secondary_stream_try_send(s, slice(bytes.data + done, bytes.size - done), &n, &events, error);
+
+                if (r < 0 || check_deadline(s, "sending", error) < 0)
+                        return -1;
+                if (r == SECONDARY_TLS_DONE)
+                        done += n;
+                else if (secondary_stream_wait(s, events, error) < 0)
                         return -1;
         }
         return 0;
 }
 
-/* Up to size bytes. How many; 0 at the end. */
-static int receive_some(const SecondaryStream *s, uint8_t *ret, size_t size, Error *error)
-{
-        for (;;) {
-                ssize_t n;
-
-                if (secondary_stream_now() >= s->deadline)
-                        return error_set(error, ERR_TIMEOUT, "the exchange took too long");
-                if (secondary_stream_wait(s, POLLIN, error) < 0)
-                        return -1;
-                n = recv(s->fd, ret, size, MSG_DONTWAIT);
-                if (n >= 0)
-                        return (int) n;
-                if (errno != EAGAIN && errno != EINTR)
-                        return error_set_errno(error, ERR_UNREACHABLE, errno, "receiving");
-        }
-}
-
 int secondary_stream_receive(const SecondaryStream *s, size_t max, Buffer *ret, Error *error)
 {
         cleanup_buffer Buffer message = { .limit = max };
-        uint8_t piece[PIECE_SIZE];
         size_t whole = 0;
+        short events = 0;
 
         while (whole == 0 || message.size < whole) {
-                size_t want = whole ? whole - message.size : 1;
-                int n = receive_some(s, piece, want < sizeof piece ? want : sizeof piece, error);
+                int r = secondary_stream_try_receive(s, max, &message, &whole, &events, error);
 
-                if (n < 0)
-                        return -1;
-                if (n == 0 && message.size == 0)
+                if (r == SECONDARY_TLS_END)
                         return 0;
-                if (n == 0)
-                        return error_set(error, ERR_MALFORMED, "message ends after %zu bytes", message.size);
-                if (buffer_append(&message, slice(piece, (size_t) n), error) < 0)
-                        return -1;
-                if (whole == 0 && der_frame_size(buffer_slice(&message), max, &whole, error) < 0)
+                if (r < 0 || check_deadline(s, "the exchange", error) < 0 ||
+                    (r == SECONDARY_TLS_WAIT && secondary_stream_wait(s, events, error) < 0))
                         return -1;
         }
         buffer_put(ret, message.data, message.size);

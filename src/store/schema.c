@@ -24,6 +24,7 @@ static const char *const steps[] = {
         "  bytes BLOB NOT NULL, UNIQUE (repository, name)) STRICT;",
         "CREATE TABLE attack (sequence INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, attack TEXT NOT NULL, text TEXT NOT NULL,"
         "  time INTEGER NOT NULL, count INTEGER NOT NULL) STRICT;",
+        "ALTER TABLE metadata ADD COLUMN file TEXT; ALTER TABLE delegated ADD COLUMN file TEXT;",
 };
 
 static int get_version(Store *store, int64_t *ret, Error *error)

@@ -10,6 +10,7 @@
 struct Store {
         sqlite3 *db;
         char *path;
+        char *folder; /* of large metadata; made when it is needed */
 };
 
 static inline void statement_cleanup(sqlite3_stmt **p)
@@ -34,6 +35,8 @@ int store_run(Store *store, Error *error, const char *sql, const char *types, ..
 const char *store_text(sqlite3_stmt *statement, int column) __attribute__((nonnull, returns_nonnull));
 Slice store_blob(sqlite3_stmt *statement, int column) __attribute__((nonnull));
 
+/* metadata.c: removes the files of large metadata that no row names. */
+void store_sweep(Store *store) __attribute__((nonnull));
 /* schema.c: 1 if the tables are ours or there are none yet, 0 if they are somebody else's. */
 int schema_is_ours(Store *store, Error *error) __attribute__((nonnull, warn_unused_result));
 /* schema.c: brings the tables to what this version wants. ERR_STORAGE for a database of a newer version. */

@@ -21,6 +21,7 @@ Store *store_free(Store *store)
                 return NULL;
         (void) sqlite3_close(store->db);
         free(store->path);
+        free(store->folder);
         free(store);
         return NULL;
 }
@@ -114,10 +115,15 @@ static int check_sound(Store *store, char why[static 128], Error *error)
 int store_open(const char *directory, const char *name, Store **ret, Error *error)
 {
         CLEANUP(store_free) Store *store = xcalloc(1, sizeof *store);
+        /* the folder may be behind links, as every DynamicUser='s is; SQLite would take none anywhere in the path */
+        cleanup_free char *folder = realpath(directory, NULL);
         char why[128];
         int r;
 
-        store->path = xasprintf("%s/%s", directory, name);
+        if (!folder)
+                return error_set_errno(error, ERR_STORAGE, errno, "%s", directory);
+        store->path = xasprintf("%s/%s", folder, name);
+        store->folder = xasprintf("%s/metadata", folder);
         if (check_earlier_damage(store->path, error) < 0)
                 return -1;
         r = make_file(store->path, error);
@@ -132,6 +138,7 @@ int store_open(const char *directory, const char *name, Store **ret, Error *erro
         }
         if (r < 0 || schema_migrate(store, error) < 0)
                 return -1;
+        store_sweep(store);
         *ret = TAKE_PTR(store);
         return 0;
 }

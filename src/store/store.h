@@ -39,8 +39,14 @@ int store_number_put(Store *store, const char *name, int64_t value, Error *error
 int store_bytes_get(Store *store, const char *name, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 int store_bytes_put(Store *store, const char *name, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
 
-/* The trusted file of a role (the latest Root for ROLE_ROOT). get: 1 and appended to ret, 0 if absent. */
-int store_metadata_get(Store *store, TrustKind kind, Role role, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * The trusted file of a role: the latest Root, or for ROLE_TARGETS with a name that delegated role. As a file to be read from
+ * its start, and as bytes. 1 and set or appended to ret, 0 if absent.
+ */
+int store_metadata_open(Store *store, TrustKind kind, Role role, const char *name, int *ret, Error *error)
+        __attribute__((nonnull(1, 5, 6), warn_unused_result));
+int store_metadata_get(Store *store, TrustKind kind, Role role, const char *name, Buffer *ret, Error *error)
+        __attribute__((nonnull(1, 5, 6), warn_unused_result));
 /* Roots are kept, all of them; of the others the latest. An equal row is not written again. */
 int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version, Slice bytes, Error *error)
         __attribute__((nonnull, warn_unused_result));
@@ -49,17 +55,30 @@ int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version,
  * The oldest go when there are more than STORE_DELEGATED_MAX.
  */
 #define STORE_DELEGATED_MAX 1024
-int store_delegated_get(Store *store, TrustKind kind, const char *name, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 int store_delegated_put(Store *store, TrustKind kind, const char *name, int64_t version, Slice bytes, Error *error)
         __attribute__((nonnull, warn_unused_result));
+
+/* Large metadata is a file of its own in the folder metadata/ beside the database, so that whoever has it can write it. */
+typedef struct StoreFile {
+        int fd; /* -1: none */
+        char name[33];
+} StoreFile;
+/* To be written and made durable (fsync) by its user. What is not put is removed at the next put or start. */
+int store_file_new(Store *store, StoreFile *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+void store_file_done(StoreFile *file) __attribute__((nonnull));
+/* As store_metadata_put(), or with a name store_delegated_put(). Not for Roots. */
+int store_metadata_put_file(Store *store, TrustKind kind, Role role, const char *name, int64_t version, const StoreFile *file, Error *error)
+        __attribute__((nonnull(1, 6, 7), warn_unused_result));
 /* Timestamp and Snapshot of one repository: their keys were rotated (TRUST_FORGET). */
 int store_metadata_forget(Store *store, TrustKind kind, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The Root of exactly this version. 1, 0 if absent. */
 int store_root_get(Store *store, TrustKind kind, int64_t version, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 /*
- * At the very first start: trusts folder/REPOSITORY.root.json, shipped with the software, because of where it lies; it
- * must be a sound Root, signed by itself. Does nothing where a Root is trusted already. ERR_NO_ROOT if there is no file.
+ * folder/REPOSITORY.root.json, shipped with the software and trusted because of where it lies, as long as no Root is stored;
+ * it must be a sound one, signed by itself. Appended to ret. ERR_NO_ROOT if there is no such file.
  */
+int store_root_shipped(TrustKind kind, const char *folder, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Stores it, where no Root is: for a Secondary, which has no repository to ask whether that is still the last one. */
 int store_root_install(Store *store, TrustKind kind, const char *folder, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* An ECU as it was last known. Strings are owned by the arena given to get. */

@@ -37,6 +37,8 @@ struct TrustRepo {
         Metadata *trusted[_ROLE_MAX];
         Metadata *stored[_ROLE_MAX]; /* never [ROLE_ROOT] */
         int64_t targets_baseline;    /* version; 0: none */
+        Buffer shipped;              /* the first Root, if it is not stored */
+        int64_t shipped_version;     /* 0: it was given out to be stored */
         unsigned n_roots;            /* taken in this cycle */
         int64_t offered;             /* version of the file being looked at; 0: not known yet */
         bool asked;                  /* a FETCH waits for its answer */
@@ -49,6 +51,7 @@ struct TrustRepo {
         SearchQuery query; /* its strings are owned */
         uint64_t work;     /* query.work */
         SearchNeed need;   /* in PHASE_LOAD and PHASE_DELEGATED */
+        Metadata *loaded;  /* in PHASE_DELEGATED: what was stored of that role, good but for being listed; or NULL */
         const Target *found;
 };
 
@@ -125,6 +128,8 @@ TrustRepo *trust_repo_free(TrustRepo *repo)
                 metadata_free(repo->delegated[i].metadata);
                 free(repo->delegated[i].name);
         }
+        metadata_free(repo->loaded);
+        buffer_done(&repo->shipped);
         free(repo->delegated);
         free((char *) repo->query.name);
         free((char *) repo->query.hardware_id);
@@ -154,6 +159,15 @@ static int restore_root(TrustRepo *repo, Slice bytes, Error *error)
             trust_check_signatures(m, m, what(repo, ROLE_ROOT).text, error) < 0)
                 return -1;
         repo->trusted[ROLE_ROOT] = TAKE_PTR(m);
+        return 0;
+}
+
+int trust_repo_ship(TrustRepo *repo, Slice root, Error *error)
+{
+        if (restore_root(repo, root, error) < 0)
+                return -1;
+        buffer_put(&repo->shipped, root.data, root.size);
+        repo->shipped_version = repo->trusted[ROLE_ROOT]->version;
         return 0;
 }
 
@@ -400,10 +414,15 @@ static void take_delegated(TrustRepo *repo, Metadata *m, bool store)
         repo->store_name = repo->delegated[repo->n_delegated].name;
         repo->n_delegated++;
         repo->delegated_bytes += m->envelope->bytes.size;
+        repo->loaded = metadata_free(repo->loaded);
         repo->phase = PHASE_SEARCH;
 }
 
-/* What is stored is used if it is, to the byte, what is listed now, and signed with the keys of the delegation as it is now. */
+/*
+ * What is stored is used if it is, to the byte, what is listed now, and signed with the keys of the delegation as it is now.
+ * If it is only signed so, it is the baseline for what is fetched instead: Snapshot, which lists versions, may be a first
+ * one after its keys were rotated.
+ */
 static int feed_loaded(TrustRepo *repo, Slice bytes, Error *error)
 {
         CLEANUP(metadata_free) Metadata *m = NULL;
@@ -414,14 +433,24 @@ static int feed_loaded(TrustRepo *repo, Slice bytes, Error *error)
         repo->phase = PHASE_DELEGATED;
         if (listed_role(repo, repo->need.name, &listed, error) < 0)
                 return -1;
-        if (metadata_parse(ROLE_TARGETS, bytes, &m, &why) < 0 || !is_listed(m, listed) ||
-            envelope_verify(m->envelope, repo->need.keys, w.text, &why) < 0)
+        if (metadata_parse(ROLE_TARGETS, bytes, &m, &why) < 0 || envelope_verify(m->envelope, repo->need.keys, w.text, &why) < 0)
                 return 0;
+        if (!is_listed(m, listed)) {
+                repo->loaded = TAKE_PTR(m);
+                return 0;
+        }
         repo->offered = m->version;
         if (trust_check_fresh(m, repo->options.now, w.text, error) < 0)
                 return -1;
         take_delegated(repo, TAKE_PTR(m), false);
         return 0;
+}
+
+static int check_loaded(const TrustRepo *repo, const Metadata *m, const char *what, Error *error)
+{
+        if (!repo->loaded || repo->options.plain_tuf)
+                return 0;
+        return trust_check_version(repo->loaded->version, m, what, error) < 0 ? -1 : trust_check_content(repo->loaded, m, what, error);
 }
 
 static int feed_delegated(TrustRepo *repo, Slice bytes, Error *error)
@@ -435,14 +464,15 @@ static int feed_delegated(TrustRepo *repo, Slice bytes, Error *error)
         if (bytes.size > repo->options.max_bytes[ROLE_TARGETS] || bytes.size > repo->options.max_delegated_bytes - repo->delegated_bytes)
                 return error_set(error, ERR_TOO_LARGE, "%s: %zu bytes, at most %zu for one and %zu for all delegated roles are allowed", w.text,
                                  bytes.size, repo->options.max_bytes[ROLE_TARGETS], repo->options.max_delegated_bytes);
-        /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3): the keys of the delegation; Uptane 5.4.4.6 (5): expiry */
+        /* Uptane 5.4.4.6 (2): version; Uptane 5.4.4.6 (3): the keys of the delegation; Uptane 5.4.4.6 (4): rollback;
+           Uptane 5.4.4.6 (5): expiry */
         if (listed && trust_check_listed_bytes(listed, bytes, w.text, error) < 0)
                 return -1;
         if (metadata_parse(ROLE_TARGETS, bytes, &m, error) < 0)
                 return error_prefix(error, "%s", w.text);
         repo->offered = m->version;
         if ((listed && trust_check_listed_version(listed, m, w.text, error) < 0) ||
-            envelope_verify(m->envelope, repo->need.keys, w.text, error) < 0 ||
+            envelope_verify(m->envelope, repo->need.keys, w.text, error) < 0 || check_loaded(repo, m, w.text, error) < 0 ||
             trust_check_fresh(m, repo->options.now, w.text, error) < 0)
                 return -1;
         take_delegated(repo, TAKE_PTR(m), true);
@@ -544,6 +574,12 @@ int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error)
         assert(repo->trusted[ROLE_ROOT] && !repo->asked);
         repo->offered = 0;
         while (r == 0) {
+                if (repo->shipped_version && (repo->store_due || repo->phase != PHASE_ROOT)) {
+                        *ret = (TrustStep) { .kind = TRUST_STORE, .role = ROLE_ROOT, .version = repo->shipped_version,
+                                             .bytes = buffer_slice(&repo->shipped) };
+                        repo->shipped_version = 0;
+                        return 0;
+                }
                 if (repo->store_due) {
                         const Metadata *m = repo->store_due;
 
@@ -644,6 +680,14 @@ const Target *trust_repo_found(const TrustRepo *repo)
 {
         assert(repo->phase == PHASE_DONE);
         return repo->found;
+}
+
+const Metadata *trust_repo_delegated(const TrustRepo *repo, size_t index, const char **ret_name)
+{
+        if (index >= repo->n_delegated)
+                return NULL;
+        *ret_name = repo->delegated[index].name;
+        return repo->delegated[index].metadata;
 }
 
 int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error)

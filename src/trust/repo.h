@@ -88,6 +88,11 @@ DEFINE_CLEANUP(TrustRepo, trust_repo_free)
  * still counts. A bad Root is an error.
  */
 int trust_repo_restore(TrustRepo *repo, Role role, Slice stored, Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * Hands in, in the place of a stored Root, the one that was shipped with the software. It is given out to be stored with the
+ * first thing that rests on it: a Root that follows, or itself where it is the last and not expired.
+ */
+int trust_repo_ship(TrustRepo *repo, Slice root, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_repo_next(TrustRepo *repo, TrustStep *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 int trust_repo_feed(TrustRepo *repo, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The file asked for does not exist (404), or nothing is stored. Of files only the next Root may be missing; else ERR_NOT_FOUND. */
@@ -104,6 +109,11 @@ const Metadata *trust_repo_metadata(const TrustRepo *repo, Role role) __attribut
 void trust_repo_search(TrustRepo *repo, const char *name, const char *hardware_id) __attribute__((nonnull(1, 2)));
 /* What the search found, borrowed from repo, or NULL: no role lists it. */
 const Target *trust_repo_found(const TrustRepo *repo) __attribute__((nonnull));
+/*
+ * The delegated roles that searches have loaded so far, by index, borrowed from repo; NULL behind the last. After one search
+ * these are what another ECU needs to find the same image.
+ */
+const Metadata *trust_repo_delegated(const TrustRepo *repo, size_t index, const char **ret_name) __attribute__((nonnull));
 /* Whether everything is still unexpired at now: asked again right before installing (a freeze between check and install). */
 int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error) __attribute__((nonnull, warn_unused_result));
 

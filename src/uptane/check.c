@@ -214,13 +214,28 @@ int uptane_check_image(Plan *plan, size_t index, const Target *image, const char
         return 0;
 }
 
+int uptane_search_image(Plan *plan, size_t index, TrustRepo *images, const TrustFiles *files, const char *const *must_match, Error *error)
+{
+        const Assignment *a = &plan->assignments[index];
+
+        trust_repo_search(images, a->director->name, a->ecu->hardware_id);
+        return trust_repo_drive(images, files, error) < 0 ? -1
+             : uptane_check_image(plan, index, trust_repo_found(images), must_match, error);
+}
+
 int uptane_check_images(Plan *plan, TrustRepo *images, const TrustFiles *files, const char *const *must_match, Error *error)
 {
-        for (size_t i = 0; i < plan->n_assignments; i++) {
-                trust_repo_search(images, plan->assignments[i].director->name, plan->assignments[i].ecu->hardware_id);
-                if (trust_repo_drive(images, files, error) < 0 ||
-                    uptane_check_image(plan, i, trust_repo_found(images), must_match, error) < 0)
+        for (size_t i = 0; i < plan->n_assignments; i++)
+                if (uptane_search_image(plan, i, images, files, must_match, error) < 0)
                         return -1;
-        }
+        return 0;
+}
+
+/* Uptane 5.4.4.1: the smallest set of checks; one repository cannot disagree with itself, the rest is as in full verification */
+int uptane_check_partial(Plan *plan, Error *error)
+{
+        for (size_t i = 0; i < plan->n_assignments; i++)
+                if (uptane_check_image(plan, i, plan->assignments[i].director, NULL, error) < 0)
+                        return -1;
         return 0;
 }

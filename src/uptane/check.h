@@ -68,7 +68,15 @@ int uptane_check_vehicle(const Targets *director, const VehicleId *self, Error *
  */
 int uptane_check_image(Plan *plan, size_t index, const Target *image, const char *const *must_match, Error *error)
         __attribute__((nonnull(1, 5), warn_unused_result));
-/* Looks every assignment's image up in the Image repository (TRUST_DONE) and checks it, where all answers are at hand. */
+/*
+ * Partial verification (5.4.4.1): the same where the Director's word has to do for both. The image's name, release counter
+ * and format are checked against the ECU; that the Image repository has signed it is not.
+ */
+int uptane_check_partial(Plan *plan, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Looks an assignment's image up in the Image repository (TRUST_DONE) and checks it, where all answers are at hand. */
+int uptane_search_image(Plan *plan, size_t index, TrustRepo *images, const TrustFiles *files, const char *const *must_match, Error *error)
+        __attribute__((nonnull(1, 3, 4, 6), warn_unused_result));
+/* Every assignment's. */
 int uptane_check_images(Plan *plan, TrustRepo *images, const TrustFiles *files, const char *const *must_match, Error *error)
         __attribute__((nonnull(1, 2, 3, 5), warn_unused_result));
 

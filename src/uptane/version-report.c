@@ -65,20 +65,35 @@ static int parse_counter(const json_t *body, int64_t *ret, Error *error)
         return 0;
 }
 
+/* SHA-256 is always there; another one is for images whose metadata lists no SHA-256. */
+static int parse_hashes(const json_t *info, Hashes *ret, Error *error)
+{
+        json_t *hashes;
+        const char *hex;
+
+        if (json_get_object(info, "fileinfo", "hashes", 16, &hashes, error) < 0 ||
+            json_get_string(hashes, "hashes", "sha256", 2 * SHA256_SIZE, &hex, error) < 0 ||
+            hex_decode(hex, ret->sha256, SHA256_SIZE, error) < 0)
+                return -1;
+        ret->has_sha256 = true;
+        if (!json_has(hashes, "sha512"))
+                return 0;
+        if (json_get_string(hashes, "hashes", "sha512", 2 * SHA512_SIZE, &hex, error) < 0 || hex_decode(hex, ret->sha512, SHA512_SIZE, error) < 0)
+                return -1;
+        ret->has_sha512 = true;
+        return 0;
+}
+
 static int parse_image(const json_t *body, Arena *arena, VersionReport *ret, Error *error)
 {
-        json_t *image, *info, *hashes;
-        const char *path, *hex;
+        json_t *image, *info;
+        const char *path;
 
         if (json_get_object(body, "report", "installed_image", 16, &image, error) < 0 ||
             json_get_string(image, "installed_image", "filepath", TARGET_NAME_MAX, &path, error) < 0 ||
             json_get_object(image, "installed_image", "fileinfo", 16, &info, error) < 0 ||
-            json_get_int(info, "fileinfo", "length", &ret->length, error) < 0 ||
-            json_get_object(info, "fileinfo", "hashes", 16, &hashes, error) < 0 ||
-            json_get_string(hashes, "hashes", "sha256", 2 * SHA256_SIZE, &hex, error) < 0 ||
-            hex_decode(hex, ret->hashes.sha256, SHA256_SIZE, error) < 0)
+            json_get_int(info, "fileinfo", "length", &ret->length, error) < 0 || parse_hashes(info, &ret->hashes, error) < 0)
                 return -1;
-        ret->hashes.has_sha256 = true;
         ret->image = strcmp(path, "unknown") == 0 || strcmp(path, "noimage") == 0 ? NULL : arena_strdup(arena, path);
         return 0;
 }

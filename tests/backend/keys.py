@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signing keys as the field uses them, the canonical form, and checking what others signed."""
 import base64
+import copy
 import hashlib
 import json
 import re
@@ -16,6 +17,22 @@ PSS = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=32)
 def canonical(value):
     """Compact, sorted, raw UTF-8: what the open-source back-ends sign."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def canonical_ascii(value):
+    """The same with everything else than ASCII escaped."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def canonical_olpc(value):
+    """OLPC's: in a string only the quote and the backslash are escaped."""
+    if isinstance(value, dict):
+        return b"{" + b",".join(canonical_olpc(key) + b":" + canonical_olpc(value[key]) for key in sorted(value)) + b"}"
+    if isinstance(value, list):
+        return b"[" + b",".join(canonical_olpc(entry) for entry in value) + b"]"
+    if isinstance(value, str):
+        return b'"' + value.replace("\\", "\\\\").replace('"', '\\"').encode() + b'"'
+    return canonical(value)
 
 
 def pem(public):
@@ -46,6 +63,15 @@ class Key:
         der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         self.id = hashlib.sha256(der).hexdigest()
 
+    def __deepcopy__(self, memo):
+        return self  # it does not change
+
+    def alias(self):
+        """The same key under another id."""
+        other = copy.copy(self)
+        other.id = hashlib.sha256(self.id.encode()).hexdigest()
+        return other
+
     def sign(self, message):
         if self.type == "ed25519":
             return self.private.sign(message)
@@ -57,13 +83,18 @@ class Key:
         return {"keytype": self.keytype, "keyval": {"public": self.text}}
 
 
-def envelope(signed, keys):
-    """The signed document, as bytes."""
-    message = canonical(signed)
-    signatures = [
-        {"keyid": key.id, "method": key.method, "sig": base64.b64encode(key.sign(message)).decode()} for key in keys
-    ]
-    return canonical({"signatures": signatures, "signed": signed})
+def signatures(message, keys):
+    return [{"keyid": key.id, "method": key.method, "sig": base64.b64encode(key.sign(message)).decode()} for key in keys]
+
+
+def envelope(signed, keys, form=canonical, served=canonical):
+    """The signed document, as bytes: signed in one form, served in the same or in another one."""
+    return envelope_of(served(signed), signatures(form(signed), keys))
+
+
+def envelope_of(text, signs):
+    """A document whose signed part is exactly these bytes."""
+    return b'{"signatures":' + canonical(signs) + b',"signed":' + text + b"}"
 
 
 def is_public_key(client_key):
@@ -84,10 +115,9 @@ def is_public_key(client_key):
 def verify(document, client_key):
     """Whether document carries a good signature by client_key ({keytype, keyval}), as a Director checks a manifest."""
     keytype, text = client_key["keytype"].upper(), client_key["keyval"]["public"]
-    signatures = document.get("signatures", [])
     # with and without non-ASCII characters escaped: both are signed in the field
-    forms = {canonical(document["signed"]), json.dumps(document["signed"], sort_keys=True, separators=(",", ":")).encode()}
-    for signature in signatures:
+    forms = {canonical(document["signed"]), canonical_ascii(document["signed"])}
+    for signature in document.get("signatures", []):
         if not re.fullmatch("[0-9a-f]{64}", signature["keyid"]) or signature["method"] not in METHODS.get(keytype, ()):
             return False
         raw = base64.b64decode(signature["sig"], validate=True)

@@ -24,12 +24,12 @@ class Authority:
         self.certificate = self._build("test authority", self.key.public_key(), authority=True)
         self.ca = self._write("ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
 
-    def _build(self, name, public, authority=False, server=False):
+    def _build(self, name, public, authority=False, server=False, days=DAYS):
         now = datetime.datetime.utcnow() - datetime.timedelta(days=1)
         issuer = _name("test authority")
         builder = (
             x509.CertificateBuilder().subject_name(_name(name)).issuer_name(issuer).public_key(public)
-            .serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + DAYS)
+            .serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + days)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
         if authority:
@@ -55,6 +55,19 @@ class Authority:
         crt = self._write(stem + ".crt", certificate.public_bytes(serialization.Encoding.PEM))
         pkcs8 = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         return crt, self._write(stem + ".key", pkcs8)
+
+    def link(self, name, server, directory, expired=False):
+        """Puts secondary-ca.pem and secondary.crt, secondary.key (a server's) or primary.crt, primary.key into directory."""
+        os.makedirs(directory, exist_ok=True)
+        key = ec.generate_private_key(ec.SECP256R1())
+        days = datetime.timedelta(hours=1) if expired else DAYS  # it began yesterday
+        certificate = self._build(name, key.public_key(), server=server, days=days)
+        pkcs8 = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        stem = "secondary" if server else "primary"
+        for file, data in (("secondary-ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM)),
+                           (stem + ".crt", certificate.public_bytes(serialization.Encoding.PEM)), (stem + ".key", pkcs8)):
+            with open(os.open(os.path.join(directory, file), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
+                f.write(data)
 
     def server(self):
         return self._issue("server", "127.0.0.1", True)

@@ -88,6 +88,7 @@ class Repository:
         self.delegated = {}  # name -> Delegated
         self.delegations = Delegations()  # of Targets itself
         self.consistent = False
+        self.form = self.served = canonical  # in which the documents are signed, and served
         self.files = {}
         self.sign_root()
         self.publish()
@@ -104,7 +105,7 @@ class Repository:
             "roles": {r: {"keyids": [k.id for k in self.keys[r]], "threshold": self.thresholds[r]} for r in ROLES},
         }
         signers = list(self.keys["root"]) + [key for key in also if key not in self.keys["root"]]
-        self.files["%d.root.json" % self.versions["root"]] = envelope(signed, signers)
+        self.files["%d.root.json" % self.versions["root"]] = envelope(signed, signers, self.form, self.served)
         self.files["root.json"] = self.files["%d.root.json" % self.versions["root"]]
 
     def rotate(self, *roles, type="ed25519"):
@@ -134,7 +135,7 @@ class Repository:
         return dict(common, _type="Timestamp", meta={"snapshot.json": file_meta(self.files["snapshot.json"], self.versions["snapshot"])})
 
     def sign(self, role, keys=None):
-        self.files[role + ".json"] = envelope(self.document(role), self.keys[role] if keys is None else keys)
+        self.files[role + ".json"] = envelope(self.document(role), self.keys[role] if keys is None else keys, self.form, self.served)
 
     # delegated roles
 
@@ -178,7 +179,11 @@ class Repository:
         """Signs role again after change(signed), without a new version; with follow, what lists it is signed again too."""
         signed = self.document(role)
         change(signed)
-        self.files[role + ".json"] = envelope(signed, self.keys[role] if keys is None else keys)
+        self.serve(role, envelope(signed, self.keys[role] if keys is None else keys), follow)
+
+    def serve(self, role, data, follow=True):
+        """Serves these bytes as role's file; with follow, what lists it is signed again."""
+        self.files[role + ".json"] = data
         if follow and role == "targets":
             self.sign("snapshot")
         if follow and role in ("targets", "snapshot"):
@@ -192,6 +197,24 @@ class Repository:
         """Serves an earlier version of these roles again."""
         for role in roles:
             self.files[role + ".json"] = saved[0][role + ".json"]
+
+    def keep(self):
+        """All there is, for a later take_back()."""
+        return copy.deepcopy(vars(self))
+
+    def take_back(self, kept, root):
+        """
+        As it was then, published with versions higher than any since; root: the version of Root that clients have by now. Delegated
+        roles are other objects than before.
+        """
+        versions, root_keys = self.versions, self.keys["root"]
+        vars(self).update(copy.deepcopy(kept))
+        for role in ("timestamp", "snapshot", "targets"):
+            self.versions[role] = max(self.versions[role], versions[role])
+        if root > self.versions["root"]:
+            self.versions["root"] = root
+            self.sign_root(also=root_keys)
+        self.publish()
 
     def target(self, name, data=None, length=None, digests=None, **custom):
         """Adds a target without publishing. custom without None values."""

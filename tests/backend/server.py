@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The HTTP(S) face of the back-end: the device API, as the device gateway of the open-source back-ends shows it."""
+import ctypes
+import gzip
 import http.server
 import json
 import os
@@ -73,6 +75,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return data[:position] + bytes([data[position] ^ 1]) + data[position + 1:]
         elif fault.kind == "replace":
             return fault.value
+        elif fault.kind == "inflate":
+            self.answer(200, gzip.compress(bytes(fault.value)), [("Content-Encoding", "gzip")])
         else:
             self.break_off(fault, data)
         return None
@@ -84,6 +88,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data[:fault.value])
+        elif fault.kind == "announce":
+            self.send_response(200)
+            self.send_header("Content-Length", str(fault.value))
+            self.end_headers()
+            self.wfile.write(data)
         elif fault.kind == "trickle":
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
@@ -147,6 +156,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = handle_request
 
 
+def in_network(path, function):
+    """What function() returns in another network namespace (None: this one): sockets that it makes stay there."""
+    if path is None:
+        return function()
+    results = []
+
+    def run():
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(path, "rb") as f:
+            if libc.setns(f.fileno(), 0x40000000) != 0:  # CLONE_NEWNET, of this thread alone
+                return
+        results.append(function())
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if not results:
+        raise OSError("cannot serve in " + path)
+    return results[0]
+
+
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
     daemon_threads = True
     request_queue_size = 64
@@ -165,7 +194,9 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 class Backend:
     """Everything at once. Vehicles come to be when they register; repositories and faults are there to be played with."""
 
-    def __init__(self, directory, tls=True, port=0, ostree=None, director=None, image=None):
+    def __init__(self, directory, tls=True, port=0, ostree=None, director=None, image=None, network=None):
+        """network: the network namespace it is reached in, as a path."""
+        self.network = network
         self.directory = directory
         self.lock = threading.Lock()
         self.faults = Faults()
@@ -187,7 +218,7 @@ class Backend:
     def start(self):
         handler = type("BackendHandler", (Handler,), {"backend": self})
         Server.allow_reuse_address = True
-        self.server = Server(("127.0.0.1", self.port), handler)
+        self.server = in_network(self.network, lambda: Server(("127.0.0.1", self.port), handler))
         self.port = self.server.server_address[1]
         if self.tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

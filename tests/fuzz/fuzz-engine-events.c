@@ -54,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 EngineEffects effects;
                 EngineEvent event = {
                         .kind = (EngineEventKind) (data[i] % _ENGINE_EVENT_MAX), .provisioned = what & 1, .rebooted = what & 2,
-                        .booted = commits[what >> 5 & 1], .deployed = what & 64 ? (const char *const[]) { commits[what >> 5 & 1], NULL } : NULL,
+                        .booted = commits[what >> 5 & 1], .lost = what & 64,
                         .rolled_back = what & 128,
                         .index = what % 4, .need_reboot = what & 4, .stage = (EngineStage) (what % 4), .id = what & 8 ? "a" : "b",
                         .until = now + what - 16, .entropy = what * 77777u,

@@ -22,14 +22,15 @@ def images():
 
 
 class World:
-    """A back-end, a vehicle, and what connects the two."""
+    """A back-end, a vehicle (of this kind), and what connects the two."""
 
-    def __init__(self, images, **options):
+    def __init__(self, images, kind=Vehicle, **options):
         self.folder = tempfile.mkdtemp(prefix="uptaned-test.", dir="/tmp")
         self.images = images
-        vehicle_options = {name: options.pop(name) for name in ("secondaries", "config", "wrap", "boot") if name in options}
-        self.backend = Backend(os.path.join(self.folder, "backend"), ostree=images.repo, **options)
-        self.vehicle = Vehicle(self.backend, images, os.path.join(self.folder, "vehicle"), **vehicle_options)
+        vehicle_options = {name: options.pop(name) for name in ("secondaries", "config", "wrap", "partial", "boot") if name in options}
+        self.network = kind.make_network()
+        self.backend = Backend(os.path.join(self.folder, "backend"), ostree=images.repo, network=self.network and self.network.path, **options)
+        self.vehicle = kind(self.backend, images, os.path.join(self.folder, "vehicle"), network=self.network, **vehicle_options)
         self.director = self.vehicle.director
         self.release = 1
 
@@ -62,6 +63,8 @@ class World:
     def close(self):
         self.vehicle.close()
         self.backend.stop()
+        if self.network:
+            self.network.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

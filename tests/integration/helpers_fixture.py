@@ -170,8 +170,8 @@ class OstreeClient(Client):
     def pull(self, url, commit, authenticate=False):
         self.call("Pull", GLib.Variant("(ssb)", (url, commit, authenticate)), "()")
 
-    def deploy(self, commit, name="agl-image"):
-        return self.call("Deploy", GLib.Variant("(ss)", (commit, name)), "(b)")[0]
+    def deploy(self, commit, name="agl-image", timeout=30):
+        return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)", timeout=timeout)[0]
 
     def mark_good(self):
         self.call("MarkGood", None, "()")

@@ -15,10 +15,16 @@ def trusted(vehicle):
                 shutil.copy(vehicle.path("state", name), folder)
         with contextlib.closing(sqlite3.connect(os.path.join(folder, "uptaned.db"))) as db:
             rows = {}
-            for table, key in (("root", "version"), ("metadata", "role"), ("delegated", "name")):
-                for repository, name, data in db.execute("SELECT repository, %s, bytes FROM %s" % (key, table)):
-                    rows[table, ("director", "image")[repository], name] = data
+            for table, key, file in (("root", "version", "NULL"), ("metadata", "role", "file"), ("delegated", "name", "file")):
+                for repository, name, data, large in db.execute("SELECT repository, %s, bytes, %s FROM %s" % (key, file, table)):
+                    rows[table, ("director", "image")[repository], name] = data if large is None else read(vehicle, large)
             return rows
+
+
+def read(vehicle, file):
+    """What is too large for a row lies beside the database."""
+    with open(vehicle.path("state", "metadata", file), "rb") as f:
+        return f.read()
 
 
 def delegated(vehicle):

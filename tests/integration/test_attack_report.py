@@ -8,6 +8,7 @@ import re
 import time
 
 import pytest
+from attack import attacks
 from backend.director import Refused
 from clock import DAY, Clock
 from journal import Journal
@@ -25,12 +26,6 @@ def told(world):
     world.vehicle.wait_state("idle")
     yield world
     world.journal.close()
-
-
-def attacks(world, serial=None, manifest=-1):
-    """attacks_detected of the last accepted manifest."""
-    reports = world.director.manifests[manifest]["signed"]["ecu_version_manifests"]
-    return reports[serial or world.vehicle.serial]["signed"]["attacks_detected"]
 
 
 def good_cycle(world):

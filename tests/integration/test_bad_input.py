@@ -10,6 +10,7 @@ import threading
 import time
 
 import pytest
+from attack import assert_told
 from vehicle import wait_for
 
 
@@ -38,6 +39,9 @@ class Refusal:
 
     def __enter__(self):
         v = self.world.vehicle
+        v.wait_state("idle")
+        assert v.error() == ("", "")  # what is seen later is new
+        self.manifests, self.world.refusal = len(self.world.director.manifests), self
         self.pid = v.control("pid", "uptaned")
         self.before = v.secondaries[0].content(), v.ecu("primary", "InstalledSha256"), v.ecu("secondary1", "InstalledSha256")
         self.poller = Poller(v)
@@ -58,7 +62,7 @@ class Refusal:
         v.wait_state("idle")
         v.call("CheckForUpdates")
         wait_for(lambda: v.error()[0] and v.state() == "idle", lambda: "an error; state %s, %s" % (v.state(), v.log("uptaned")[-800:]))
-        name, message = v.error()
+        self.seen = name, message = v.error()
         assert name == self.name, (name, message)
         assert self.text in message
         assert "org.uptane.Error." + self.name in v.log("uptaned")[log:]
@@ -87,10 +91,12 @@ def assign(world):
 
 
 def recover(world):
-    """The next good cycle succeeds."""
+    """The next good cycle succeeds, and tells of the refusal if that was an attack."""
     world.backend.faults.clear()
     world.update_firmware()
     assert world.vehicle.error() == ("", "")
+    if hasattr(world, "refusal"):
+        assert_told(world, world.refusal.manifests, *world.refusal.seen)
 
 
 @pytest.mark.parametrize("repository", ["director", "repo"])
@@ -253,6 +259,35 @@ def test_a_truncated_body_is_refused(ready, path):
     with Refusal(ready, "Network"):
         ready.backend.faults.add(path, "cutoff", 50)
     recover(ready)
+
+
+# T-39: wrong Content-Length; gzip bomb
+@pytest.mark.parametrize("path,faults", [
+    ("/director/timestamp.json", [("announce", -10, "Malformed"), ("announce", 10, "Network"), ("announce", 1 << 40, "TooLarge"),
+                                  ("inflate", 20 << 20, "Malformed"), ("inflate", 200 << 20, "TooLarge")]),
+    ("/repo/targets/bad.bin", [("announce", -10, "ImageMismatch"), ("announce", 10, "TooLarge"), ("announce", 1 << 40, "TooLarge"),
+                               ("inflate", 5 << 20, "ImageMismatch"), ("inflate", 200 << 20, "TooLarge")])])
+def test_a_body_that_is_longer_or_shorter_than_it_says_is_refused(ready, path, faults):
+    for kind, value, error in faults:
+        assign(ready)
+        with Refusal(ready, error):
+            if kind == "announce" and value < 100:
+                value += len(ready.bad if "bin" in path else ready.director.repository.files["timestamp.json"])
+            ready.backend.faults.add("^%s$" % path, kind, value)
+        recover(ready)
+
+
+# T-39: retry count bounded
+def test_a_download_that_breaks_off_is_tried_once_and_then_again_after_a_pause(ready):
+    v = ready.vehicle
+    for path, kind in ("/repo/targets/bad.bin", "cutoff"), ("/director/timestamp.json", "drop"), ("/repo/targets.json", "drop"):
+        assign(ready)
+        with Refusal(ready, "Network"):
+            ready.backend.log.clear()
+            ready.backend.faults.add("^%s$" % path, kind, 500)
+        assert len([f for f in ready.backend.requests("^%s$" % path)]) == 1
+        assert v.property("NextCheck") > time.time() * 1e6 + 10e6
+        recover(ready)
 
 
 def test_json_with_duplicate_members_is_refused(ready):

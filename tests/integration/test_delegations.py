@@ -6,10 +6,13 @@ A good search ends with an offer that waits for consent; nothing needs to be ins
 import urllib.parse
 
 import pytest
-from backend.keys import Key
+from attack import CLASSES, check, told_since
+from backend.keys import Key, canonical, envelope_of, signatures
+from backend.repository import ROLES as TOP_LEVEL
 from backend.repository import after
+from der import parse, roles, split
 from state import delegated
-from vehicle import wait_for
+from tap import Tap
 
 pytestmark = pytest.mark.world(config="[update]\nconsent-download=ask\n", secondaries=0)
 
@@ -18,6 +21,7 @@ pytestmark = pytest.mark.world(config="[update]\nconsent-download=ask\n", second
 def ready(world):
     world.vehicle.boot()
     world.vehicle.wait_state("idle")
+    world.refusals = []
     return world
 
 
@@ -42,25 +46,33 @@ def fetched(world):
 
 
 def offered(world):
-    """The image is believed: an offer waits. It is declined, so that the next one can come."""
+    """
+    The image is believed: an offer waits. It is declined, so that the next one can come. What was refused since the last one was
+    told to the Director, where it is an attack.
+    """
     v = world.vehicle
     v.call("CheckForUpdates")
     v.wait_state("awaiting-consent")
     assert v.error() == ("", "")
+    for manifests, error, message in world.refusals:
+        expected = [CLASSES[error] + ": " + message.replace(";", ",")] if error in CLASSES else []
+        told = told_since(world, manifests)
+        assert all(any(text.startswith(e) for text in told) for e in expected) and bool(told) == bool(expected), (told, expected)
+    world.refusals.clear()
     v.call("Decline", "(ss)", (v.property("Update")["Id"], "test"))
     v.wait_state("idle")
 
 
 def refused(world, name, *texts):
-    """LastError is name, with these texts; the daemon lives; no delegated role that was not good is stored."""
+    """A check ends with the error name, with these texts; the daemon lives. Returns the delegated roles that were stored before."""
     v = world.vehicle
-    pid, before = v.control("pid", "uptaned"), delegated(world.vehicle)
-    v.call("CheckForUpdates")
-    wait_for(lambda: v.error()[0] and v.state() == "idle", lambda: "an error; state %s, %s" % (v.state(), v.log("uptaned")[-800:]))
+    pid, before, manifests = v.control("pid", "uptaned"), delegated(world.vehicle), len(world.director.manifests)
+    check(world)
     assert v.error()[0] == name, v.error()
     for text in texts:
         assert text in v.error()[1]
     assert v.control("pid", "uptaned") == pid
+    world.refusals.append((manifests + 1, *v.error()))
     return before
 
 
@@ -113,6 +125,28 @@ def test_t27_a_terminating_delegation_hides_its_siblings_but_not_its_children(re
     assert fetched(ready)[-2:] == ["first", "child"]
 
 
+def test_t27_the_roles_of_a_tree_are_asked_in_pre_order(ready):
+    image = ready.backend.image
+    for name, parent in ("b", None), ("b2", "b"), ("b1", "b"), ("b21", "b2"), ("b20", "b2"), ("b10", "b1"), ("a", None), ("a1", "a"):
+        image.delegate(name, parent=parent, paths=["*"])
+    commit(ready)
+    del image.targets["os-2"]
+    image.publish()
+    refused(ready, "TargetMismatch", "unknown to the Image repository")
+    assert fetched(ready) == ["b", "b2", "b21", "b20", "b1", "b10", "a", "a1"]
+    # the first one in this order decides
+    commit(ready, [image.delegated[name] for name in ("b20", "b1", "a")])
+    for name in ("b1", "a"):
+        targets = image.delegated[name].targets
+        targets["os-2"] = dict(targets["os-2"], hashes={"sha256": "11" * 32})
+    image.publish()
+    offered(ready)
+    image.delegated["b20"].targets.clear()
+    image.publish()
+    ready.assign(primary=("os-2", dict(image.delegated["a"].targets["os-2"], hashes={"sha256": ready.images.commit("2")})))
+    refused(ready, "TargetMismatch", "other hashes")
+
+
 def test_t27_the_order_of_delegations_decides_not_the_order_of_names(ready):
     image = ready.backend.image
     z, a = image.delegate("z", paths=["os-*"]), image.delegate("a", paths=["os-*"])
@@ -153,6 +187,29 @@ def test_t28_a_chain_that_never_ends_is_refused(ready):
     offered(ready)
 
 
+def test_t28_ten_thousand_delegations_cost_one_visit_and_no_more_roles_than_the_limit_are_asked(ready):
+    image = ready.backend.image
+    role = image.delegate("supplier", paths=["os-*"])
+    entry = image.delegations.roles.pop()
+    for number in range(10000):
+        image.delegations.roles.append(dict(entry, name="other-%d" % number, paths=["other-%d/*" % number]))
+    image.delegations.roles.append(entry)
+    commit(ready, role)
+    offered(ready)
+    assert fetched(ready) == ["supplier"]
+    image.delegations.roles.clear()
+    for number in range(300):
+        image.delegate("wide-%d" % number, paths=["*"])
+    image.delegated["wide-299"].targets["os-2"] = role.targets.pop("os-2")
+    image.publish()
+    ready.assign(primary=("os-2", image.delegated["wide-299"].targets["os-2"]))
+    ready.backend.log.clear()
+    refused(ready, "TooLarge", "no more are searched")
+    assert fetched(ready) == ["wide-%d" % number for number in range(256)]
+    commit(ready)
+    offered(ready)
+
+
 # Uptane 5.2.7 (3)
 @pytest.mark.parametrize("name", ["../../etc/x", "/abs", "a/b", "%2e%2e", "..", "ä?#"])
 def test_t29_the_name_of_a_role_is_encoded_and_never_a_path(ready, name):
@@ -174,6 +231,35 @@ def test_t29_a_role_without_a_usable_name_is_refused(ready, name):
     image.delegations.roles.clear()
     del image.delegated[name]
     commit(ready)
+    offered(ready)
+
+
+@pytest.mark.parametrize("name", [b"a\xff", b"\xc0\xae\xc0\xae", b"a\\u0000b", b"a\\ud800"])
+def test_t29_a_name_that_is_no_text_is_refused(ready, name):
+    image = ready.backend.image
+    image.delegate("NAME", paths=["os-*"]).listed = False
+    commit(ready, image.delegated["NAME"])
+    text = canonical(image.document("targets")).replace(b'"NAME"', b'"' + name + b'"')
+    image.serve("targets", envelope_of(text, signatures(text, image.keys["targets"])))
+    refused(ready, "Malformed", "image targets")
+    assert not fetched(ready)
+    image.delegations.roles.clear()
+    del image.delegated["NAME"]
+    commit(ready)
+    offered(ready)
+
+
+# T-4 in a delegation
+def test_t4_a_delegation_whose_threshold_is_none_or_out_of_reach_is_refused(ready):
+    image = ready.backend.image
+    role = image.delegate("supplier", paths=["os-*"])
+    for threshold in (0, -1, 1.5, "1", None, 2):
+        image.delegations.roles[0]["threshold"] = threshold
+        commit(ready, role)
+        refused(ready, "Malformed", "threshold")
+        assert not fetched(ready)
+    image.delegations.roles[0]["threshold"] = 1
+    commit(ready, role)
     offered(ready)
 
 
@@ -280,6 +366,40 @@ def test_t33_a_role_that_signs_for_other_hardware_than_it_may_is_not_asked(ready
     image.delegations.roles[0]["hardwareIds"] = ["other-board", ready.vehicle.HARDWARE_ID]
     image.publish()
     offered(ready)
+
+
+# Uptane 5.4.2.6: the roles that the image needs, and no others
+@pytest.mark.world(config="", secondaries=2)
+def test_secondaries_are_sent_exactly_the_delegated_roles_that_their_images_need(world):
+    v, image = world.vehicle, world.backend.image
+    taps = [Tap(s.port) for s in v.secondaries]
+    for secondary, tap in zip(v.secondaries, taps):
+        secondary.primary_settings["address"] = tap.address
+    v.write_config()
+    v.boot()
+    v.wait_state("idle")
+    image.delegate("oem", paths=["mcu/*"])
+    suppliers = [image.delegate("supplier-%d" % i, parent="oem", paths=["mcu/%d-*" % i]) for i in range(2)]
+    for release in range(2):
+        assignments, data = [], b"firmware %d\n" % release * 500
+        for i, (secondary, role) in enumerate(zip(v.secondaries, suppliers)):
+            name = "mcu/%d-%d" % (i, release)
+            entry = world.backend.add_image(name, data, ["test-mcu"])
+            if release == 0:
+                role.targets = {name: image.targets.pop(name)}
+            assignments.append((name, entry, secondary.serial, "test-mcu", None))
+        image.publish()
+        world.director.assign(assignments)
+        v.check()
+        v.wait_state("idle")
+        assert v.error() == ("", "")
+        assert [s.content() for s in v.secondaries] == [data] * 2
+    for i, tap in enumerate(taps):
+        tap.close()
+        metadata = [fields for kind, fields in (parse(m) for said in tap.said for m in split(bytes(said))) if kind == 14]
+        delegated_roles = ["delegations/oem", "delegations/supplier-%d" % i]
+        assert [roles(files) for files, _ in metadata] == [[*TOP_LEVEL, *delegated_roles], list(TOP_LEVEL)]
+        assert [roles(files) for _, files in metadata] == [list(TOP_LEVEL)] * 2
 
 
 def test_a_succinct_delegation_leads_to_one_bin_of_many(ready):

@@ -2,6 +2,7 @@
 """uptane-ostree as it runs, on a scratch sysroot (not booted), with an OSTree repository behind a server on the loopback interface."""
 import fcntl
 import os
+import pathlib
 import shutil
 import subprocess
 import threading
@@ -204,14 +205,45 @@ def test_deploy_without_pull_is_refused(helper, sysroot, repo):
     assert sysroot.deployments() == [repo.first]
 
 
-def test_locked_sysroot_is_not_waited_for(helper, server, sysroot, repo):
+def locked(sysroot):
     lock = os.open(sysroot.path / "ostree/lock", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def test_a_locked_sysroot_is_waited_for(helper, server, sysroot, repo):
     with OstreeClient(helper) as c:
         c.pull(server.repo_url, repo.second)
-        assert "another program" in fails("InstallFailed", c.deploy, repo.second)
-        os.close(lock)
+        lock = locked(sysroot)
+        opener = threading.Timer(0.5, os.close, [lock])
+        opener.start()
         assert c.deploy(repo.second) is True
+        assert not opener.is_alive()
+    assert sysroot.deployments()[0] == repo.second
+
+
+def wait_children(process, some):
+    deadline = time.monotonic() + 20
+    while bool(pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()) != some:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_waiting_for_a_locked_sysroot_ends_with_the_connection(tmp_path, server, sysroot, authority, repo):
+    activator = start(tmp_path / "helper", sysroot, authority, "--allow-http")
+    lock = locked(sysroot)
+    try:
+        with OstreeClient(activator.socket) as c:
+            c.pull(server.repo_url, repo.second)
+            with pytest.raises(GLib.Error) as caught:
+                c.deploy(repo.second, timeout=1)
+            assert caught.value.matches(Gio.io_error_quark(), Gio.IOErrorEnum.TIMED_OUT)
+            wait_children(activator.process, True)  # it is still waiting
+        wait_children(activator.process, False)
+    finally:
+        os.close(lock)
+        activator.stop()
+    assert sysroot.deployments() == [repo.first]
 
 
 def test_several_oses_need_a_name(tmp_path, sysroot, authority, server, repo):

@@ -16,6 +16,7 @@ import time
 import pytest
 from gi.repository import GLib
 
+from der import collection, enum, message, octets, parse, tlv, whole
 from helpers_fixture import ROOT, Activator, Client, RemoteError, program, unused_port
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -29,57 +30,6 @@ DIRECTOR, IMAGE = 0, 1
 OK, ALREADY, INVALID, NOT_INSTALLED, BAD_DOWNLOAD, INTERNAL = 0, 1, 3, 4, 5, 18
 ROLES = ("root", "timestamp", "snapshot", "targets")
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-
-
-# ---- messages ----
-
-def tlv(tag, content):
-    size = len(content)
-    length = bytes([size]) if size < 128 else (lambda b: bytes([128 + len(b)]) + b)(size.to_bytes((size.bit_length() + 7) // 8, "big"))
-    return bytes([tag]) + length + content
-
-
-def octets(data):
-    return tlv(0x04, data)
-
-
-def enum(value):
-    return tlv(0x0a, bytes([value]))
-
-
-def message(kind, *fields):
-    return tlv(0xa0 + kind, tlv(0x30, b"".join(fields)))
-
-
-def collection(repository, roles):
-    return tlv(0x30, b"".join(tlv(0x30, octets(r.encode()) + octets(repository.files[r + ".json"])) for r in roles))
-
-
-def take(data):
-    """(tag, content, rest)"""
-    size, at = data[1], 2
-    if size >= 128:
-        at, size = 2 + size - 128, int.from_bytes(data[2:2 + size - 128], "big")
-    return data[0], data[at:at + size], data[at + size:]
-
-
-def parse(data):
-    """(kind, [contents])"""
-    tag, sequence, rest = take(data)
-    assert rest == b""
-    fields, items = take(sequence)[1], []
-    while fields:
-        _, content, fields = take(fields)
-        items.append(content)
-    return tag - 0xa0, items
-
-
-def whole(data):
-    """Whether data holds a whole message."""
-    if len(data) < 2 or (data[1] >= 128 and len(data) < 2 + data[1] - 128):
-        return False
-    content = data[1] if data[1] < 128 else int.from_bytes(data[2:2 + data[1] - 128], "big")
-    return len(data) >= content + 2 + (data[1] - 128 if data[1] >= 128 else 0)
 
 
 # ---- the ECU ----
@@ -208,6 +158,17 @@ def test_first_start_makes_a_key_and_trusts_the_shipped_roots(ecu):
     assert ecu.root_version(DIRECTOR) == ecu.root_version(IMAGE) == 1
     ecu.restart()
     assert ecu.ask(0)[3] == key
+
+
+def test_the_state_may_lie_behind_a_link(tmp_path):
+    """As below /var/lib/private, where a DynamicUser='s is."""
+    (tmp_path / "private").mkdir()
+    (tmp_path / "state").symlink_to("private")
+    ecu = Ecu(tmp_path).start()
+    assert ecu.update() == (OK, "")
+    ecu.restart()
+    assert ecu.report()["installed_image"]["filepath"] == "brake.bin"
+    ecu.stop()
 
 
 def test_an_rsa_key_on_wish_and_its_id_as_serial(tmp_path):
@@ -441,6 +402,218 @@ def test_a_power_cut_around_the_replacement_is_found_out(ecu, renamed):
     assert rows()[0][5] == ("new.bin" if renamed else "brake.bin"), "found out, but not written down"
 
 
+# ---- delegated roles ----
+
+def assign_delegated(ecu, *parents, name="brake.bin", data=FIRMWARE):
+    """An image that only the last of these roles, each delegated to by the one before, lists. Returns that role."""
+    ecu.assign(name=name, data=data)
+    for parent, role in zip((None, *parents), parents):
+        ecu.image.delegate(role, parent=parent, paths=["*"])
+    last = ecu.image.delegated[parents[-1]]
+    last.targets = {name: ecu.image.targets.pop(name)}
+    ecu.image.publish()
+    return last
+
+
+def with_roles(*names):
+    return ROLES + tuple("delegations/" + name for name in names)
+
+
+# Uptane 5.4.2.6
+def test_an_image_of_a_delegated_role_is_installed_with_the_roles_that_lead_to_it(ecu):
+    assign_delegated(ecu, "oem", "tier 1/\u00e9")
+    assert ecu.put_metadata()[0] != OK
+    assert ecu.put_metadata(image_roles=with_roles("oem"))[0] != OK
+    assert ecu.upload()[0] == INTERNAL
+    assert ecu.put_metadata(image_roles=with_roles("oem", "tier 1/\u00e9")) == (OK, "")
+    assert ecu.upload() == (OK, "") and ecu.install() == (OK, "")
+    assert ecu.firmware.read_bytes() == FIRMWARE
+    ecu.restart()
+    assert ecu.put_metadata()[0] != OK, "delegated roles come with every message"
+    assert ecu.put_metadata(image_roles=with_roles("oem", "tier 1/\u00e9")) == (OK, "")
+
+
+def expired_role(ecu, role):
+    role.expires = after(days=-1)
+    ecu.image.publish()
+
+
+def role_by_foreign_keys(ecu, role):
+    ecu.image.sign_delegated(role.name, keys=Repository().keys["targets"])
+    ecu.image.publish(bump=("snapshot", "timestamp"))
+
+
+def unlisted_role(ecu, role):
+    role.version += 1
+    ecu.image.sign_delegated(role.name)
+
+
+def older_role(ecu, role):
+    role.version -= 2
+    ecu.image.publish()
+
+
+def other_content_in_role(ecu, role):
+    role.targets["brake.bin"]["length"] += 1
+    ecu.image.publish()
+
+
+@pytest.mark.parametrize("spoil, attack", [(expired_role, "freeze"), (role_by_foreign_keys, "arbitrary"), (unlisted_role, "mix"),
+                                           (older_role, "rollback"), (other_content_in_role, "arbitrary")])
+def test_a_delegated_role_that_is_not_good_is_refused(ecu, spoil, attack):
+    role = assign_delegated(ecu, "supplier")
+    ecu.image.publish()
+    assert ecu.put_metadata(image_roles=with_roles("supplier")) == (OK, "")
+    spoil(ecu, role)
+    code, description = ecu.put_metadata(image_roles=with_roles("supplier"))
+    assert code == INVALID and attack in ecu.report()["attacks_detected"], description
+    assert ecu.upload()[0] == INTERNAL
+
+
+def test_a_delegated_role_twice_or_from_the_director_is_refused_and_one_too_many_does_no_harm(ecu):
+    assign_delegated(ecu, "supplier")
+    ecu.image.delegate("other", paths=["other/*"])
+    ecu.image.publish()
+    assert ecu.put_metadata(image_roles=with_roles("supplier", "supplier"))[0] != OK
+    ecu.director.files["delegations/supplier.json"] = ecu.image.files["delegations/supplier.json"]
+    assert ecu.put_metadata(("root", "targets", "delegations/supplier"), with_roles("supplier"))[0] != OK
+    assert ecu.put_metadata(image_roles=with_roles("supplier", "other")) == (OK, "")
+
+
+# ---- partial verification ----
+
+@pytest.fixture
+def small(tmp_path):
+    """Verifies partially; has never heard of the Image repository."""
+    ecu = Ecu(tmp_path, verification="partial")
+    (tmp_path / "roots" / "image.root.json").unlink()
+    ecu.start()
+    yield ecu
+    ecu.stop()
+
+
+def put_targets(ecu):
+    return ecu.put_metadata(director_roles=("targets",), image_roles=())
+
+
+def rows(ecu, query):
+    ecu.stop()
+    with contextlib.closing(sqlite3.connect(ecu.folder / "state" / "secondary.db")) as database:
+        found = database.execute(query).fetchall()
+    ecu.start()
+    return found
+
+
+# Uptane 5.4.4.1, Uptane 5.4.3.4 (7)
+def test_partial_verification_needs_the_directors_targets_and_nothing_else(small):
+    small.assign(counter=3)
+    assert put_targets(small) == (OK, "")
+    assert small.upload(FIRMWARE[:-1] + b"x") == (OK, "")
+    assert small.install()[0] == INVALID and small.report()["attacks_detected"] != ""
+    assert put_targets(small) == (OK, "")
+    assert small.upload() == (OK, "") and small.install() == (OK, "")
+    assert small.firmware.read_bytes() == FIRMWARE
+    small.restart()
+    assert small.report()["installed_image"]["filepath"] == "brake.bin" and small.report()["attacks_detected"] == ""
+    assert small.put_metadata() == (OK, ""), "a Primary that sends everything"
+    assert rows(small, "SELECT DISTINCT repository, role FROM metadata") == [(DIRECTOR, ROLES.index("targets"))]
+    assert rows(small, "SELECT DISTINCT repository FROM root") == [(DIRECTOR,)]
+
+
+def older(ecu):
+    ecu.director.versions["targets"] = 0
+    ecu.director.publish()
+
+
+def same_version_other_content(ecu):
+    ecu.director.edit("targets", lambda signed: signed.update(version=signed["version"] - 1))
+
+
+def one_signature_of_two(ecu):
+    ecu.director.thresholds["targets"] = 2
+    ecu.director.keys["targets"] = [Repository().keys["targets"][0], ecu.director.keys["targets"][0]]
+    ecu.director.sign_root()
+    assert ecu.put_root(DIRECTOR, ecu.director.files["root.json"]) == (OK, "")
+    ecu.director.sign("targets", keys=ecu.director.keys["targets"][:1] * 2)
+
+
+def named_twice(ecu):
+    ecu.director.target("other.bin", b"other", ecuIdentifiers={SERIAL: {"hardwareId": HARDWARE}})
+    ecu.director.publish()
+
+
+def on_other_hardware(ecu):
+    ecu.director.target("brake.bin", FIRMWARE, ecuIdentifiers={SERIAL: {"hardwareId": "other-hw"}})
+    ecu.director.publish()
+
+
+def delegating(ecu):
+    ecu.director.delegate("supplier", paths=["*"])
+    ecu.director.publish()
+
+
+def lower_counter(ecu):
+    ecu.assign(name="old.bin", data=b"old", counter=2)
+
+
+# Uptane 5.4.4.1, Uptane 5.4.4.6 (3-7)
+@pytest.mark.parametrize("spoil, attack", [
+    (expired_director, "freeze"), (foreign_keys, "arbitrary"), (one_signature_of_two, "arbitrary"), (older, "rollback"),
+    (same_version_other_content, "mix"), (named_twice, "arbitrary"), (on_other_hardware, "arbitrary"), (delegating, "arbitrary"),
+    (lower_counter, "rollback")])
+def test_partial_verification_refuses_spoilt_targets_and_tells(small, spoil, attack):
+    assert small.update(counter=3) == (OK, "")
+    small.assign(name="new.bin", data=b"new", counter=4)
+    good = small.director.files["targets.json"]
+    before = rows(small, "SELECT * FROM metadata")
+    spoil(small)
+    code, description = put_targets(small)
+    assert code == INVALID and description
+    assert attack in small.report()["attacks_detected"]
+    assert small.upload(b"new")[0] == INTERNAL
+    assert rows(small, "SELECT * FROM metadata") == before
+    assert small.firmware.read_bytes() == FIRMWARE
+    if spoil != one_signature_of_two:
+        small.director.files["targets.json"] = good
+        assert put_targets(small) == (OK, "")
+
+
+# Uptane 5.4.4.3 (2)
+def test_partial_verification_follows_the_directors_roots_and_passes_over_others(small):
+    small.assign()
+    old = small.director.files["targets.json"]
+    small.director.rotate("targets")
+    small.director.rotate("root", "targets")
+    assert put_targets(small)[0] == INVALID, "signed by keys of a Root that it has not got"
+    assert small.put_root(DIRECTOR, small.director.files["3.root.json"])[0] == INVALID
+    for version in (2, 3):
+        assert small.put_root(DIRECTOR, small.director.files["%d.root.json" % version]) == (OK, "")
+    assert small.root_version(DIRECTOR) == 3
+    assert put_targets(small) == (OK, "")
+    small.director.files["targets.json"] = old
+    assert put_targets(small)[0] == INVALID, "the keys were rotated away"
+    assert small.root_version(IMAGE) == 0
+    assert small.put_root(IMAGE, b"nobody looks at this") == (OK, "")
+    assert small.root_version(IMAGE) == 0
+
+
+def test_a_full_secondary_does_not_take_what_is_enough_for_a_partial_one(ecu):
+    ecu.assign()
+    assert put_targets(ecu)[0] != OK
+    assert ecu.put_metadata(director_roles=("root", "targets"), image_roles=())[0] != OK
+    assert ecu.upload()[0] == INTERNAL
+
+
+def test_a_partial_secondary_can_become_a_full_one(small):
+    assert small.update() == (OK, "")
+    small.config.write_text(small.config.read_text().replace("= partial", "= full"))
+    (small.folder / "roots" / "image.root.json").write_bytes(small.image.files["1.root.json"])
+    small.restart()
+    small.assign(name="new.bin", data=b"new")
+    assert put_targets(small)[0] != OK
+    assert small.put_metadata() == (OK, "") and small.upload(b"new") == (OK, "") and small.install("new.bin") == (OK, "")
+
+
 @pytest.mark.parametrize("name", ["getInfoReq", "versionReq", "manifestReq", "rootVerReq"])
 def test_recorded_questions_are_answered(ecu, name):
     files = sorted(glob.glob(str(INTEROP / "22*" / "asn1-vectors" / f"*{name}.der")))
@@ -482,6 +655,45 @@ def test_silence_is_hung_up_on(ecu):
     assert ecu.root_version(DIRECTOR) == 1
 
 
+def test_a_connection_that_keeps_talking_does_not_keep_others_out(ecu):
+    talkers = [ecu.connect() for _ in range(7)]
+    for s in talkers:
+        s.sendall(message(19, enum(1))[:-1])
+    started = time.monotonic()
+    assert ecu.update() == (OK, "")
+    for s in talkers:
+        assert ecu.exchange(b"\1", s)[0] == 0xb4, "a slow one is served, too"
+        s.close()
+    assert time.monotonic() - started < 5
+
+
+def test_where_all_places_are_taken_the_slowest_goes(ecu):
+    held = [ecu.connect() for _ in range(8)]
+    for s in held:
+        assert ecu.exchange(message(19, enum(1)), s)[0] == 0xb4
+    for s in held[1:]:
+        assert ecu.exchange(message(19, enum(1)), s)[0] == 0xb4
+    assert ecu.root_version(DIRECTOR) == 1
+    held[0].settimeout(5)
+    assert held[0].recv(1) == b""
+    for s in held[2:]:
+        assert ecu.exchange(message(19, enum(1)), s)[0] == 0xb4
+        s.close()
+
+
+def test_only_one_message_may_be_large_at_a_time(ecu):
+    ecu.assign()
+    large = tlv(0xae, tlv(0x30, bytes(3 << 20)))
+    with ecu.connect() as first, ecu.connect() as second:
+        first.sendall(large[:10])
+        first.sendall(large[10:100])
+        assert ecu.root_version(DIRECTOR) == 1  # first has been looked at
+        assert ecu.exchange(large[:100], second) == b""
+        assert ecu.put_metadata() == (OK, ""), "small ones go on"
+        assert ecu.exchange(large[100:], first) == b"", "it was nonsense all the same"
+    assert "another large one" in ecu.log()
+
+
 def test_messages_byte_by_byte_are_understood(ecu):
     with ecu.connect() as s:
         s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -498,7 +710,7 @@ def test_without_a_shipped_root_it_does_not_start(tmp_path):
     assert r.returncode == 31 and "image.root.json" in r.stderr
 
 
-@pytest.mark.parametrize("line", ["colour = red", "serial = again", "image-max = many", "key-type = dsa", "verification = partial",
+@pytest.mark.parametrize("line", ["colour = red", "serial = again", "image-max = many", "key-type = dsa", "verification = none",
                                   "install = relative", "[other]\nx = 1"])
 def test_a_wrong_configuration_names_file_line_and_key(tmp_path, line):
     ecu = Ecu(tmp_path, **({} if line.startswith("serial") else {line.split(" ")[0]: None}))

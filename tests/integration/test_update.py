@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The good road: registration, nothing to do, one update of the whole vehicle, and what survives kill -9 and power cuts."""
+import fcntl
 import hashlib
 import json
 import os
@@ -9,7 +10,9 @@ import time
 
 import images as ostree
 import pytest
+from der import parse, roles, split
 from gi.repository import Gio, GLib
+from tap import Tap
 from vehicle import wait_for
 
 
@@ -188,6 +191,66 @@ def test_an_offer_the_director_withdraws_is_gone_and_its_consent_with_it(world):
     assert v.ctl("approve", "download").returncode == 75  # NoSuchUpdate
 
 
+def wait_question(v, stage, update):
+    wait_for(lambda: v.state() == "awaiting-consent" and (v.property("Update")["Stage"], v.property("Update")["Id"]) == (stage, update),
+             lambda: "the question for %s; %s, %s" % (stage, v.state(), v.error()))
+
+
+# T-25: also where it is downloaded already
+@pytest.mark.world(config="[update]\nconsent-install = ask\n")
+def test_a_downloaded_update_the_director_withdraws_is_not_installed(world):
+    v = start(world)
+    update = world.assign(firmware=world.publish_firmware("offer.bin", b"offer"))
+    v.check()
+    wait_question(v, "install", update)
+    assert os.listdir(v.path("state", "images"))
+    world.director.clear()
+    v.call("CheckForUpdates")
+    v.wait_state("idle")
+    assert v.property("Update") == {} and v.error() == ("", "")
+    assert error_name(v.call, "Approve", "(ss)", (update, "install")) == "org.uptane.Error.NoSuchUpdate"
+    v.kill_daemon()
+    v.wait_state("idle")
+    assert error_name(v.verb, "Approve", "(ss)", (update, "install")) == "org.uptane.Error.NoSuchUpdate"
+    assert v.secondaries[0].content() is None and not os.listdir(v.path("state", "images"))
+    again = world.assign(firmware=world.publish_firmware("offer.bin", b"offer"))
+    v.check()
+    wait_question(v, "install", again)
+    v.call("Approve", "(ss)", (again, "install"))
+    wait_for(lambda: v.state() == "idle" and v.secondaries[0].content() == b"offer", "the installation")
+
+
+# T-25, T-56: a superseded offer
+@pytest.mark.world(config="[update]\nconsent-download = ask\nconsent-install = ask\n")
+@pytest.mark.parametrize("stage", ["download", "install"])
+@pytest.mark.parametrize("same_id", [False, True])
+def test_consent_to_an_offer_is_none_to_the_one_that_takes_its_place(world, stage, same_id):
+    v = start(world)
+    first = world.assign(firmware=world.publish_firmware("first.bin", b"first"))
+    v.check()
+    wait_question(v, "download", first)
+    if stage == "install":
+        v.call("Approve", "(ss)", (first, "download"))
+        wait_question(v, "install", first)
+    second = world.assign(firmware=world.publish_firmware("second.bin", b"second"))
+    if same_id:
+        world.director.repository.custom["correlationId"], second = first, first
+        world.director.repository.publish()
+    v.check()
+    wait_question(v, "download", second)
+    assert [e["Image"] for e in v.property("Update")["Ecus"]] == ["second.bin"]
+    if not same_id:
+        assert error_name(v.call, "Approve", "(ss)", (first, stage)) == "org.uptane.Error.NoSuchUpdate"
+        wait_question(v, "download", second)
+    assert not world.backend.requests("targets/second.bin")
+    for question in ("download", "install"):
+        wait_question(v, question, second)
+        assert v.secondaries[0].content() is None
+        v.call("Approve", "(ss)", (second, question))
+    wait_for(lambda: v.state() == "idle" and v.secondaries[0].content() == b"second", lambda: "the installation; %s" % (v.error(),))
+    assert bool(world.backend.requests("targets/first.bin")) == (stage == "install")
+
+
 def test_a_declined_update_is_reported_and_not_tried_again(world):
     v = start(world)
     v.call("Pause")
@@ -230,6 +293,26 @@ def test_an_update_completes_whenever_the_daemon_is_killed(world, pause):
     assert [r["result"]["success"] for r in world.director.reports()] == [True]
 
 
+def test_an_update_completes_where_the_daemon_died_while_its_helper_was_installing(world):
+    """The helper it had asked goes on; the one that the next life asks waits for it."""
+    v = start(world)
+    lock = os.open(os.path.join(v.sysroot, "ostree/lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_state("installing")
+    v.kill_daemon()
+    v.wait_state("installing")
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline:
+        assert v.state() == "installing"  # an attempt that failed because of the other one would count against the update
+        time.sleep(0.05)
+    os.close(lock)
+    finish_reboot(v)
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+
+
 @pytest.mark.parametrize("state", STATES[1:4])
 def test_an_update_completes_after_a_power_cut(world, state):
     v = start(world)
@@ -249,6 +332,34 @@ def test_an_update_completes_after_a_power_cut(world, state):
     assert world.director.installed(v.serial) == done
     assert v.secondaries[0].content() == data
     assert v.booted_commit == world.images.commit("2")
+
+
+# Uptane 5.4.2.6, Uptane 5.4.4.1
+@pytest.mark.world(secondaries=2, partial=["secondary2"])
+def test_a_partial_secondary_beside_a_full_one_is_sent_the_directors_part_only(world):
+    v = world.vehicle
+    full, small = v.secondaries
+    tap = Tap(small.port)
+    small.primary_settings["address"] = tap.address
+    v.write_config()
+    start(world)
+    world.director.repository.rotate("targets")
+    for n, data in enumerate((b"one\n" * 1000, b"two\n" * 1000)):
+        name, target = world.publish_firmware("mcu-%d.bin" % n, data)
+        world.director.assign([(name, target, s.serial, s.hardware_id, None) for s in (full, small)])
+        v.check()
+        v.wait_state("idle")
+        assert v.error() == ("", "")
+        assert full.content() == small.content() == data
+        assert world.director.installed(small.serial) == (name, hashlib.sha256(data).hexdigest())
+    tap.close()
+    messages = [parse(m) for said in tap.said for m in split(bytes(said))]
+    assert [fields[0] for kind, fields in messages if kind == 19] == [b"\0"] * 2, "asked for its Director's Root only"
+    assert [fields[0] for kind, fields in messages if kind == 21] == [b"\0"], "the one Root that it lacked"
+    metadata = [fields for kind, fields in messages if kind == 14]
+    assert len(metadata) == 2
+    for image, director in metadata:
+        assert image == b"" and roles(director) == ["targets"]
 
 
 def test_a_fallback_of_the_boot_loader_is_reported_once_and_not_tried_again(world):

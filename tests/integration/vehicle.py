@@ -13,17 +13,15 @@ import threading
 import time
 import uuid
 
-from gi.repository import Gio, GLib
-
 import images
+from remote import Remote, Timeout, wait_for  # noqa: F401  # for those who import them from here
 from uboot import UBoot
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD_DIR", os.path.join(ROOT, "build")))
-NAME, PATH = "org.uptane.Primary1", "/org/uptane/Primary1"
 
-HELPERS = ("fetch", "ostree", "health", "secondary-ip")
+HELPERS = ("fetch", "verify", "ostree", "health", "secondary-ip")
 
 BUS_CONF = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -34,22 +32,6 @@ BUS_CONF = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configur
 """
 
 
-class Timeout(AssertionError):
-    pass
-
-
-def wait_for(condition, what, seconds=30, pause=0.02):
-    """The first true value of condition()."""
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise Timeout("%s: not within %d s" % (what() if callable(what) else what, seconds))
-        time.sleep(pause)
-
-
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -57,11 +39,13 @@ def free_port():
 
 
 class Secondary:
-    def __init__(self, vehicle, label, hardware_id):
+    def __init__(self, vehicle, label, hardware_id, settings):
         self.label, self.hardware_id = label, hardware_id
         self.serial = "%s-%s" % (vehicle.device_id, label)
         self.folder = os.path.join(vehicle.folder, label)
         self.port = free_port()
+        self.settings = settings  # more lines of secondary.conf
+        self.primary_settings = {}  # more lines of its section in uptaned.conf
         self.firmware = os.path.join(self.folder, "firmware.bin")
         self.config = os.path.join(self.folder, "secondary.conf")
 
@@ -73,6 +57,7 @@ class Secondary:
         with open(self.config, "w", encoding="utf-8") as f:
             f.write("[secondary]\nserial = %s\nhardware-id = %s\nlisten = %s\nstate-directory = %s/state\nroot-directory = %s\n"
                     "install = %s\n" % (self.serial, self.hardware_id, self.address(), self.folder, roots, self.firmware))
+            f.writelines("%s = %s\n" % setting for setting in self.settings.items())
 
     def content(self):
         """The firmware it runs, or None."""
@@ -83,12 +68,14 @@ class Secondary:
             return None
 
 
-class Vehicle:
+class Vehicle(Remote):
     """boot() it, do things to it, close() it."""
 
     HARDWARE_ID = "test-board"
 
-    def __init__(self, backend, all_images, folder, secondaries=1, config="", device_id="vehicle-1", build=BUILD, wrap=None, boot="none"):
+    def __init__(self, backend, all_images, folder, secondaries=1, config="", device_id="vehicle-1", build=BUILD, wrap=None,
+                 partial=(), network=None, boot="none"):
+        assert network is None
         self.backend, self.images, self.folder, self.device_id, self.build = backend, all_images, folder, device_id, build
         self.extra_config, self.wrap, self.boot_driver = config, wrap or {}, boot
         self.uboot = UBoot(os.path.join(folder, "uboot"), bootcount=0, upgrade_available=0)
@@ -101,13 +88,20 @@ class Vehicle:
         self.factory_commit = all_images.make_sysroot(self.sysroot, "1")
         backend.authority.device(device_id, self.path("credentials"))
         self._ship_roots()
-        self.secondaries = [Secondary(self, "secondary%d" % (i + 1), "test-mcu") for i in range(secondaries)]
+        labels = ["secondary%d" % (i + 1) for i in range(secondaries)]
+        self.secondaries = [Secondary(self, label, "test-mcu", {"verification": "partial"} if label in partial else {}) for label in labels]
         for secondary in self.secondaries:
             secondary.prepare(self.path("roots"))
-        self._write_config()
+            secondary.primary_settings = dict(secondary.settings, address=secondary.address())
+        self.write_config()
 
     def path(self, *parts):
         return os.path.join(self.folder, *parts)
+
+    @staticmethod
+    def make_network():
+        """None: it lives in that of its tests."""
+        return None
 
     @property
     def director(self):
@@ -120,7 +114,7 @@ class Vehicle:
             with open(self.path("roots", name + ".root.json"), "wb") as f:
                 f.write(repository.files["1.root.json"])
 
-    def _write_config(self):
+    def write_config(self):
         lines = [
             "[server]", "url = " + self.backend.url, "[primary]", "serial = " + self.serial, "hardware-id = " + self.HARDWARE_ID,
             "device-id = " + self.device_id, "[update]", "poll-interval = 3600", "jitter = 0", "[timeouts]", "metadata = 10", "image = 10",
@@ -128,7 +122,7 @@ class Vehicle:
         ]
         lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in HELPERS]
         for secondary in self.secondaries:
-            lines += ["[secondary %s]" % secondary.label, "address = " + secondary.address()]
+            lines += ["[secondary %s]" % secondary.label, *("%s = %s" % setting for setting in secondary.primary_settings.items())]
         with open(self.path("uptaned.conf"), "w", encoding="utf-8") as f:
             f.write("\n".join(lines) + "\n")
         os.makedirs(self.path("uptaned.conf.d"), exist_ok=True)
@@ -154,6 +148,7 @@ class Vehicle:
                     "wait_for": self.path("bus"), "log": self.path("log", "bus")},
             "logind": {"command": ["/usr/bin/python3", self.path("logind.py"), self.path("control")], "log": self.path("log", "logind")},
             "fetch": self._helper("fetch", "fetch", "uptane-fetch"),
+            "verify": self._helper("verify", "verify", "uptane-verify"),
             "systemd1": {"command": ["/usr/bin/python3", self.path("systemd1.py"), self.path("systemd1.json")],
                          "log": self.path("log", "systemd1")},
             "ostree": self._helper("ostree", "ostree", "uptane-ostree", "--no-stage", "--boot=" + self.boot_driver, PATH=self.uboot.path()),
@@ -279,73 +274,8 @@ class Vehicle:
 
     # what it shows
 
-    def call(self, method, signature=None, arguments=(), path=PATH, interface=NAME, timeout=10):
-        connection = Gio.DBusConnection.new_for_address_sync(
-            "unix:path=" + self.path("bus"),
-            Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
-        try:
-            value = GLib.Variant(signature, tuple(arguments)) if signature else None
-            return connection.call_sync(NAME, path, interface, method, value, None, Gio.DBusCallFlags.NO_AUTO_START,
-                                        int(timeout * 1000), None).unpack()
-        finally:
-            try:
-                connection.close_sync(None)
-            except GLib.Error:
-                pass  # a reboot that was asked for took the bus along
-
-    def verb(self, method, signature=None, arguments=(), seconds=20):
-        """A call that is made again while the daemon does not know yet what booted."""
-        def attempt():
-            try:
-                self.call(method, signature, arguments)
-                return True
-            except GLib.Error as e:
-                if "still starting" not in e.message:
-                    raise
-                return False
-        wait_for(attempt, method, seconds)
-
-    def property(self, name, path=PATH, interface=NAME):
-        return self.call("Get", "(ss)", (interface, name), path=path, interface="org.freedesktop.DBus.Properties")[0]
-
-    def ecu(self, label, name):
-        return self.property(name, path="%s/ecu/%s" % (PATH, label), interface=NAME + ".Ecu")
-
-    def state(self):
-        try:
-            return self.property("State")
-        except GLib.Error as e:
-            return "(%s)" % e.message
-
-    def error(self):
-        """(name without prefix, message) of LastError."""
-        name, message, _ = self.property("LastError")
-        return name.replace("org.uptane.Error.", ""), message
-
-    def wait_state(self, *states, seconds=60):
-        return wait_for(lambda: self.state() if self.state() in states else None,
-                        lambda: "state %s; it is %s, error %s" % (states, self.state(), self._error_text()), seconds)
-
-    def _error_text(self):
-        try:
-            return self.error()
-        except GLib.Error:
-            return "unknown"
-
-    def check(self, seconds=60):
-        """A whole poll: returns when it is over and nothing is left to do for now."""
-        before = self.property("LastCheck"), self.property("LastError")
-        self.wait_state("idle", "awaiting-consent", "ready", seconds=seconds)
-        count = len(self.backend.requests("director/manifest"))
-        self.verb("CheckForUpdates")
-        wait_for(lambda: (self.property("LastCheck"), self.property("LastError")) != before
-                 or len(self.backend.requests("director/manifest")) > count, "a check", seconds)
-        return self.wait_state("idle", "awaiting-consent", "reboot-required", seconds=seconds)
-
-    def ctl(self, *arguments, timeout=30):
-        environment = dict(os.environ, DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + self.path("bus"))
-        return subprocess.run([os.path.join(self.build, "daemon/uptanectl/uptanectl"), *arguments], env=environment, capture_output=True,
-                              text=True, timeout=timeout, check=False)
+    def bus_address(self):
+        return "unix:path=" + self.path("bus")
 
     def log(self, name):
         try:
@@ -354,9 +284,9 @@ class Vehicle:
         except FileNotFoundError:
             return ""
 
-    def daemon_pid(self):
+    def daemon_pid(self, name="uptaned"):
         """As seen from outside."""
-        inside = self.control("pid", "uptaned")
+        inside = self.control("pid", name)
         init = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True).stdout.split()[0]
         for pid in subprocess.run(["pgrep", "-P", init], capture_output=True, text=True, check=True).stdout.split():
             with open("/proc/%s/status" % pid, encoding="utf-8") as f:

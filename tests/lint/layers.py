@@ -18,9 +18,10 @@ ALLOWED |= {
 PROGRAMS = {
     "uptaned": {*CORE, "io", "store", "peer", "uptaned"},  # neither http nor install nor secondary: those are other processes
     "fetch": {"base", "io", "peer", "http"},
+    "verify": {*CORE[:-1], "io", "peer", "verify"},
     "ostree": {"base", "io", "peer", "boot", "install"},
     "health": {"base", "io", "peer", "health"},
-    "secondary-ip": {"base", "io", "peer", "secondary"},
+    "secondary-ip": {"base", "metadata", "io", "peer", "secondary"},
     "secondary": {*CORE[:-1], "io", "store", "secondary"},
     "uptanectl": {*CORE[:-1], "io", "uptanectl"},  # the core for "verify", which works on files and not on the vehicle
 }
@@ -28,7 +29,7 @@ PROGRAMS = {
 FOREIGN = {
     r"jansson\.h": r"src/(metadata|uptane)/|src/engine/engine-state\.c",
     r"metadata/json\.h": r"src/(metadata|uptane)/|src/engine/engine-state\.c",
-    r"openssl/.*": r"src/crypto/|daemon/uptaned/manager\.c",  # OPENSSL_cleanse() of the key's text
+    r"openssl/.*": r"src/crypto/|src/secondary/tls\.c|daemon/uptaned/manager\.c",  # OPENSSL_cleanse() of the key's text
     r"curl/.*": r"src/http/",
     r"(ostree|glib|gio)\S*": r"src/install/",
     r"sqlite3\.h": r"src/store/",

@@ -403,6 +403,32 @@ static void keys_in_hex_and_in_pem_are_the_same_keys(void **state)
         }
 }
 
+/* "ecdsa" does not say which curve: a scheme that does not fit makes such a key useless, and not malformed. */
+static void an_ecdsa_key_that_does_not_fit_its_scheme_is_unsupported_in_every_spelling(void **state)
+{
+        static const char *const schemes[] = { "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha9" };
+        static const KeyType types[] = { KEY_ECDSA_P256, KEY_ECDSA_P384 };
+        World *w = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(types); i++)
+                for (size_t s = 0; s < ELEMENTSOF(schemes); s++) {
+                        CLEANUP(public_key_free) PublicKey *key = NULL, *hex_key = NULL;
+                        cleanup_free char *pem = pem_of(w->pkeys[types[i]]);
+                        Error error = { 0 }, hex_error = { 0 };
+                        uint8_t point[256];
+                        char hex[2 * sizeof point + 1];
+                        size_t n;
+                        ErrorCode expected = s == i ? ERR_NONE : ERR_UNSUPPORTED;
+
+                        assert_int_equal(EVP_PKEY_get_octet_string_param(w->pkeys[types[i]], OSSL_PKEY_PARAM_ENCODED_PUBLIC_KEY, point, sizeof point, &n), 1);
+                        hex_encode(slice(point, n), hex);
+                        (void) !public_key_new_named("ecdsa", schemes[s], pem, &key, &error);
+                        (void) !public_key_new_named("ecdsa", schemes[s], hex, &hex_key, &hex_error);
+                        assert_int_equal(error.code, expected);
+                        assert_int_equal(hex_error.code, expected);
+                }
+}
+
 static void the_right_key_with_the_wrong_algorithm_does_not_verify(void **state)
 {
         World *w = *state;
@@ -758,6 +784,7 @@ int main(void)
                 cmocka_unit_test(t35_rsa_pss_with_sha_512_needs_its_name),
                 cmocka_unit_test(t35_a_scheme_must_fit_the_key),
                 cmocka_unit_test(keys_in_hex_and_in_pem_are_the_same_keys),
+                cmocka_unit_test(an_ecdsa_key_that_does_not_fit_its_scheme_is_unsupported_in_every_spelling),
                 cmocka_unit_test(the_right_key_with_the_wrong_algorithm_does_not_verify),
                 cmocka_unit_test(ecdsa_signatures_have_one_encoding),
                 cmocka_unit_test(degenerate_ecdsa_signatures_do_not_verify),

@@ -536,11 +536,10 @@ static void try_happening(Search *s, uint32_t from, const Happening *what)
 }
 
 /* A restart: what was written comes back, everything else of engine and model is gone. */
-static void try_restart(Search *s, uint32_t from, bool provisioned, bool rebooted, const char *booted, bool deployed)
+static void try_restart(Search *s, uint32_t from, bool provisioned, bool rebooted, const char *booted, bool lost)
 {
-        const char *const only[] = { booted, NULL };
         EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = provisioned, .rebooted = rebooted, .booted = booted,
-                              .deployed = deployed ? only : NULL };
+                              .lost = lost };
         Node node = s->nodes[from];
         uint32_t to;
         Engine e;

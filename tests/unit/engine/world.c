@@ -114,7 +114,7 @@ static void boot(World *w)
         if (w->going_back) {
                 w->booted = w->before;
                 w->going_back = false;
-        } else if (w->staged && !w->falls_back && !w->loses_staged) {
+        } else if (w->staged && !w->falls_back && !w->loses) {
                 w->before = w->booted;
                 w->booted = w->staged;
                 w->confirmed = false;
@@ -124,18 +124,15 @@ static void boot(World *w)
 
 void world_start(World *w, bool rebooted)
 {
-        Sample deployed = w->loses_staged ? SAMPLE_NONE : w->staged;
+        bool lost = rebooted && w->staged && w->loses;
         Error error = { 0 };
 
         if (rebooted)
                 boot(w);
         if (w->stored.size)
                 assert_int_equal(engine_load(&w->engine, buffer_slice(&w->stored), &error), 0);
-        world_post(w, (EngineEvent) {
-                .kind = ENGINE_STARTED, .provisioned = w->provisioned, .rebooted = rebooted, .booted = sample_commit(w->booted),
-                .rolled_back = w->falls_back,
-                .deployed = w->tells_deployed ? (const char *const[]) { sample_commit(w->booted), sample_commit(deployed), NULL } : NULL,
-        });
+        world_post(w, (EngineEvent) { .kind = ENGINE_STARTED, .provisioned = w->provisioned, .rebooted = rebooted, .lost = lost,
+                                      .booted = sample_commit(w->booted), .rolled_back = w->falls_back });
 }
 
 /* ---- jobs ---- */

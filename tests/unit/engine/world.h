@@ -27,8 +27,7 @@ typedef struct World {
         Sample before;         /* survives: what ran before what is booted */
         bool going_back;       /* survives: it is the next to boot again */
         bool falls_back;       /* the new software does not come up */
-        bool loses_staged;     /* power goes before the staged deployment is written: it is gone */
-        bool tells_deployed;   /* which deployments there are is known */
+        bool loses;            /* what is staged is not written when the vehicle goes down */
         bool confirmed;        /* survives: the boot loader was told that what runs is good */
         ErrorCode assess_fails; /* of new software; ERR_HEALTH: it is bad */
         ErrorCode rollback_fails;

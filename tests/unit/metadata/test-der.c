@@ -9,6 +9,7 @@
 
 #include "base/codec.h"
 #include "metadata/der.h"
+#include "metadata/role.h"
 
 static const DerKind kinds[] = {
         DER_GET_INFO_REQ, DER_GET_INFO_RESP, DER_MANIFEST_REQ, DER_MANIFEST_RESP, DER_INSTALL_REQ, DER_UPLOAD_DATA_REQ,
@@ -20,20 +21,26 @@ static const DerKind kinds[] = {
 /* A message of this kind with something in every field that any kind has. */
 static DerMessage sample(DerKind kind)
 {
+        static DerFile image[] = { { "root", { NULL, 0 } }, { "targets", { NULL, 0 } }, { DER_DELEGATED "a supplier", { NULL, 0 } } };
+        static DerFile director[] = { { "targets", { NULL, 0 } } };
         DerMessage m = {
                 .kind = kind,
                 .serial = "s\xc3\xa9rial-0001",
                 .hardware_id = "hw",
                 .number = 1,
                 .data = slice_str("some bytes"),
-                .image_files = { { "root", slice_str("{\"a\":1}") }, { "targets", slice_str("") } },
-                .n_image_files = 2,
-                .director_files = { { "targets", slice_str("{}") } },
+                .image_files = image,
+                .n_image_files = 3,
+                .director_files = director,
                 .n_director_files = 1,
                 .result = DER_NEED_COMPLETION,
                 .description = slice_str("reboot me"),
         };
 
+        image[0].json = slice_str("{\"a\":1}");
+        image[1].json = slice_str("");
+        image[2].json = slice_str("[]");
+        director[0].json = slice_str("{}");
         return m;
 }
 
@@ -287,11 +294,28 @@ static void test_more_files_than_allowed_are_refused(void **state)
         for (size_t n = DER_FILES_MAX; n <= DER_FILES_MAX + 1; n++) {
                 cleanup_buffer Buffer hex = { 0 };
 
-                buffer_printf(&hex, "ae%02zx30%02zx30%02zx", 6 * n + 6, 6 * n + 4, 6 * n);
+                buffer_printf(&hex, "ae82%04zx3082%04zx3082%04zx", 6 * n + 10, 6 * n + 6, 6 * n);
                 for (size_t i = 0; i < n; i++)
                         buffer_put_str(&hex, "300404000400");
                 buffer_put_str(&hex, "3000");
                 assert_int_equal(takes(buffer_str(&hex)), n == DER_FILES_MAX);
+        }
+}
+
+static void test_the_longest_name_of_a_delegated_role_fits_and_no_longer_one(void **state)
+{
+        char role[sizeof DER_DELEGATED + ROLE_NAME_MAX + 2] = DER_DELEGATED;
+
+        memset(role + strlen(role), 'x', ROLE_NAME_MAX);
+        for (int fits = 1; fits >= 0; fits--) {
+                CLEANUP(arena_free) Arena *arena = arena_new();
+                cleanup_buffer Buffer bytes = { 0 };
+                DerFile file = { role, slice_str("{}") };
+                DerMessage m = { .kind = DER_PUT_META_REQ2, .image_files = &file, .n_image_files = 1 };
+
+                der_encode(&m, &bytes);
+                assert_int_equal(decode(buffer_slice(&bytes), &m, arena, NULL), fits ? 0 : -1);
+                strcat(role, "x");
         }
 }
 
@@ -390,6 +414,7 @@ int main(int argc, char **argv)
                 cmocka_unit_test(test_texts_that_are_not_plain_utf8_are_refused),
                 cmocka_unit_test(test_length_bombs_are_refused_before_memory_is_taken),
                 cmocka_unit_test(test_more_files_than_allowed_are_refused),
+                cmocka_unit_test(test_the_longest_name_of_a_delegated_role_fits_and_no_longer_one),
                 cmocka_unit_test(test_frame_size_waits_for_the_length_and_no_longer),
                 cmocka_unit_test(test_garbage_is_refused),
         };

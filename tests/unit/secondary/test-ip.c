@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "secondary/address.h"
 #include "secondary/ip.h"
 #include "secondary/stream.h"
 
@@ -360,8 +361,8 @@ static void test_metadata_is_one_message(void **state)
 {
         cleanup_buffer Buffer log = { 0 }, expected = { 0 };
         DerMessage version = { .kind = DER_VERSION_REQ, .number = 2 };
-        DerMessage files = { .kind = DER_PUT_META_REQ2, .n_image_files = 1, .n_director_files = 1,
-                             .image_files = { { "root", slice_str("{1}") } }, .director_files = { { "targets", slice_str("{2}") } } };
+        DerFile image[] = { { "root", slice_str("{1}") }, { DER_DELEGATED "a", slice_str("{3}") } }, director[] = { { "targets", slice_str("{2}") } };
+        DerMessage files = { .kind = DER_PUT_META_REQ2, .n_image_files = 2, .n_director_files = 1, .image_files = image, .director_files = director };
         Line lines[] = { VERSION_2, { ANSWER, OK_ANSWER(DER_PUT_META_RESP2) } };
         Fake fake = fake_start(lines, ELEMENTSOF(lines));
         SecondaryIp s = at(&fake);
@@ -459,6 +460,42 @@ static void test_an_image_shorter_than_its_length_is_not_completed(void **state)
         assert_int_equal(log.size, 1036);
 }
 
+static void test_an_address_says_whether_and_with_whom_tls_is_spoken(void **state)
+{
+        static const struct {
+                const char *address, *name, *rest;
+                bool tls;
+        } good[] = {
+                { "h:1", "", "h:1", false },
+                { "a@h:1", "", "a@h:1", false },
+                { "tls://h:1", "", "h:1", true },
+                { "tls://[fd00::1]:1", "", "[fd00::1]:1", true },
+                { "tls://ecu 1@h:1", "ecu 1", "h:1", true },
+                { "tls://a@b://c@h:1", "a@b://c", "h:1", true },
+        };
+        char name[SECONDARY_TLS_NAME_MAX + 1], longest[80] = "tls://";
+        const char *rest;
+        Error error = { 0 };
+        bool tls;
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                assert_int_equal(secondary_address_split(good[i].address, &tls, name, &rest, &error), 0);
+                assert_int_equal(tls, good[i].tls);
+                assert_string_equal(name, good[i].name);
+                assert_string_equal(rest, good[i].rest);
+        }
+        memset(longest + 6, 'x', SECONDARY_TLS_NAME_MAX);
+        strcat(longest, "@h:1");
+        assert_int_equal(secondary_address_split(longest, &tls, name, &rest, &error), 0);
+        assert_int_equal(strlen(name), SECONDARY_TLS_NAME_MAX);
+        memset(longest + 6, 'x', SECONDARY_TLS_NAME_MAX + 1);
+        strcpy(longest + 6 + SECONDARY_TLS_NAME_MAX + 1, "@h:1");
+        assert_int_equal(secondary_address_split(longest, &tls, name, &rest, &error), -1);
+        error_clear(&error);
+        assert_int_equal(secondary_address_split("tls://@h:1", &tls, name, &rest, &error), -1);
+        assert_int_equal(error.code, ERR_INVALID_ARGUMENT);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -475,6 +512,7 @@ int main(void)
                 cmocka_unit_test(test_a_refusal_carries_the_secondarys_words),
                 cmocka_unit_test(test_results_of_an_installation),
                 cmocka_unit_test(test_metadata_is_one_message),
+                cmocka_unit_test(test_an_address_says_whether_and_with_whom_tls_is_spoken),
                 cmocka_unit_test(test_an_image_goes_over_one_connection_where_it_is_kept),
                 cmocka_unit_test(test_an_image_goes_over_many_connections_where_it_is_not),
                 cmocka_unit_test(test_a_refused_chunk_ends_the_upload),

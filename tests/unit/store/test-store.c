@@ -132,14 +132,98 @@ static void roots_are_all_kept_and_forgetting_takes_timestamp_and_snapshot_only(
         OK(store_metadata_put(w->store, TRUST_DIRECTOR, ROLE_TARGETS, 5, slice_str("targets"), &w->error));
         OK(store_metadata_put(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, 5, slice_str("image timestamp"), &w->error));
         OK(store_metadata_forget(w->store, TRUST_DIRECTOR, &w->error));
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_ROOT, &latest, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_ROOT, NULL, &latest, &w->error), 1);
         assert_string_equal(buffer_str(&latest), "root 10");
         assert_int_equal(store_root_get(w->store, TRUST_DIRECTOR, 1, &first, &w->error), 1);
         assert_string_equal(buffer_str(&first), "root 1");
         assert_int_equal(store_root_get(w->store, TRUST_DIRECTOR, 2, &first, &w->error), 0);
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, &timestamp, &w->error), 0);
-        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TARGETS, &targets, &w->error), 1);
-        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, &image, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TIMESTAMP, NULL, &timestamp, &w->error), 0);
+        assert_int_equal(store_metadata_get(w->store, TRUST_DIRECTOR, ROLE_TARGETS, NULL, &targets, &w->error), 1);
+        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TIMESTAMP, NULL, &image, &w->error), 1);
+}
+
+/* ---- large metadata ---- */
+
+static char *put_file(World *w, Role role, const char *name, const char *text)
+{
+        StoreFile file;
+
+        OK(store_file_new(w->store, &file, &w->error));
+        OK(file_write_all(file.fd, slice_str(text), &w->error));
+        OK(store_metadata_put_file(w->store, TRUST_IMAGE, role, name, 3, &file, &w->error));
+        store_file_done(&file);
+        return xasprintf("%s/metadata/%s", w->folder, file.name);
+}
+
+static void must_open(World *w, Role role, const char *name, const char *expected)
+{
+        cleanup_buffer Buffer got = { 0 };
+        cleanup_close int fd = -1;
+        int r = store_metadata_open(w->store, TRUST_IMAGE, role, name, &fd, &w->error);
+
+        if (r < 0)
+                fail_msg("%s", w->error.message);
+        assert_int_equal(r, expected != NULL);
+        if (!expected)
+                return;
+        OK(file_read_fd(fd, "it", 1000, &got, &w->error));
+        assert_string_equal(buffer_str(&got), expected);
+}
+
+static void a_large_file_lies_beside_the_database_until_another_takes_its_place(void **state)
+{
+        World *w = *state;
+        cleanup_free char *targets = put_file(w, ROLE_TARGETS, NULL, "large"), *role = put_file(w, ROLE_TARGETS, "supplier", "role");
+        cleanup_free char *again = NULL;
+        cleanup_buffer Buffer got = { 0 };
+
+        reopen(w);
+        must_open(w, ROLE_TARGETS, NULL, "large");
+        must_open(w, ROLE_TARGETS, "supplier", "role");
+        must_open(w, ROLE_TARGETS, "another", NULL);
+        assert_int_equal(store_metadata_get(w->store, TRUST_IMAGE, ROLE_TARGETS, NULL, &got, &w->error), 1);
+        assert_string_equal(buffer_str(&got), "large");
+        again = put_file(w, ROLE_TARGETS, NULL, "larger");
+        must_open(w, ROLE_TARGETS, NULL, "larger");
+        assert_int_equal(access(targets, F_OK), -1);
+        /* a small one takes the place of a large one, too */
+        OK(store_metadata_put(w->store, TRUST_IMAGE, ROLE_TARGETS, 4, slice_str("small"), &w->error));
+        OK(store_delegated_put(w->store, TRUST_IMAGE, "supplier", 4, slice_str("small role"), &w->error));
+        must_open(w, ROLE_TARGETS, NULL, "small");
+        must_open(w, ROLE_TARGETS, "supplier", "small role");
+        reopen(w);
+        assert_int_equal(access(again, F_OK), -1);
+        assert_int_equal(access(role, F_OK), -1);
+}
+
+static void a_large_file_that_was_not_put_is_gone_after_a_restart(void **state)
+{
+        World *w = *state;
+        cleanup_free char *put = put_file(w, ROLE_SNAPSHOT, NULL, "snapshot"), *path = NULL;
+        StoreFile file;
+
+        OK(store_file_new(w->store, &file, &w->error));
+        store_file_done(&file);
+        path = xasprintf("%s/metadata/%s", w->folder, file.name);
+        assert_int_equal(access(path, F_OK), 0);
+        reopen(w);
+        assert_int_equal(access(path, F_OK), -1);
+        assert_int_equal(access(put, F_OK), 0);
+        OK(store_metadata_forget(w->store, TRUST_IMAGE, &w->error));
+        assert_int_equal(access(put, F_OK), -1);
+}
+
+/* What was trusted is a baseline: its loss is no fresh start. */
+static void a_large_file_that_is_lost_is_an_error(void **state)
+{
+        World *w = *state;
+        cleanup_free char *path = put_file(w, ROLE_TARGETS, NULL, "large");
+        int fd = -1;
+
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(store_metadata_open(w->store, TRUST_IMAGE, ROLE_TARGETS, NULL, &fd, &w->error), -1);
+        assert_int_equal(w->error.code, ERR_STORAGE);
+        assert_non_null(strstr(w->error.message, path));
 }
 
 static void what_was_rolled_back_was_never_there(void **state)
@@ -370,47 +454,72 @@ static void a_database_of_a_newer_version_is_refused_and_left_alone(void **state
 }
 
 /* Two values in each transaction, always equal: a reader that finds two different ones saw half of one. */
-static void write_for_ever(World *w)
+static void write_for_ever(World *w, int ready)
 {
         for (int64_t i = 1;; i++)
                 if (store_begin(w->store, &w->error) < 0 || store_number_put(w->store, "a", i, &w->error) < 0 ||
-                    store_number_put(w->store, "b", i, &w->error) < 0 || store_commit(w->store, &w->error) < 0)
+                    store_number_put(w->store, "b", i, &w->error) < 0 || store_commit(w->store, &w->error) < 0 ||
+                    (i == 1 && write(ready, "", 1) != 1))
                         _exit(1);
 }
 
 static void a_writer_killed_at_any_moment_leaves_whole_transactions(void **state)
 {
         World *w = *state;
-        int64_t last = 0, a, b;
+        int64_t a, b;
 
         w->store = store_free(w->store);
         for (int i = 0; i < 20; i++) {
-                pid_t pid = fork();
+                int ready[2];
+                pid_t pid;
+                char byte;
 
+                assert_int_equal(pipe(ready), 0);
+                pid = fork();
                 if (pid == 0) {
                         open_store(w);
-                        write_for_ever(w);
+                        write_for_ever(w, ready[1]);
                 }
-                usleep((useconds_t) (3000 + i * 1700)); /* the moment is what is varied */
+                (void) close(ready[1]);
+                assert_int_equal(read(ready[0], &byte, 1), 1);
+                (void) close(ready[0]);
+                usleep((useconds_t) (i * 1700)); /* the moment is what is varied */
                 assert_int_equal(kill(pid, SIGKILL), 0);
                 assert_int_equal(waitpid(pid, NULL, 0), pid);
                 open_store(w);
                 OK(store_number_get(w->store, "a", &a, &w->error));
                 OK(store_number_get(w->store, "b", &b, &w->error));
-                assert_true(a == b);
-                last += a > 1;
+                assert_true(a == b && a > 0);
                 w->store = store_free(w->store);
         }
-        assert_true(last > 0); /* or nothing was ever written, and this test shows nothing */
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+/* systemd shows a dynamic user's StateDirectory= that way. */
+static void the_folder_may_be_reached_through_a_link_but_the_database_may_be_none(void **state)
+{
+        World *w = *state;
+        cleanup_free char *folder = xasprintf("%s/link", w->folder), *file = xasprintf("%s/other.db", w->folder);
+        Store *store = NULL;
+        Error error = { 0 };
+
+        assert_int_equal(symlink(w->folder, folder), 0);
+        assert_int_equal(store_open(folder, "linked.db", &store, &error), 0);
+        store_free(store);
+        assert_int_equal(symlink("linked.db", file), 0);
+        assert_int_equal(store_open(w->folder, "other.db", &store, &error), -1);
+        assert_int_equal(error.code, ERR_STORAGE);
+}
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(everything_comes_back_after_a_restart),
                 TEST(roots_are_all_kept_and_forgetting_takes_timestamp_and_snapshot_only),
+                TEST(a_large_file_lies_beside_the_database_until_another_takes_its_place),
+                TEST(a_large_file_that_was_not_put_is_gone_after_a_restart),
+                TEST(a_large_file_that_is_lost_is_an_error),
                 TEST(what_was_rolled_back_was_never_there),
                 TEST(history_keeps_the_newest),
                 TEST(an_attack_seen_again_is_counted_and_survives_a_restart),
@@ -418,6 +527,7 @@ int main(void)
                 TEST(of_too_many_attacks_the_first_and_the_newest_are_kept),
                 TEST(an_attack_that_was_rolled_back_was_never_there),
                 TEST(the_file_is_nobody_elses),
+                TEST(the_folder_may_be_reached_through_a_link_but_the_database_may_be_none),
                 TEST(a_damaged_database_is_kept_aside_and_never_replaced_by_a_fresh_one),
                 TEST(what_is_no_database_is_damage_too),
                 TEST(a_database_cut_short_anywhere_is_damage),

@@ -219,6 +219,7 @@ void client_done(Client *c)
 {
         for (unsigned r = 0; r < _ROLE_MAX; r++)
                 buffer_done(&c->stored[r]);
+        buffer_done(&c->shipped);
 }
 
 static int answer(Client *c, const Fake *f, TrustRepo *repo, const TrustStep *step, Error *error)
@@ -271,6 +272,8 @@ ErrorCode client_run(Client *c, const Fake *f, Error *error)
         error_clear(error);
         memset(c->fetched, 0, sizeof c->fetched);
         c->forgotten = 0;
+        if (!c->stored[ROLE_ROOT].size && trust_repo_ship(repo, buffer_slice(&c->shipped), error) < 0)
+                return error->code;
         for (unsigned role = 0; role < _ROLE_MAX; role++)
                 if (c->stored[role].size && trust_repo_restore(repo, (Role) role, buffer_slice(&c->stored[role]), error) < 0)
                         return error->code;

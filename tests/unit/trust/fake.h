@@ -40,6 +40,7 @@ typedef struct Client {
         unsigned forgotten;
         int stop_after; /* give up after so many STOREs, as a power cut would; -1: never */
         bool without_timestamp;
+        Buffer shipped; /* the first Root, while none is stored */
         bool gone[_ROLE_MAX]; /* the repository answers that it has no such file */
         int64_t now;
 } Client;

@@ -201,6 +201,43 @@ static void a_stored_role_is_held_to_the_keys_of_its_delegator(void **state)
         expect(w, "in-b", ERR_NONE, 1, 0);
 }
 
+static void rotate_snapshot(World *w)
+{
+        fake_rotate(&w->fake, ROLE_SNAPSHOT);
+        keep(&w->stored[ROLE_ROOT], buffer_slice(&w->fake.roots[w->fake.versions[ROLE_ROOT]]));
+}
+
+/* New keys of Snapshot make the old one void, and with it what it said of delegated roles; what is stored of them still counts. */
+static void a_rotation_of_snapshot_keys_takes_no_delegated_role_back(void **state)
+{
+        World *w = *state;
+        FakeDelegated *a = &w->fake.delegated[0];
+        Signer *old;
+
+        a->version = 5;
+        publish(w, NULL);
+        expect(w, "in-b", ERR_NONE, 1, 1);
+        rotate_snapshot(w);
+        a->version = 4;
+        publish(w, NULL);
+        expect(w, "in-b", ERR_ROLLBACK, 1, 0);
+        assert_non_null(strstr(w->error.message, "image role 'a'"));
+        assert_non_null(strstr(w->error.message, "version 5 was already trusted"));
+        /* nor is other content given under the same version */
+        a->version = 5;
+        a->expires++;
+        publish(w, NULL);
+        expect(w, "in-b", ERR_MIX_AND_MATCH, 1, 0);
+        /* recovery from a fast-forward: new keys for Snapshot and for the role */
+        rotate_snapshot(w);
+        a->version = 2;
+        old = a->signer;
+        a->signer = fake_signer(KEY_ED25519);
+        signer_free(old);
+        publish(w, NULL);
+        expect(w, "in-b", ERR_NONE, 1, 0);
+}
+
 /* T-32; Uptane 5.4.4.6 (2) */
 static void a_role_that_is_not_good_ends_the_search(void **state)
 {
@@ -307,6 +344,28 @@ static void an_older_targets_file_that_snapshot_lists_is_good_in_plain_tuf(void 
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* Uptane 5.4.2.6 */
+static void the_roles_that_another_ecu_needs_for_an_image_are_those_that_were_asked(void **state)
+{
+        World *w = *state;
+        const char *name = NULL;
+
+        expect(w, "in-b", ERR_NONE, 1, 1);
+        assert_true(slice_equal(trust_repo_delegated(w->repo, 0, &name)->envelope->bytes, buffer_slice(&w->fake.delegated[0].file)));
+        assert_string_equal(name, "a");
+        assert_true(slice_equal(trust_repo_delegated(w->repo, 1, &name)->envelope->bytes, buffer_slice(&w->fake.delegated[1].file)));
+        assert_string_equal(name, "b");
+        assert_null(trust_repo_delegated(w->repo, 2, &name));
+        w->fake.delegated[0].image = "in-a";
+        w->fake.delegated[0].version++;
+        fake_sign_delegated(&w->fake.delegated[0], NULL);
+        fake_publish(&w->fake);
+        expect(w, "in-a", ERR_NONE, 1, 0);
+        assert_non_null(trust_repo_delegated(w->repo, 0, &name));
+        assert_string_equal(name, "a");
+        assert_null(trust_repo_delegated(w->repo, 1, &name));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -314,11 +373,13 @@ int main(void)
                 TEST(a_new_version_is_fetched_and_a_stored_one_that_is_spoilt_too),
                 TEST(what_snapshot_does_not_list_is_not_used),
                 TEST(a_stored_role_is_held_to_the_keys_of_its_delegator),
+                TEST(a_rotation_of_snapshot_keys_takes_no_delegated_role_back),
                 TEST(a_role_that_is_not_good_ends_the_search),
                 TEST(freshness_is_asked_again_of_delegated_roles_too),
                 TEST(all_delegated_roles_together_are_bounded),
                 TEST(a_timestamp_of_the_trusted_version_is_passed_over_in_plain_tuf),
                 TEST(an_older_targets_file_that_snapshot_lists_is_good_in_plain_tuf),
+                TEST(the_roles_that_another_ecu_needs_for_an_image_are_those_that_were_asked),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,61 @@ static void a_chain_of_roots_is_followed_and_every_root_kept(void **state)
         assert_true(slice_equal(buffer_slice(&w->client.stored[ROLE_ROOT]), buffer_slice(&w->fake.roots[6])));
 }
 
+static World *with_shipped_root(void **state)
+{
+        World *w = *state;
+
+        buffer_put(&w->client.shipped, w->client.stored[ROLE_ROOT].data, w->client.stored[ROLE_ROOT].size);
+        buffer_done(&w->client.stored[ROLE_ROOT]);
+        return w;
+}
+
+static void assert_stored_root(World *w, size_t version)
+{
+        assert_true(slice_equal(buffer_slice(&w->client.stored[ROLE_ROOT]), buffer_slice(&w->fake.roots[version])));
+}
+
+static void a_shipped_root_is_stored_before_anything_that_rests_on_it(void **state)
+{
+        World *w = with_shipped_root(state);
+
+        w->client.stop_after = 1;
+        must(w, ERR_NONE);
+        assert_stored_root(w, 1);
+        assert_int_equal(w->client.stored[ROLE_TIMESTAMP].size, 0);
+        w->client.stop_after = -1;
+        must(w, ERR_NONE);
+        assert_true(w->client.stored[ROLE_TARGETS].size > 0);
+}
+
+/* T-9: an expired one is not stored; one that is followed by another is, for Secondaries need all of them */
+static void an_expired_shipped_root_is_not_stored(void **state)
+{
+        World *w = with_shipped_root(state);
+
+        w->client.now = NOW + 86400;
+        must(w, ERR_EXPIRED);
+        assert_int_equal(w->client.stored[ROLE_ROOT].size, 0);
+        w->fake.expires[ROLE_ROOT] = NOW + 2 * 86400;
+        fake_sign_root(&w->fake, NULL);
+        w->client.stop_after = 1;
+        must(w, ERR_NONE);
+        assert_stored_root(w, 1);
+        buffer_done(&w->client.stored[ROLE_ROOT]);
+        w->client.stop_after = -1;
+        must(w, ERR_EXPIRED); /* Timestamp */
+        assert_stored_root(w, 2);
+}
+
+static void a_shipped_root_that_is_not_signed_by_itself_is_an_error(void **state)
+{
+        World *w = with_shipped_root(state);
+
+        w->client.shipped.data[w->client.shipped.size / 2] ^= 1;
+        assert_true(RUN(w) != ERR_NONE);
+        assert_int_equal(w->client.stored[ROLE_ROOT].size, 0);
+}
+
 /* T-1: Uptane 5.4.4.3 (2.3): signed by a threshold of the old keys */
 static void a_root_without_the_old_keys_is_refused_and_the_old_one_stays(void **state)
 {
@@ -590,6 +645,9 @@ int main(void)
                 TEST(a_good_repository_verifies_and_is_fetched_once),
                 TEST(nothing_new_costs_root_and_timestamp_only),
                 TEST(a_chain_of_roots_is_followed_and_every_root_kept),
+                TEST(a_shipped_root_is_stored_before_anything_that_rests_on_it),
+                TEST(an_expired_shipped_root_is_not_stored),
+                TEST(a_shipped_root_that_is_not_signed_by_itself_is_an_error),
                 TEST(a_root_without_the_old_keys_is_refused_and_the_old_one_stays),
                 TEST(a_root_without_its_own_keys_is_refused),
                 TEST(a_root_of_another_version_than_asked_for_is_refused),

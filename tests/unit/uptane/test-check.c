@@ -233,6 +233,50 @@ static void a_format_nobody_knows_is_refused_only_where_it_is_assigned(void **st
         one(TO_S1 ",\"releaseCounter\":5", "\"hardwareIds\":[\"mcu\"],\"targetFormat\":\"DOCKER\"", 10, SHA, ERR_UNSUPPORTED);
 }
 
+/* Uptane 5.4.4.1: one Secondary, which knows itself and the Director */
+static void partial(const char *custom, ErrorCode expected)
+{
+        cleanup_free char *list = target("new.bin", 10, SHA, custom);
+        CLEANUP(metadata_free) Metadata *d = targets(list, "");
+        cleanup_plan Plan plan = { 0 };
+        Error error = { 0 };
+        int r = uptane_check_director(&d->targets, &ecus[1], 1, false, &plan, &error);
+
+        if (r == 0)
+                r = uptane_check_partial(&plan, &error);
+        if ((r < 0 ? error.code : ERR_NONE) != expected)
+                fail_msg("%s: %s", custom, r < 0 ? error.message : "was taken");
+        if (r == 0)
+                assert_true(plan.n_assignments == 0 || plan.assignments[0].image == plan.assignments[0].director);
+}
+
+/* Uptane 5.4.4.1 */
+static void partial_verification_takes_the_directors_word_but_checks_it_against_the_ecu(void **state)
+{
+        (void) state;
+        partial(TO_S1 ",\"releaseCounter\":5", ERR_NONE);
+        partial(TO_S1 ",\"releaseCounter\":6,\"hardwareIds\":[\"mcu\"]", ERR_NONE);
+        partial("\"ecuIdentifiers\":{\"X\":{\"hardwareId\":\"board\"}}", ERR_NONE);
+        partial(TO_S1 ",\"releaseCounter\":4", ERR_ROLLBACK);
+        partial(TO_S1, ERR_ROLLBACK);
+        partial("\"ecuIdentifiers\":{\"S1\":{\"hardwareId\":\"board\"}},\"releaseCounter\":5", ERR_HARDWARE_ID);
+        partial(TO_S1 ",\"releaseCounter\":5,\"hardwareIds\":[\"board\"]", ERR_HARDWARE_ID);
+        partial(TO_S1 ",\"releaseCounter\":5,\"targetFormat\":\"DOCKER\"", ERR_UNSUPPORTED);
+}
+
+static void partial_verification_refuses_an_installed_name_with_other_content(void **state)
+{
+        cleanup_free char *list = target("old.bin", 10, SHA, TO_S1 ",\"releaseCounter\":9");
+        CLEANUP(metadata_free) Metadata *d = targets(list, "");
+        cleanup_plan Plan plan = { 0 };
+        Error error = { 0 };
+
+        (void) state;
+        assert_int_equal(uptane_check_director(&d->targets, &ecus[1], 1, false, &plan, &error), 0);
+        assert_int_equal(uptane_check_partial(&plan, &error), -1);
+        assert_int_equal(error.code, ERR_TARGET_MISMATCH);
+}
+
 static void the_primary_comes_last_and_what_is_installed_is_known(void **state)
 {
         Ecu mine[ELEMENTSOF(ecus)];
@@ -277,6 +321,8 @@ int main(void)
                 cmocka_unit_test(the_same_name_with_other_content_than_installed_is_refused),
                 cmocka_unit_test(an_ostree_commit_needs_its_sha256),
                 cmocka_unit_test(a_format_nobody_knows_is_refused_only_where_it_is_assigned),
+                cmocka_unit_test(partial_verification_takes_the_directors_word_but_checks_it_against_the_ecu),
+                cmocka_unit_test(partial_verification_refuses_an_installed_name_with_other_content),
                 cmocka_unit_test(the_primary_comes_last_and_what_is_installed_is_known),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

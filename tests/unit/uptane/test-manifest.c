@@ -49,12 +49,15 @@ static void a_report_of_every_key_type_comes_back_as_it_was(void **state)
                 cleanup_buffer Buffer b = { 0 };
                 VersionReport got;
                 Error error = { 0 };
+                Hashes hashes;
 
                 sign(s, &b);
                 assert_int_equal(version_report_verify(buffer_slice(&b), "ECU-1", key, arena, &got, &error), 0);
                 assert_string_equal(got.image, "fw.bin");
                 assert_string_equal(got.attacks_detected, "freeze");
                 assert_int_equal(got.length, 7);
+                digest_hashes(slice_str("content"), &hashes);
+                assert_true(got.hashes.has_sha512 && hashes_match(&got.hashes, &hashes));
                 assert_int_equal(got.report_counter, 12);
                 assert_int_equal(got.time, 100);
                 assert_int_equal(got.previous_time, 50);
@@ -93,6 +96,8 @@ static void a_report_by_another_key_of_another_ecu_or_spoilt_anywhere_is_refused
                 refuse(slice(b.data, n), "ECU-1", key);
 }
 
+#define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
+
 /* A report of form like no other, properly signed: only its form is wrong. */
 static void a_signed_report_with_anything_amiss_is_refused(void **state)
 {
@@ -108,6 +113,8 @@ static void a_signed_report_with_anything_amiss_is_refused(void **state)
                 { { "installed_image", "fileinfo" }, NULL }, { { "installed_image", "fileinfo", "length" }, NULL },
                 { { "installed_image", "fileinfo", "length" }, "-1" }, { { "installed_image", "fileinfo", "length" }, "1.5" },
                 { { "installed_image", "fileinfo", "hashes" }, "{}" }, { { "installed_image", "fileinfo", "hashes" }, "{\"sha256\":\"00\"}" },
+                { { "installed_image", "fileinfo", "hashes" }, "{\"sha256\":\"" ZEROS "\",\"sha512\":\"00\"}" },
+                { { "installed_image", "fileinfo", "hashes" }, "{\"sha512\":\"" ZEROS ZEROS "\"}" },
         };
         CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519);
         CLEANUP(public_key_free) PublicKey *key = key_of(s);

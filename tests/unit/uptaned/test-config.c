@@ -123,6 +123,7 @@ static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
         assert_string_equal(c->state_directory, "/var/lib/uptane");
         assert_string_equal(c->root_directory, "/usr/lib/uptane");
         assert_string_equal(c->fetch_socket, "/run/uptane/fetch.sock");
+        assert_string_equal(c->verify_socket, "/run/uptane/verify.sock");
         assert_string_equal(c->ostree_socket, "/run/uptane/ostree.sock");
         assert_string_equal(c->secondary_ip_socket, "/run/uptane/secondary-ip.sock");
         assert_int_equal(c->n_secondaries, 0);
@@ -139,8 +140,8 @@ static void every_key_is_taken(void **state)
                      "[health]\nboot-complete = yes\nchecks = yes\ndirector = yes\ntimeout = 7\ncheck-timeout = 8\n"
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\n"
-                     "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
-                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\n");
+                     "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
+                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\n");
         assert_string_equal(c->server_url, "http://a");
         assert_string_equal(c->director_url, "https://d");
         assert_string_equal(c->repository_url, "https://r");
@@ -158,11 +159,14 @@ static void every_key_is_taken(void **state)
         assert_string_equal(c->state_directory, "/s");
         assert_string_equal(c->root_directory, "/r");
         assert_string_equal(c->fetch_socket, "/f");
+        assert_string_equal(c->verify_socket, "/v");
         assert_string_equal(c->ostree_socket, "/o");
         assert_string_equal(c->health_socket, "/h");
         assert_true(c->health.boot_complete && c->health.checks && c->health.director);
         assert_true(c->health.timeout == 7 && c->health.check_timeout == 8);
         assert_string_equal(c->secondary_ip_socket, "/i");
+        assert_true(!c->secondaries[0].partial && c->secondaries[1].partial);
+        assert_true(!c->secondaries[0].tls && c->secondaries[1].tls);
         assert_int_equal(c->n_secondaries, 2);
         assert_string_equal(c->secondaries[0].label, "left_1");
         assert_string_equal(c->secondaries[0].driver, "ip");
@@ -189,6 +193,7 @@ static void a_value_that_does_not_fit_is_refused_with_file_line_and_key(void **s
                 { "secondary a", "address", ":5" }, { "secondary a", "address", "h:0" }, { "secondary a", "address", "h:65536" },
                 { "server", "colour", "red" }, { "sever", "url", "https://x" }, { "Server", "director-url", "https://x" },
                 { "server", "Director-URL", "https://x" }, { "secondary a", "colour", "red" },
+                { "secondary a", "verification", "none" }, { "secondary a", "tls", "maybe" },
         };
         World *w = *state;
 

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One loop over poll(): a connection takes one step whenever it can, and an answer is computed between two steps. */
+#include "secondary/serve.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "io/file.h"
+#include "secondary/stream.h"
+
+typedef struct Connection {
+        int fd;
+        SecondaryTlsLink *tls;
+        bool ready; /* without TLS, or its handshake is over */
+        Buffer question, answer;
+        size_t whole; /* of the question; 0: not known yet */
+        size_t sent;  /* of the answer */
+        short events; /* to wait for */
+        int64_t touched, since; /* when the last byte went, and when the present message began */
+} Connection;
+
+typedef struct Server {
+        Secondary *secondary;
+        const SecondaryTls *tls;
+        Connection list[SERVE_CONNECTIONS_MAX];
+        size_t n;
+} Server;
+
+/* error: why, or ERR_NONE. */
+static void hang_up(Server *s, size_t index, const Error *error)
+{
+        Connection *c = &s->list[index];
+
+        if (error->code != ERR_NONE)
+                fprintf(stderr, "closing a connection: %s\n", error->message);
+        secondary_tls_link_free(c->tls);
+        file_cleanup_close(&c->fd);
+        buffer_done(&c->question);
+        buffer_done(&c->answer);
+        *c = s->list[--s->n];
+}
+
+static SecondaryStream stream_of(const Connection *c)
+{
+        return (SecondaryStream) { .fd = c->fd, .tls = c->tls, .cancel_fd = -1 };
+}
+
+/* ---- one step of one connection: as SecondaryTlsResult ---- */
+
+static int shake_hands(const Server *s, Connection *c, Error *error)
+{
+        int r = secondary_tls_handshake(c->tls, &c->events, error);
+
+        if (r != SECONDARY_TLS_DONE)
+                return r;
+        if (*s->secondary->config.tls_primary && secondary_tls_check_name(c->tls, s->secondary->config.tls_primary, error) < 0)
+                return -1;
+        c->ready = true;
+        return r;
+}
+
+/* A message that grows large must be the only one. */
+static int check_size(const Server *s, const Connection *c, Error *error)
+{
+        if (c->whole <= SERVE_LARGE)
+                return 0;
+        for (size_t i = 0; i < s->n; i++)
+                if (&s->list[i] != c && s->list[i].whole > SERVE_LARGE)
+                        return error_set(error, ERR_TOO_LARGE, "a message of %zu bytes, and another large one is being received", c->whole);
+        return 0;
+}
+
+static int receive(const Server *s, Connection *c, Error *error)
+{
+        const SecondaryStream stream = stream_of(c);
+        int r = secondary_stream_try_receive(&stream, DER_MESSAGE_MAX, &c->question, &c->whole, &c->events, error);
+
+        if (r != SECONDARY_TLS_DONE)
+                return r;
+        if (check_size(s, c, error) < 0)
+                return -1;
+        if (c->whole == 0 || c->question.size < c->whole)
+                return r;
+        c->sent = 0;
+        return secondary_answer(s->secondary, buffer_slice(&c->question), &c->answer, error) < 0 ? -1 : r;
+}
+
+static int answer(Connection *c, Error *error)
+{
+        const SecondaryStream stream = stream_of(c);
+        size_t n = 0;
+        int r = secondary_stream_try_send(&stream, slice(c->answer.data + c->sent, c->answer.size - c->sent), &n, &c->events, error);
+
+        if (r != SECONDARY_TLS_DONE)
+                return r;
+        c->sent += n;
+        if (c->sent < c->answer.size)
+                return r;
+        buffer_done(&c->question);
+        buffer_done(&c->answer);
+        c->whole = 0;
+        c->since = secondary_stream_now();
+        return r;
+}
+
+/* As far as one connection gets without waiting, but not further than one message: the others want to be served, too. */
+static int advance(const Server *s, Connection *c, Error *error)
+{
+        int r = SECONDARY_TLS_DONE;
+        bool answered = false;
+
+        while (r == SECONDARY_TLS_DONE && !answered) {
+                bool answering = c->answer.size > 0;
+
+                r = !c->ready ? shake_hands(s, c, error) : answering ? answer(c, error) : receive(s, c, error);
+                if (r == SECONDARY_TLS_DONE)
+                        c->touched = secondary_stream_now();
+                answered = answering && c->answer.size == 0;
+        }
+        if (answered)
+                c->events = POLLIN | POLLOUT; /* TLS may hold more of what came: it is looked at in the next round */
+        return r;
+}
+
+/* ---- all of them ---- */
+
+static int check_time(const Connection *c, int64_t now, Error *error)
+{
+        if (now - c->touched >= SERVE_IDLE_MS)
+                return error_set(error, ERR_TIMEOUT, "nothing came or went for %d s", SERVE_IDLE_MS / 1000);
+        if (now - c->since >= SERVE_MESSAGE_MS)
+                return error_set(error, ERR_TIMEOUT, "one message took more than %d s", SERVE_MESSAGE_MS / 1000);
+        return 0;
+}
+
+/* Milliseconds until the first of them has been silent or slow for too long; -1: there are none. */
+static int time_left(const Server *s, int64_t now)
+{
+        int64_t left = INT64_MAX;
+
+        for (size_t i = 0; i < s->n; i++) {
+                int64_t idle = s->list[i].touched + SERVE_IDLE_MS - now, message = s->list[i].since + SERVE_MESSAGE_MS - now;
+
+                left = idle < left ? idle : left;
+                left = message < left ? message : left;
+        }
+        return s->n == 0 ? -1 : left < 0 ? 0 : (int) left + 1;
+}
+
+static size_t find_oldest(const Server *s)
+{
+        size_t oldest = 0;
+
+        for (size_t i = 1; i < s->n; i++)
+                if (s->list[i].since < s->list[oldest].since)
+                        oldest = i;
+        return oldest;
+}
+
+/* What accept() says of a connection that is gone already is no reason to end. */
+static int take(Server *s, int listener, Error *error)
+{
+        cleanup_close int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        int64_t now = secondary_stream_now();
+        Connection c = { .events = POLLIN, .ready = !s->tls, .touched = now, .since = now };
+        Error why = { 0 };
+
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+                return error_set_errno(error, ERR_SYSTEM, errno, "accept");
+        if (fd < 0)
+                return 0;
+        if (s->tls && secondary_tls_link_new(s->tls, fd, &c.tls, error) < 0)
+                return -1;
+        if (s->n == SERVE_CONNECTIONS_MAX) {
+                (void) error_set(&why, ERR_TIMEOUT, "more than %d at a time, and it is the slowest", SERVE_CONNECTIONS_MAX);
+                hang_up(s, find_oldest(s), &why);
+        }
+        c.fd = TAKE_FD(fd);
+        s->list[s->n++] = c;
+        return 0;
+}
+
+/* From the last to the first: hang_up() puts the last one, which had its turn, into the place of the one that goes. */
+static void serve_all(Server *s, const struct pollfd *fds)
+{
+        const int64_t now = secondary_stream_now(); /* that others were being answered is nobody's silence */
+
+        for (size_t i = s->n; i-- > 0;) {
+                Error error = { 0 };
+                int r = SECONDARY_TLS_WAIT;
+
+                if (fds[i].revents)
+                        r = advance(s, &s->list[i], &error);
+                if (r > SECONDARY_TLS_END && check_time(&s->list[i], now, &error) < 0)
+                        r = -1;
+                if (r <= SECONDARY_TLS_END)
+                        hang_up(s, i, &error);
+        }
+}
+
+static int loop(Server *s, int listener, int signals, Error *error)
+{
+        for (;;) {
+                struct pollfd fds[SERVE_CONNECTIONS_MAX + 2];
+                bool knocked;
+
+                for (size_t i = 0; i < s->n; i++)
+                        fds[i] = (struct pollfd) { .fd = s->list[i].fd, .events = s->list[i].events };
+                fds[s->n] = (struct pollfd) { .fd = signals, .events = POLLIN };
+                fds[s->n + 1] = (struct pollfd) { .fd = listener, .events = POLLIN };
+                if (poll(fds, s->n + 2, time_left(s, secondary_stream_now())) < 0) {
+                        if (errno == EINTR)
+                                continue;
+                        return error_set_errno(error, ERR_SYSTEM, errno, "poll");
+                }
+                if (fds[s->n].revents)
+                        return 0;
+                knocked = fds[s->n + 1].revents != 0;
+                serve_all(s, fds);
+                if (knocked && take(s, listener, error) < 0)
+                        return -1;
+        }
+}
+
+int serve(Secondary *secondary, const SecondaryTls *tls, int listener, int signals, Error *error)
+{
+        const Error none = { 0 };
+        Server *s = xcalloc(1, sizeof *s);
+        int r;
+
+        s->secondary = secondary;
+        s->tls = tls;
+        r = loop(s, listener, signals, error);
+        while (s->n > 0)
+                hang_up(s, s->n - 1, &none);
+        free(s);
+        return r;
+}

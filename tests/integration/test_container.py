@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A vehicle with systemd, the installed units in their sandboxes, logind and a booted OSTree deployment, seen from outside."""
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+
+import pytest
+from backend.server import in_network
+from conftest import World
+from container import machine
+from container.images import UNITS, SystemImages
+from container.vehicle import ContainerVehicle
+from gi.repository import GLib
+from helpers_fixture import Client, RemoteError
+from images import remove_tree
+from remote import wait_for
+from vehicle import BUILD
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not all(shutil.which(p) for p in (*machine.PROGRAMS, "mmdebstrap")),
+                                reason="needs root, systemd-nspawn and mmdebstrap")
+
+# Exposure by systemd-analyze security, as in tests/lint/units.py, but of what is really loaded.
+THRESHOLDS = {"uptaned.service": 2.0, "uptane-fetch@test.service": 2.0, "uptane-secondary-ip@test.service": 2.0, "uptane-secondary.service": 2.0,
+              "uptane-ostree@test.service": 6.0}
+
+
+@pytest.fixture(scope="session")
+def system_images():
+    folder = tempfile.mkdtemp(prefix="uptaned-system-images.", dir="/tmp")
+    yield SystemImages(os.path.join(folder, "images"), BUILD)
+    remove_tree(folder)
+
+
+@pytest.fixture
+def world(system_images, request):
+    marker = request.node.get_closest_marker("world")
+    w = World(system_images, kind=ContainerVehicle, **(marker.kwargs if marker else {}))
+    try:
+        yield w
+        if os.environ.get("SHOW_LOGS"):
+            print(w.vehicle.machine.journal_text()[-20000:])
+    finally:
+        w.close()
+
+
+def start(world):
+    v = world.vehicle
+    v.boot()
+    v.wait_state("idle")
+    return v
+
+
+def failed_units(v):
+    return v.machine.run("systemctl", "list-units", "--failed", "--no-legend", "--plain").stdout.split("\n")[:-1]
+
+
+def test_the_vehicle_boots_with_every_unit_running_in_its_sandbox(world):
+    v = start(world)
+    assert world.director.primary == v.serial
+    assert set(world.director.ecus) == {v.serial, v.secondaries[0].serial}
+    assert v.error() == ("", "")
+    assert failed_units(v) == []
+    assert "* test-os %s.0" % v.factory_commit in v.status()
+    assert {unit: level for unit, level in ((unit, v.exposure(unit)) for unit in THRESHOLDS) if level > THRESHOLDS[unit]} == {}
+    assert {unit.replace("@", "@test") for unit in UNITS} == set(THRESHOLDS)
+    assert v.machine.journal("SYSLOG_IDENTIFIER=uptaned", "--priority=warning") == []
+
+
+def refused_calls(v):
+    """What ended because of a system call its sandbox does not allow."""
+    return [e["MESSAGE"] for e in v.machine.journal("_PID=1") if "status=31/SYS" in e["MESSAGE"] or "signal=SYS" in e["MESSAGE"]]
+
+
+def look_after(world, v):
+    """What must be so after anything good that happened on a vehicle."""
+    assert failed_units(v) == []
+    assert refused_calls(v) == []
+    assert not world.director.refused
+    wait_for(lambda: "uptane-ostree" not in v.processes(), "the end of the only program of ours that is root")
+    assert all("root" not in users for users in v.processes().values())
+
+
+# Uptane 5.4.2, Uptane 5.4.3
+def test_a_good_update_is_staged_applied_at_the_reboot_and_reported(world):
+    v = start(world)
+    firmware = os.urandom(200000)
+    correlation = world.assign(world.publish_commit("2"), world.publish_firmware("mcu-2.bin", firmware))
+    v.call("CheckForUpdates")
+    v.machine.wait_reboot()
+    assert v.secondaries[0].content() == firmware
+    v.boot()
+    assert v.booted_commit == world.images.commit("2")
+    v.wait_state("idle")
+    wait_for(world.director.reports, "the installation report")
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    assert world.director.installed(v.secondaries[0].serial) == ("mcu-2.bin", hashlib.sha256(firmware).hexdigest())
+    assert [(r["correlation_id"], r["result"]["code"]) for r in world.director.reports()] == [(correlation, "OK")]
+    assert "* test-os %s.0" % v.booted_commit in v.status() and v.factory_commit in v.status()
+    assert 'VERSION_ID=2' in v.machine.run("cat", "/usr/lib/os-release").stdout
+    assert any("Finalizing staged deployment" in e["MESSAGE"] for e in v.machine.journal("_SYSTEMD_UNIT=ostree-finalize-staged.service"))
+    look_after(world, v)
+    v.check()
+    assert v.state() == "idle" and v.error() == ("", "")
+    assert v.machine.journal("SYSLOG_IDENTIFIER=uptaned", "--priority=warning") == []
+
+
+def test_an_old_entry_booted_by_hand_is_reported_as_it_is_and_nothing_loops(world):
+    v = start(world)
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.machine.wait_reboot()
+    v.boot(1)
+    v.wait_state("idle")
+    wait_for(world.director.reports, "the installation report")
+    assert v.booted_commit == v.factory_commit == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [False]
+    v.check()
+    assert v.state() == "idle" and len(world.director.reports()) == 1
+    assert [entry.commit for entry in v.machine.entries()] == [world.images.commit("2"), v.factory_commit]
+    look_after(world, v)
+    # the boot loader's own choice is the new software still: whatever runs is what the Director hears of
+    v.machine.reboot()
+    v.boot()
+    v.wait_state("idle")
+    v.check()
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+
+
+def test_software_that_does_not_boot_is_left_by_the_boot_loader_and_reported(world):
+    v = start(world)
+    broken = world.images.commit("broken", without_init=True)
+    world.assign(world.publish_commit("broken"))
+    v.call("CheckForUpdates")
+    v.machine.wait_reboot()
+    assert v.machine.entries()[0].commit == broken
+    v.machine.boot_counted()
+    assert v.machine.boots == 1 + 3 + 1
+    v.wait_state("idle")
+    wait_for(world.director.reports, "the installation report")
+    assert v.booted_commit == v.factory_commit == world.director.installed(v.serial)[1]
+    assert "INSTALL_FAILED" in world.director.reports()[-1]["result"]["code"]
+    v.check()
+    assert v.state() == "idle" and len(world.director.reports()) == 1
+    look_after(world, v)
+
+
+# Uptane 5.4.3.5
+@pytest.mark.world(config="[update]\nconsent-reboot = ask\n", secondaries=0)
+def test_a_reboot_without_consent_changes_nothing_and_the_one_after_consent_applies_the_update(world):
+    v = start(world)
+    update = world.assign(world.publish_commit("2"))
+    staged = "%s.0 (staged)" % world.images.commit("2")
+    v.call("CheckForUpdates")
+    for _ in range(2):
+        wait_for(lambda: staged in v.status(), "the staged deployment", 60)  # again; what is left of the one before is no other
+        v.wait_state("reboot-required")
+        assert v.property("Update")["Stage"] == "reboot"
+        v.machine.reboot()
+        assert [entry.commit for entry in v.machine.entries()] == [v.factory_commit]
+        v.boot()
+    assert not world.director.reports()
+    wait_for(lambda: staged in v.status(), "the staged deployment", 60)
+    v.wait_state("reboot-required")
+    v.verb("Approve", "(ss)", (update, "reboot"))
+    v.machine.wait_reboot()
+    v.boot()
+    v.wait_state("idle")
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+    look_after(world, v)
+
+
+@pytest.mark.world(secondaries=0)
+def test_a_power_cut_between_deployment_and_reboot_costs_nothing_but_time(world):
+    v = start(world)
+    world.assign(world.publish_commit("2"))
+    inhibit = ["systemd-run", "--unit=inhibit", "systemd-inhibit", "--what=shutdown", "--mode=block", "sleep", "infinity"]
+    v.machine.run(*inhibit)  # logind refuses, and the vehicle stays where it is
+    wait_for(lambda: "inhibit" in v.machine.run("systemd-inhibit", "--list", "--no-legend").stdout, "the inhibitor")
+    v.call("CheckForUpdates")
+    v.wait_state("reboot-required")
+    wait_for(lambda: v.error()[0], "the refusal of logind")
+    v.machine.power_cut()
+    v.boot()
+    assert v.booted_commit == v.factory_commit
+    v.machine.wait_reboot()  # it is installed again, by itself
+    assert not world.director.reports()
+    assert world.director.installed(v.serial)[1] == v.factory_commit
+    v.boot()
+    v.wait_state("idle")
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+    look_after(world, v)
+
+
+@pytest.mark.world(secondaries=0)
+def test_who_talks_to_secondaries_reaches_nobody_outside_the_vehicle(world):
+    v = start(world)
+    outside = "198.51.100.7"
+    world.network.add_address(outside)
+    with in_network(world.network.path, lambda: socket.create_server((outside, 9050))) as listener:
+        listener.settimeout(10)
+        with Client(v.machine.root("/run/uptane/secondary-ip.sock"), "/org/uptane/Secondary1", "org.uptane.Secondary1") as helper:
+            with pytest.raises(RemoteError) as caught:
+                helper.call("GetInfo", GLib.Variant("(s)", (outside + ":9050",)), "(ssss)")
+        assert caught.value.name == "Unreachable"
+        v.machine.run("bash", "-c", "echo from the vehicle > /dev/tcp/%s/9050" % outside)
+        with listener.accept()[0] as connection:
+            assert connection.recv(100) == b"from the vehicle\n"  # and nobody was there before

@@ -25,15 +25,32 @@ static int open_ostree(Server *server, Error *error)
         return server->ostree ? 0 : install_ostree_open(&server->options, &server->ostree, error);
 }
 
+static int reply_status(sd_bus_message *call, const InstallStatus *status)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *reply = NULL;
+        int r = sd_bus_message_new_method_return(call, &reply);
+
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "s", status->booted);
+        if (r >= 0)
+                r = sd_bus_message_append_strv(reply, status->deployed);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "bb", (int) status->trial, (int) status->rolled_back);
+        return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
 static int on_get_status(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
         Server *server = userdata;
-        char booted[INSTALL_COMMIT_SIZE];
+        InstallStatus status;
         Error error = { 0 };
+        int r;
 
-        if (open_ostree(server, &error) < 0 || install_ostree_status(server->ostree, booted, &error) < 0)
+        if (open_ostree(server, &error) < 0 || install_ostree_status(server->ostree, &status, &error) < 0)
                 return peer_error_reply(&error, ret);
-        return sd_bus_reply_method_return(call, "s", booted);
+        r = reply_status(call, &status);
+        install_status_done(&status);
+        return r;
 }
 
 typedef struct Watched {
@@ -103,36 +120,52 @@ static int on_deploy(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 
 static int on_release(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
+        Server *server = userdata;
         Error error = { 0 };
 
-        (void) userdata;
-        if (install_ostree_release(&error) < 0)
+        if (open_ostree(server, &error) < 0 || install_ostree_release(server->ostree, &error) < 0)
                 return peer_error_reply(&error, ret);
         return sd_bus_reply_method_return(call, NULL);
 }
 
-static int on_is_deployed(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+static int on_mark_good(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
+        Watched watched = { .call = call };
+        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
+        Server *server = userdata;
+        Error error = { 0 };
+
+        if (open_ostree(server, &error) < 0 || install_ostree_mark_good(server->ostree, &watch, &error) < 0)
+                return peer_error_reply(&error, ret);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
+static int on_rollback(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+{
+        Watched watched = { .call = call };
+        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
         const char *commit;
-        bool deployed;
+        bool need_reboot;
         Error error = { 0 };
         int r = sd_bus_message_read(call, "s", &commit);
 
         if (r < 0)
                 return r;
-        if (open_ostree(server, &error) < 0 || install_ostree_is_deployed(server->ostree, commit, &deployed, &error) < 0)
+        if (open_ostree(server, &error) < 0 || install_ostree_rollback(server->ostree, commit, &watch, &need_reboot, &error) < 0)
                 return peer_error_reply(&error, ret);
-        return sd_bus_reply_method_return(call, "b", deployed);
+        return sd_bus_reply_method_return(call, "b", need_reboot);
 }
 
 static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
-        SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted), on_get_status, 0),
+        SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted, "as", deployed, "b", trial, "b", rolled_back),
+                                 on_get_status, 0),
         SD_BUS_METHOD_WITH_ARGS("Pull", SD_BUS_ARGS("s", url, "s", commit, "b", authenticate), SD_BUS_NO_RESULT, on_pull, 0),
         SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name, "b", hold), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),
         SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_release, 0),
-        SD_BUS_METHOD_WITH_ARGS("IsDeployed", SD_BUS_ARGS("s", commit), SD_BUS_RESULT("b", deployed), on_is_deployed, 0),
+        SD_BUS_METHOD_WITH_ARGS("MarkGood", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_mark_good, 0),
+        SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("s", commit), SD_BUS_RESULT("b", need_reboot), on_rollback, 0),
         SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("t", done, "t", total), 0),
         SD_BUS_VTABLE_END,
 };
@@ -146,6 +179,7 @@ static int parse_arguments(int argc, char **argv, InstallOstreeOptions *options,
                 { "os", required_argument, NULL, 'o' },
                 { "allow-http", no_argument, NULL, 'a' },
                 { "no-stage", no_argument, NULL, 'n' },
+                { "boot", required_argument, NULL, 'b' },
                 { 0 },
         };
         int c;
@@ -164,9 +198,15 @@ static int parse_arguments(int argc, char **argv, InstallOstreeOptions *options,
                 case 'n':
                         options->no_stage = true;
                         break;
+                case 'b':
+                        options->boot = boot_driver_find(optarg);
+                        if (!options->boot)
+                                return error_set(error, ERR_INVALID_ARGUMENT, "unknown boot driver '%.40s'", optarg);
+                        break;
                 default:
                         return error_set(error, ERR_INVALID_ARGUMENT,
-                                         "usage: uptane-ostree [--sysroot=PATH] [--os=NAME] [--allow-http] [--no-stage]");
+                                         "usage: uptane-ostree [--sysroot=PATH] [--os=NAME] [--allow-http] [--no-stage] "
+                                         "[--boot=none|uboot-generic|uboot-masked|systemd-boot]");
                 }
         return optind < argc ? error_set(error, ERR_INVALID_ARGUMENT, "unknown argument '%.40s'", argv[optind]) : 0;
 }

@@ -28,6 +28,13 @@ typedef struct ConfigSecondary {
         char *serial;         /* "": the id of the key that the Primary makes for it */
 } ConfigSecondary;
 
+/* What new software has to pass before it is good. */
+typedef struct ConfigHealth {
+        bool boot_complete, checks, director;
+        unsigned timeout;       /* seconds: for boot-complete.target, and again for the Director */
+        unsigned check_timeout; /* seconds, for each check */
+} ConfigHealth;
+
 typedef struct Config {
         /* [server] */
         char *server_url;     /* url: no trailing slash */
@@ -50,6 +57,7 @@ typedef struct Config {
         EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask */
         char *must_match;        /* must-match, as written */
         char **must_match_names; /* the same as a list that ends with NULL */
+        ConfigHealth health; /* [health] */
         /* [limits], bytes */
         size_t max_bytes[_ROLE_MAX]; /* root, timestamp, snapshot, targets: one file */
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
@@ -59,7 +67,7 @@ typedef struct Config {
         /* [paths] */
         char *state_directory;
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */
-        char *fetch_socket, *verify_socket, *ostree_socket, *secondary_ip_socket, *exec_socket;
+        char *fetch_socket, *verify_socket, *ostree_socket, *health_socket, *secondary_ip_socket, *exec_socket;
         /* [secondary LABEL] */
         ConfigSecondary *secondaries;
         size_t n_secondaries;

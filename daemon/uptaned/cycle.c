@@ -167,6 +167,15 @@ static void start(Manager *m, const EngineEffect *effect)
                 failure.index = effect->index;
                 r = install_start(m, effect->index, &failure.error);
                 break;
+        case ENGINE_DO_ASSESS:
+                failure.kind = ENGINE_ASSESSED;
+                failure.index = effect->index;
+                r = assess_start(m, effect->index, &failure.error);
+                break;
+        case ENGINE_DO_ROLLBACK:
+                failure.kind = ENGINE_ROLLED_BACK;
+                r = rollback_start(m, effect->index, &failure.error);
+                break;
         case ENGINE_DO_PERSIST:
         case ENGINE_DO_STOP:
         case ENGINE_DO_FINALIZE:
@@ -187,7 +196,7 @@ static void reboot(Manager *m)
 
         log_write(&(LogContext) { .priority = LOG_NOTICE, .message_id = MESSAGE_REBOOT_REQUESTED, .cycle = m->cycle,
                                   .update = m->engine.update.id },
-                  "asking for a reboot into the new software");
+                  "asking for a reboot into the %s software", m->engine.rolling_back ? "old" : "new");
         if (reboot_start(m, &failure.error) < 0)
                 manager_job_done(m, &failure);
 }
@@ -212,6 +221,8 @@ static int run_effect(Manager *m, const EngineEffect *effect, Error *error)
         case ENGINE_DO_REPORT:
         case ENGINE_DO_DOWNLOAD:
         case ENGINE_DO_INSTALL:
+        case ENGINE_DO_ASSESS:
+        case ENGINE_DO_ROLLBACK:
                 start(m, effect);
                 break;
         case ENGINE_DO_OFFER:

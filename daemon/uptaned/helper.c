@@ -12,6 +12,7 @@ static const struct {
         [HELPER_FETCH] = { "uptane-fetch", "/org/uptane/Fetch1", "org.uptane.Fetch1" },
         [HELPER_VERIFY] = { "uptane-verify", "/org/uptane/Verify1", "org.uptane.Verify1" },
         [HELPER_OSTREE] = { "uptane-ostree", "/org/uptane/Install1", "org.uptane.Install1" },
+        [HELPER_HEALTH] = { "uptane-health", "/org/uptane/Health1", "org.uptane.Health1" },
         [HELPER_SECONDARY_IP] = { "uptane-secondary-ip", "/org/uptane/Secondary1", "org.uptane.Secondary1" },
         [HELPER_EXEC] = { "uptane-exec", "/org/uptane/Exec1", "org.uptane.Exec1" },
 };

@@ -21,6 +21,7 @@ typedef enum HelperKind {
         HELPER_FETCH,        /* org.uptane.Fetch1 */
         HELPER_VERIFY,       /* org.uptane.Verify1 */
         HELPER_OSTREE,       /* org.uptane.Install1 */
+        HELPER_HEALTH,       /* org.uptane.Health1 */
         HELPER_SECONDARY_IP, /* org.uptane.Secondary1 */
         HELPER_EXEC,         /* org.uptane.Exec1 */
         _HELPER_KIND_MAX,

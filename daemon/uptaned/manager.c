@@ -142,6 +142,9 @@ Manager *manager_free(Manager *m)
         sd_event_source_disable_unref(m->retry);
         sd_bus_flush_close_unref(m->bus);
         vehicle_done(m);
+        for (size_t i = 0; m->deployed && m->deployed[i]; i++)
+                free(m->deployed[i]);
+        free(m->deployed);
         buffer_done(&m->last_manifest);
         engine_done(&m->engine);
         signer_free(m->signer);

@@ -78,6 +78,8 @@ struct Manager {
         bool rebooted;  /* since the store was written */
         char boot_id[40];
         char booted[65]; /* OSTree commit that runs; "" unknown */
+        char **deployed; /* commits that could boot, the next to boot first; NULL: unknown */
+        bool rolled_back; /* the boot loader says that it gave something up */
         char step[64];  /* ProgressStep */
         uint64_t progress_done, progress_total;
         uint64_t progress_told; /* usec, when D-Bus was last told */
@@ -136,6 +138,8 @@ int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const 
 
 /* The back-end knows all ECUs as they are now. */
 int vehicle_registered(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* What runs is the truth: where it is not what was written down, it is known by its hash alone from now on. */
+int vehicle_take_booted(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
                   Error *error) __attribute__((nonnull, warn_unused_result));
 
@@ -151,6 +155,9 @@ int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull
 int install_exec_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The update is over: what waited for a reboot does not any more. */
 void install_exec_forget(Manager *m) __attribute__((nonnull));
+/* assess.c: finds out whether what was booted is good and confirms it; the way back */
+int assess_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
+int rollback_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
 /* reboot.c: into what was installed; ENGINE_REBOOT_FAILED is posted if it comes to nothing later */
 int reboot_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */

@@ -132,7 +132,9 @@ int manifest_finalize(Manager *m, Error *error)
 
         if (store_begin(m->store, error) < 0)
                 return -1;
-        if (write_installed(m, update, error) == 0 && write_report(m, update, error) == 0 && store_commit(m->store, error) == 0)
+        /* software that failed and could not be left behind is what runs */
+        if (write_installed(m, update, error) == 0 && vehicle_take_booted(m, error) == 0 && write_report(m, update, error) == 0 &&
+            store_commit(m->store, error) == 0)
                 return 0;
         store_rollback(m->store);
         return -1;

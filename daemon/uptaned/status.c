@@ -3,8 +3,10 @@
  * The first thing at start: which deployment runs. Without that knowledge nothing is finished, and nothing is undone.
  * A handler program that installs for the Primary is asked the same; whether what it installed is what runs behind a
  * reboot, it is asked by the installation (install-exec.c).
+ * A boot loader that counts is told that this boot was a good one, unless that has to be found out first.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/codec.h"
 #include "uptaned/exec.h"
@@ -18,7 +20,7 @@ typedef struct Status {
         Manager *m;
         Helper *helper;
         sd_event_source *pause;
-        bool lost; /* what waited for a reboot has no boot entry */
+        bool known; /* what booted */
 } Status;
 
 static int ask(Status *s, Error *error);
@@ -33,20 +35,61 @@ static void status_free(Job *job)
         free(s);
 }
 
-/* What boots is the truth: where it is not what was written down, it is reported by its hash. */
-static int take_booted(Manager *m, const char *booted, Error *error)
+static void forget_deployed(Manager *m)
 {
-        VehicleEcu *primary = &m->ecus[0];
-        Hashes hashes = { .has_sha256 = true };
+        for (size_t i = 0; m->deployed && m->deployed[i]; i++)
+                free(m->deployed[i]);
+        free(m->deployed);
+        m->deployed = NULL;
+}
 
+/* Software on trial is not what is installed, not before it is good. */
+static int take_status(Manager *m, sd_bus_message *reply, bool *ret_trial, Error *error)
+{
+        const char *booted;
+        int trial, rolled_back;
+
+        forget_deployed(m);
+        if (sd_bus_message_read(reply, "s", &booted) < 0 || sd_bus_message_read_strv(reply, &m->deployed) < 0 ||
+            sd_bus_message_read(reply, "bb", &trial, &rolled_back) < 0)
+                return error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
         (void) snprintf(m->booted, sizeof m->booted, "%s", booted);
-        if (!*booted)
-                return 0;
-        if (hex_decode(booted, hashes.sha256, sizeof hashes.sha256, error) < 0)
-                return error_prefix(error, "uptane-ostree names the booted commit '%.80s'", booted);
-        if (hashes_match(&hashes, &primary->hashes))
-                return 0;
-        return vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
+        m->rolled_back = rolled_back;
+        *ret_trial = trial;
+        return engine_on_trial(&m->engine, m->booted) ? 0 : vehicle_take_booted(m, error);
+}
+
+/*
+ * Whether this boot is none that something hangs on: not one of new software, and not the last one of the old before the
+ * new is booted, which has to be counted then.
+ */
+static bool is_settled(const Manager *m)
+{
+        bool waits = engine_awaits_boot(&m->engine), came_back = waits && m->rebooted;
+        bool other_is_next = m->deployed && m->deployed[0] && strcmp(m->deployed[0], m->booted) != 0;
+
+        if (m->engine.state == ENGINE_INSTALLING || engine_on_trial(&m->engine, m->booted) || (waits && !came_back))
+                return false;
+        return came_back || m->rolled_back || !other_is_next;
+}
+
+/* A boot loader that fell back and a deployment that no shutdown has written look the same, but for the boot entries. */
+static bool is_lost(const Manager *m)
+{
+        const EngineUpdate *update = &m->engine.update;
+
+        for (size_t i = 0; m->engine.state == ENGINE_REBOOT_REQUIRED && m->deployed && i < update->n_ecus; i++) {
+                char commit[2 * SHA256_SIZE + 1];
+
+                if (!update->ecus[i].primary || update->ecus[i].state != ENGINE_ECU_NEED_REBOOT)
+                        continue;
+                hex_encode(slice(update->ecus[i].hashes.sha256, SHA256_SIZE), commit);
+                for (size_t k = 0; m->deployed[k]; k++)
+                        if (strcmp(m->deployed[k], commit) == 0)
+                                return false;
+                return true;
+        }
+        return false;
 }
 
 static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
@@ -69,12 +112,12 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 static void answer(Status *s, const Error *error)
 {
         Manager *m = s->m;
-        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned, .rebooted = m->rebooted,
-                              .lost = s->lost, .booted = m->booted };
+        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = m->provisioned, .rebooted = m->rebooted, .booted = m->booted,
+                              .lost = m->rebooted && is_lost(m), .rolled_back = m->rolled_back };
 
         if (error->code != ERR_NONE) {
                 manager_note(m, error);
-                if (m->engine.state == ENGINE_REBOOT_REQUIRED && !m->config.exec_installer &&
+                if (engine_awaits_boot(&m->engine) && !m->config.exec_installer && !s->known &&
                     sd_event_add_time_relative(m->event, &s->pause, CLOCK_BOOTTIME, STATUS_PAUSE * UINT64_C(1000000), 0,
                                                on_pause_over, s) >= 0)
                         return;
@@ -83,59 +126,29 @@ static void answer(Status *s, const Error *error)
         manager_job_done(m, &event);
 }
 
-static void on_is_deployed(void *userdata, sd_bus_message *reply, Error *error)
+static void on_marked(void *userdata, sd_bus_message *reply, Error *error)
 {
-        Status *s = userdata;
-        int deployed = true;
-
-        if (reply && sd_bus_message_read(reply, "b", &deployed) < 0)
-                (void) error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
-        s->lost = error->code == ERR_NONE && !deployed;
-        answer(s, error);
+        (void) reply;
+        answer(userdata, error);
 }
 
-/* The Primary's image, if there was a reboot for it and something else runs. */
-static const EngineEcu *missed(const Manager *m)
-{
-        for (size_t i = 0; m->rebooted && m->engine.state == ENGINE_REBOOT_REQUIRED && i < m->engine.update.n_ecus; i++) {
-                const EngineEcu *ecu = &m->engine.update.ecus[i];
-
-                if (ecu->primary && ecu->state == ENGINE_ECU_NEED_REBOOT && memcmp(ecu->hashes.sha256, m->ecus[0].hashes.sha256, SHA256_SIZE) != 0)
-                        return ecu;
-        }
-        return NULL;
-}
-
-/* A boot loader that fell back and a deployment that no shutdown has written look the same, but for the boot entries. */
-static int ask_is_deployed(Status *s, const EngineEcu *ecu, Error *error)
+static int mark_good(Status *s, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
-        char commit[2 * SHA256_SIZE + 1];
-        int r;
 
-        hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
-        if (helper_message(s->helper, "IsDeployed", &call, error) < 0)
+        if (helper_message(s->helper, "MarkGood", &call, error) < 0)
                 return -1;
-        r = sd_bus_message_append(call, "s", commit);
-        if (r < 0)
-                return error_set_errno(error, ERR_HELPER, -r, "asking for a deployment");
-        return helper_call(s->helper, call, STATUS_SECONDS, on_is_deployed, s, error);
+        return helper_call(s->helper, call, STATUS_SECONDS, on_marked, s, error);
 }
 
 static void on_status(void *userdata, sd_bus_message *reply, Error *error)
 {
         Status *s = userdata;
-        const char *booted = "";
+        bool trial = false;
 
-        if (reply && sd_bus_message_read(reply, "s", &booted) < 0)
-                (void) error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
-        if (error->code == ERR_NONE && take_booted(s->m, booted, error) == 0) {
-                const EngineEcu *ecu = missed(s->m);
-
-                if (ecu && ask_is_deployed(s, ecu, error) == 0)
-                        return;
-        }
-        answer(s, error);
+        s->known = reply && take_status(s->m, reply, &trial, error) == 0;
+        if (!s->known || !trial || !is_settled(s->m) || mark_good(s, error) < 0)
+                answer(s, error);
 }
 
 static void on_firmware_info(void *userdata, sd_bus_message *reply, Error *error)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ECUs of this vehicle: the Primary, and the Secondaries of the configuration with what was learnt of them. */
+#include "base/codec.h"
 #include "uptaned/manager.h"
 
 static void copy(char **p, const char *text)
@@ -224,4 +225,19 @@ int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *h
         if (take_key(ecu, type, key_text, error) < 0)
                 return -1;
         return put(m, ecu, error);
+}
+
+int vehicle_take_booted(Manager *m, Error *error)
+{
+        VehicleEcu *primary = &m->ecus[0];
+        Hashes hashes = { .has_sha256 = true };
+
+        if (!*m->booted)
+                return 0;
+        if (hex_decode(m->booted, hashes.sha256, sizeof hashes.sha256, error) < 0) {
+                (void) error_prefix(error, "uptane-ostree names the booted commit '%.80s'", m->booted);
+                m->booted[0] = '\0';
+                return -1;
+        }
+        return hashes_match(&hashes, &primary->hashes) ? 0 : vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
 }

@@ -28,6 +28,15 @@ static json_t *hex_json(const uint8_t *bytes, size_t size)
         return json_string(text);
 }
 
+/* One fingerprint behind the other. */
+static json_t *refused_json(const Engine *engine)
+{
+        char text[2 * sizeof engine->refused + 1];
+
+        hex_encode(slice(engine->refused, engine->n_refused * SHA256_SIZE), text);
+        return json_string(text);
+}
+
 static json_t *text_json(const char *text)
 {
         json_t *s = json_string(text);
@@ -87,8 +96,10 @@ void engine_save(const Engine *engine, Buffer *ret)
         set(o, "attempts", json_integer(engine->attempts));
         set(o, "interruptions", json_integer(engine->interruptions));
         set(o, "failures", json_integer(engine->failures));
-        if (engine->has_refused)
-                set(o, "refused", hex_json(engine->refused, SHA256_SIZE));
+        set(o, "assessments", json_integer(engine->assessments));
+        set(o, "rollingBack", json_integer(engine->rolling_back));
+        if (engine->n_refused)
+                set(o, "refused", refused_json(engine));
         if (engine->last_error.code != ERR_NONE) {
                 set(o, "error", json_string(error_info(engine->last_error.code)->dbus_name));
                 set(o, "errorMessage", text_json(engine->last_error.message));
@@ -198,6 +209,24 @@ static int load_error(const json_t *o, Engine *engine, Error *error)
         return 0;
 }
 
+/* What came later than the format: a row of an older version has none of it. */
+static int load_trial(const json_t *o, Engine *engine, Error *error)
+{
+        int64_t assessments = 0, rolling_back = 0;
+        const char *text = "";
+
+        if ((json_has(o, "assessments") && get_int(o, "assessments", ENGINE_ATTEMPTS_MAX, &assessments, error) < 0) ||
+            (json_has(o, "rollingBack") && get_int(o, "rollingBack", 1, &rolling_back, error) < 0) ||
+            (json_has(o, "refused") && json_get_string(o, "engine", "refused", 2 * sizeof engine->refused, &text, error) < 0))
+                return -1;
+        if (strlen(text) % (2 * SHA256_SIZE) != 0 || (json_has(o, "refused") && !*text))
+                return error_set(error, ERR_STORAGE, "engine.refused is no list of fingerprints");
+        engine->assessments = (int) assessments;
+        engine->rolling_back = rolling_back;
+        engine->n_refused = strlen(text) / (2 * SHA256_SIZE);
+        return engine->n_refused ? hex_decode(text, engine->refused[0], engine->n_refused * SHA256_SIZE, error) : 0;
+}
+
 static int load_scalars(const json_t *o, Engine *engine, Error *error)
 {
         int64_t format, state, paused_from, stage, waiting, attempts, interruptions, failures, approved[_ENGINE_STAGE_MAX];
@@ -211,8 +240,7 @@ static int load_scalars(const json_t *o, Engine *engine, Error *error)
             get_int(o, "attempts", ENGINE_ATTEMPTS_MAX, &attempts, error) < 0 ||
             get_int(o, "interruptions", ENGINE_INTERRUPTIONS_MAX, &interruptions, error) < 0 ||
             get_int(o, "failures", UINT32_MAX, &failures, error) < 0 ||
-            get_int(o, "lastCheck", INT64_MAX, &engine->last_check, error) < 0 ||
-            get_hash(o, "refused", engine->refused, SHA256_SIZE, &engine->has_refused, error) < 0)
+            get_int(o, "lastCheck", INT64_MAX, &engine->last_check, error) < 0 || load_trial(o, engine, error) < 0)
                 return -1;
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++) {
                 if (get_int(o, engine_stage_name((EngineStage) i), 1, &approved[i], error) < 0)
@@ -247,7 +275,7 @@ static int load(Engine *engine, Slice bytes, Error *error)
         if (engine->has_update && (json_get_object(o, "engine", "update", 64, &update, error) < 0 ||
                                    load_update(update, &engine->update, error) < 0))
                 return -1;
-        if (!engine->has_update && (has_subject(engine->state) || engine->waiting))
+        if (!engine->has_update && (has_subject(engine->state) || engine->waiting || engine->rolling_back))
                 return error_set(error, ERR_STORAGE, "%s, but there is no update", engine_state_name(engine->state));
         return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One function per event. enter() is the only setter of the state; proceed() is the one place that decides what an
+ * One function per event. engine_enter() is the only setter of the state; proceed() is the one place that decides what an
  * update waits for next, so that consent, postponement and restarts all come through the same door.
  */
-#include "engine/engine.h"
+#include "engine/engine-private.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ void engine_done(Engine *engine)
 
 /* ---- effects ---- */
 
-static EngineEffect *emit(EngineEffects *effects, EngineEffectKind kind)
+EngineEffect *engine_emit(EngineEffects *effects, EngineEffectKind kind)
 {
         EngineEffect *e;
 
@@ -37,7 +37,7 @@ static EngineEffect *emit(EngineEffects *effects, EngineEffectKind kind)
 }
 
 /* Stores the engine as it is after this step, before any other effect of it. */
-static void persist(EngineEffects *effects)
+void engine_persist(EngineEffects *effects)
 {
         if (effects->n && effects->list[0].kind == ENGINE_DO_PERSIST)
                 return;
@@ -46,7 +46,7 @@ static void persist(EngineEffects *effects)
         effects->list[0] = (EngineEffect) { .kind = ENGINE_DO_PERSIST };
 }
 
-static void enter(Engine *engine, EngineState state)
+void engine_enter(Engine *engine, EngineState state)
 {
         engine->state = state;
 }
@@ -58,7 +58,7 @@ static void arm(Engine *engine, int64_t seconds, uint32_t entropy, int64_t now, 
         if (spread > 0)
                 seconds += (int64_t) (entropy % (uint64_t) (2 * spread + 1)) - spread;
         engine->next_check = now + seconds;
-        emit(effects, ENGINE_DO_TIMER)->seconds = seconds;
+        engine_emit(effects, ENGINE_DO_TIMER)->seconds = seconds;
 }
 
 static void arm_interval(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -66,7 +66,7 @@ static void arm_interval(Engine *engine, const EngineEvent *event, int64_t now, 
         arm(engine, engine->policy.interval, event->entropy, now, effects);
 }
 
-static void arm_backoff(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+void engine_arm_backoff(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         int64_t pause = BACKOFF_FIRST, most = engine->policy.interval * BACKOFF_INTERVALS;
 
@@ -82,7 +82,7 @@ static void arm_after(Engine *engine, const EngineEvent *event, int64_t now, Eng
 {
         if (error_info(event->error.code)->retry == RETRY_BACKOFF) {
                 engine->failures++;
-                arm_backoff(engine, event, now, effects);
+                engine_arm_backoff(engine, event, now, effects);
         } else
                 arm_interval(engine, event, now, effects);
 }
@@ -99,23 +99,23 @@ static void arm_postponed(Engine *engine, int64_t now, EngineEffects *effects)
         int64_t rest = engine->postponed_until - now, pause = rest < engine->policy.interval ? rest : engine->policy.interval;
 
         engine->next_check = now + pause;
-        emit(effects, ENGINE_DO_TIMER)->seconds = pause;
+        engine_emit(effects, ENGINE_DO_TIMER)->seconds = pause;
 }
 
 static void disarm(Engine *engine, EngineEffects *effects)
 {
         engine->next_check = 0;
-        emit(effects, ENGINE_DO_TIMER)->seconds = -1;
+        engine_emit(effects, ENGINE_DO_TIMER)->seconds = -1;
 }
 
-static void note_error(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
+void engine_note_error(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
 {
         engine->last_error = *error;
         engine->last_error_time = now;
         if (error_info(error->code)->attack == ATTACK_NONE)
                 return;
-        persist(effects);
-        emit(effects, ENGINE_DO_ATTACK)->error = *error;
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_ATTACK)->error = *error;
 }
 
 /* ---- the update ---- */
@@ -138,6 +138,8 @@ static void drop_update(Engine *engine)
         engine->postponed_until = 0;
         engine->attempts = 0;
         engine->interruptions = 0;
+        engine->assessments = 0;
+        engine->rolling_back = false;
         memset(engine->approved, 0, sizeof engine->approved);
         memset(engine->offered, 0, sizeof engine->offered);
 }
@@ -149,8 +151,8 @@ static EngineEffect *retire_update(Engine *engine, EngineEffects *effects)
         engine->finished = engine->update;
         engine->update = (EngineUpdate) { 0 };
         drop_update(engine);
-        persist(effects);
-        return emit(effects, ENGINE_DO_FINISHED);
+        engine_persist(effects);
+        return engine_emit(effects, ENGINE_DO_FINISHED);
 }
 
 /* The Director does not want it any more: the consent given for it is void, and whoever was asked for it is told. */
@@ -193,7 +195,7 @@ static void offer(Engine *engine, EngineStage stage, EngineEffects *effects)
         if (engine->offered[stage])
                 return;
         engine->offered[stage] = true;
-        emit(effects, ENGINE_DO_OFFER)->stage = stage;
+        engine_emit(effects, ENGINE_DO_OFFER)->stage = stage;
 }
 
 static bool needs_consent(const Engine *engine, EngineStage stage)
@@ -203,8 +205,8 @@ static bool needs_consent(const Engine *engine, EngineStage stage)
 
 static void start_check(Engine *engine, EngineEffects *effects)
 {
-        enter(engine, ENGINE_CHECKING);
-        emit(effects, ENGINE_DO_CHECK);
+        engine_enter(engine, ENGINE_CHECKING);
+        engine_emit(effects, ENGINE_DO_CHECK);
 }
 
 /* Uptane 5.4.3.5 (b): when the vehicle, or who speaks for it, agrees */
@@ -212,31 +214,31 @@ static void await_consent(Engine *engine, EngineStage stage, const EngineEvent *
 {
         engine->stage = stage;
         engine->waiting = true;
-        enter(engine, ENGINE_AWAITING_CONSENT);
-        persist(effects);
+        engine_enter(engine, ENGINE_AWAITING_CONSENT);
+        engine_persist(effects);
         offer(engine, stage, effects);
         arm_interval(engine, event, now, effects); /* the Director may withdraw the offer meanwhile */
 }
 
-static void request_reboot(Engine *engine, int64_t now, EngineEffects *effects)
+void engine_request_reboot(Engine *engine, int64_t now, EngineEffects *effects)
 {
         if (is_postponed(engine, now))
                 arm_postponed(engine, now, effects);
         else if (needs_consent(engine, ENGINE_STAGE_REBOOT))
                 offer(engine, ENGINE_STAGE_REBOOT, effects);
         else
-                emit(effects, ENGINE_DO_REBOOT);
+                engine_emit(effects, ENGINE_DO_REBOOT);
 }
 
-static void finalize(Engine *engine, EngineEffects *effects)
+void engine_finalize(Engine *engine, EngineEffects *effects)
 {
-        enter(engine, ENGINE_FINALIZING);
-        persist(effects);
-        emit(effects, ENGINE_DO_FINALIZE);
+        engine_enter(engine, ENGINE_FINALIZING);
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_FINALIZE);
 }
 
 /* The next ECU, or what follows when all have their image. */
-static void install_next(Engine *engine, int64_t now, EngineEffects *effects)
+void engine_install_next(Engine *engine, int64_t now, EngineEffects *effects)
 {
         bool need_reboot = false;
 
@@ -247,18 +249,18 @@ static void install_next(Engine *engine, int64_t now, EngineEffects *effects)
                 if (ecu->state != ENGINE_ECU_PENDING)
                         continue;
                 ecu->state = ENGINE_ECU_INSTALLING;
-                enter(engine, ENGINE_INSTALLING);
-                persist(effects);
-                emit(effects, ENGINE_DO_INSTALL)->index = i;
+                engine_enter(engine, ENGINE_INSTALLING);
+                engine_persist(effects);
+                engine_emit(effects, ENGINE_DO_INSTALL)->index = i;
                 return;
         }
         if (!need_reboot) {
-                finalize(engine, effects);
+                engine_finalize(engine, effects);
                 return;
         }
-        enter(engine, ENGINE_REBOOT_REQUIRED);
-        persist(effects);
-        request_reboot(engine, now, effects);
+        engine_enter(engine, ENGINE_REBOOT_REQUIRED);
+        engine_persist(effects);
+        engine_request_reboot(engine, now, effects);
 }
 
 /* What the update waits for next. Uptane 5.4 (a), Uptane 5.4.3 (3): what is installed was fetched and verified before. */
@@ -267,19 +269,19 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
         EngineStage stage = engine->downloaded ? ENGINE_STAGE_INSTALL : ENGINE_STAGE_DOWNLOAD;
 
         if (is_postponed(engine, now)) {
-                enter(engine, engine->waiting ? ENGINE_AWAITING_CONSENT : ENGINE_READY);
-                persist(effects);
+                engine_enter(engine, engine->waiting ? ENGINE_AWAITING_CONSENT : ENGINE_READY);
+                engine_persist(effects);
                 arm_postponed(engine, now, effects);
         } else if (needs_consent(engine, stage)) {
                 await_consent(engine, stage, event, now, effects);
         } else if (!engine->downloaded) {
                 engine->waiting = false;
-                enter(engine, ENGINE_DOWNLOADING);
-                persist(effects);
-                emit(effects, ENGINE_DO_DOWNLOAD);
+                engine_enter(engine, ENGINE_DOWNLOADING);
+                engine_persist(effects);
+                engine_emit(effects, ENGINE_DO_DOWNLOAD);
         } else {
                 engine->waiting = false;
-                install_next(engine, now, effects);
+                engine_install_next(engine, now, effects);
         }
 }
 
@@ -288,8 +290,7 @@ bool engine_holds_reboot(const Engine *engine)
         return needs_consent(engine, ENGINE_STAGE_REBOOT);
 }
 
-/* Every ECU that has not got its image fails with error; the update is over for good. */
-static void give_up(Engine *engine, const Error *error, EngineEffects *effects)
+void engine_fail_rest(Engine *engine, const Error *error)
 {
         for (size_t i = 0; i < engine->update.n_ecus; i++) {
                 EngineEcu *ecu = &engine->update.ecus[i];
@@ -300,9 +301,13 @@ static void give_up(Engine *engine, const Error *error, EngineEffects *effects)
                 ecu->result = error_info(error->code)->report;
                 error_copy_message(error, ecu->description, sizeof ecu->description);
         }
-        engine->has_refused = true;
-        memcpy(engine->refused, engine->update.fingerprint, sizeof engine->refused);
-        finalize(engine, effects);
+        engine_refuse(engine, engine->update.fingerprint);
+}
+
+void engine_give_up(Engine *engine, const Error *error, EngineEffects *effects)
+{
+        engine_fail_rest(engine, error);
+        engine_finalize(engine, effects);
 }
 
 /* Back to waiting; what was interrupted will be started again. */
@@ -311,8 +316,8 @@ static void retreat(Engine *engine, EngineEffects *effects)
         for (size_t i = 0; i < engine->update.n_ecus; i++)
                 if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING)
                         engine->update.ecus[i].state = ENGINE_ECU_PENDING;
-        enter(engine, engine->has_update && engine->waiting ? ENGINE_AWAITING_CONSENT : ENGINE_IDLE);
-        persist(effects);
+        engine_enter(engine, engine->has_update && engine->waiting ? ENGINE_AWAITING_CONSENT : ENGINE_IDLE);
+        engine_persist(effects);
 }
 
 /*
@@ -325,9 +330,9 @@ static void update_failed(Engine *engine, const EngineEvent *event, int64_t now,
         /* A bad network may last for days; everything else is given up after some attempts. */
         bool transport = retry == RETRY_BACKOFF && engine->state == ENGINE_DOWNLOADING;
 
-        note_error(engine, &event->error, now, effects);
+        engine_note_error(engine, &event->error, now, effects);
         if (retry == RETRY_NEVER || (!transport && ++engine->attempts >= ENGINE_ATTEMPTS_MAX)) {
-                give_up(engine, &event->error, effects);
+                engine_give_up(engine, &event->error, effects);
                 return;
         }
         engine->downloaded = false;
@@ -344,83 +349,30 @@ static void finish(Engine *engine, EngineEffects *effects)
                         e->result = engine->finished.ecus[i].result;
                         (void) snprintf(e->text, sizeof e->text, "%s", engine->finished.ecus[i].description);
                 }
-        enter(engine, ENGINE_IDLE);
+        engine_enter(engine, ENGINE_IDLE);
 }
 
 /* ---- events ---- */
 
 /* What was interrupted is done again: every installer finds out by itself how far it had come. But not for ever. */
-static void resume_install(Engine *engine, int64_t now, EngineEffects *effects)
+void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         Error error = { 0 };
 
+        if (engine_on_trial(engine, event->booted)) { /* it was rebooted into what had just been deployed */
+                engine_after_reboot(engine, event, now, effects);
+                return;
+        }
         for (size_t i = 0; i < engine->update.n_ecus; i++)
                 if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING)
                         engine->update.ecus[i].state = ENGINE_ECU_PENDING;
         if (++engine->interruptions < ENGINE_INTERRUPTIONS_MAX) {
-                install_next(engine, now, effects);
+                engine_install_next(engine, now, effects);
                 return;
         }
         (void) error_set(&error, ERR_INSTALL, "the installation was interrupted %d times", engine->interruptions);
-        note_error(engine, &error, now, effects);
-        give_up(engine, &error, effects);
-}
-
-/*
- * The deployment that waited for the reboot was never written: the power failed, or the vehicle was switched off before
- * the user agreed. The second may go on for as long as the user likes.
- */
-static void install_again(Engine *engine, int64_t now, EngineEffects *effects)
-{
-        for (size_t i = 0; i < engine->update.n_ecus; i++)
-                if (engine->update.ecus[i].state == ENGINE_ECU_NEED_REBOOT)
-                        engine->update.ecus[i].state = ENGINE_ECU_PENDING;
-        if (engine_holds_reboot(engine))
-                install_next(engine, now, effects);
-        else
-                resume_install(engine, now, effects);
-}
-
-/*
- * Of an OSTree image, what booted says whether it runs. Every other one is completed by whoever installed it, and that
- * finds out, too.
- */
-static void after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
-{
-        bool completing = false;
-
-        for (size_t i = 0; i < engine->update.n_ecus; i++) {
-                EngineEcu *ecu = &engine->update.ecus[i];
-                Error error = { 0 }, ignored = { 0 };
-                uint8_t booted[SHA256_SIZE];
-
-                if (ecu->state != ENGINE_ECU_NEED_REBOOT)
-                        continue;
-                if (!ecu->ostree && event->rebooted) {
-                        ecu->state = ENGINE_ECU_PENDING;
-                        completing = true;
-                } else if (ecu->ostree && hex_decode(event->booted ? event->booted : "", booted, sizeof booted, &ignored) == 0 &&
-                           memcmp(booted, ecu->hashes.sha256, sizeof booted) == 0) {
-                        ecu->state = ENGINE_ECU_INSTALLED;
-                } else if (event->rebooted && event->lost) {
-                        install_again(engine, now, effects);
-                        return;
-                } else if (event->rebooted) {
-                        (void) error_set(&error, ERR_BOOT_FALLBACK, "%s: '%s' was installed, but %s%s is running",
-                                         ecu->serial, ecu->image, event->booted && *event->booted ? "commit " : "other software",
-                                         event->booted ? event->booted : "");
-                        note_error(engine, &error, now, effects);
-                        give_up(engine, &error, effects);
-                        return;
-                } else {
-                        request_reboot(engine, now, effects);
-                        return;
-                }
-        }
-        if (completing)
-                install_next(engine, now, effects);
-        else
-                finalize(engine, effects);
+        engine_note_error(engine, &error, now, effects);
+        engine_give_up(engine, &error, effects);
 }
 
 /* The store does not know of a registration (any more): everything else can only follow from a new one. */
@@ -429,7 +381,7 @@ static void unprovision(Engine *engine, EngineEffects *effects)
         void_update(engine, effects);
         engine->paused_from = ENGINE_UNPROVISIONED;
         if (engine->state != ENGINE_PAUSED)
-                enter(engine, ENGINE_UNPROVISIONED);
+                engine_enter(engine, ENGINE_UNPROVISIONED);
 }
 
 static void on_started(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -441,7 +393,7 @@ static void on_started(Engine *engine, const EngineEvent *event, int64_t now, En
                 if (event->provisioned)
                         start_check(engine, effects);
                 else
-                        emit(effects, ENGINE_DO_REGISTER);
+                        engine_emit(effects, ENGINE_DO_REGISTER);
                 break;
         case ENGINE_IDLE:
         case ENGINE_CHECKING:
@@ -451,16 +403,19 @@ static void on_started(Engine *engine, const EngineEvent *event, int64_t now, En
                 start_check(engine, effects);
                 break;
         case ENGINE_INSTALLING:
-                resume_install(engine, now, effects);
+                engine_resume_install(engine, event, now, effects);
                 break;
         case ENGINE_REBOOT_REQUIRED:
-                after_reboot(engine, event, now, effects);
+                engine_after_reboot(engine, event, now, effects);
                 break;
         case ENGINE_FINALIZING:
-                emit(effects, ENGINE_DO_FINALIZE);
+                if (engine_awaits_boot(engine))
+                        engine_after_reboot(engine, event, now, effects);
+                else
+                        engine_emit(effects, ENGINE_DO_FINALIZE);
                 break;
         case ENGINE_REPORTING:
-                emit(effects, ENGINE_DO_REPORT);
+                engine_emit(effects, ENGINE_DO_REPORT);
                 break;
         case ENGINE_PAUSED:
         case _ENGINE_STATE_MAX:
@@ -472,9 +427,11 @@ static void on_timer(Engine *engine, const EngineEvent *event, int64_t now, Engi
 {
         engine->next_check = 0;
         if (engine->state == ENGINE_UNPROVISIONED)
-                emit(effects, ENGINE_DO_REGISTER);
+                engine_emit(effects, ENGINE_DO_REGISTER);
         else if (engine->state == ENGINE_REBOOT_REQUIRED)
-                request_reboot(engine, now, effects);
+                engine_request_reboot(engine, now, effects);
+        else if (engine->state == ENGINE_FINALIZING)
+                engine_trial_timer(engine, effects);
         else if (engine->state == ENGINE_IDLE || engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY)
                 start_check(engine, effects);
 }
@@ -492,10 +449,10 @@ static void note_check(Engine *engine, const EngineEvent *event, bool refused, i
 
         engine->last_check = now;
         if (failed || cleared || engine->failures)
-                persist(effects);
+                engine_persist(effects);
         engine->failures = 0;
         if (failed)
-                note_error(engine, &event->error, now, effects);
+                engine_note_error(engine, &event->error, now, effects);
         else if (cleared)
                 error_clear(&engine->last_error);
 }
@@ -503,7 +460,7 @@ static void note_check(Engine *engine, const EngineEvent *event, bool refused, i
 static void on_checked(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         EngineUpdate none = { 0 }, *update = event->update ? event->update : &none;
-        bool refused = engine->has_refused && same_update(update, engine->refused);
+        bool refused = engine_is_refused(engine, update);
         bool known = engine->has_update && same_update(update, engine->update.fingerprint);
 
         if (engine->state != ENGINE_CHECKING)
@@ -515,12 +472,12 @@ static void on_checked(Engine *engine, EngineEvent *event, int64_t now, EngineEf
                 take_update(engine, update, now, effects);
         else {
                 void_update(engine, effects);
-                enter(engine, ENGINE_IDLE);
+                engine_enter(engine, ENGINE_IDLE);
                 arm_interval(engine, event, now, effects);
                 return;
         }
         if (count_pending(&engine->update) == 0) {
-                finalize(engine, effects); /* it got there after all, behind a failure that was reported too early */
+                engine_finalize(engine, effects); /* it got there after all, behind a failure that was reported too early */
                 return;
         }
         if (!engine->downloaded && !is_postponed(engine, now))
@@ -533,7 +490,7 @@ static void on_check_failed(Engine *engine, const EngineEvent *event, int64_t no
 {
         if (engine->state != ENGINE_CHECKING)
                 return;
-        note_error(engine, &event->error, now, effects);
+        engine_note_error(engine, &event->error, now, effects);
         retreat(engine, effects);
         arm_after(engine, event, now, effects);
 }
@@ -542,7 +499,7 @@ static void on_register_failed(Engine *engine, const EngineEvent *event, int64_t
 {
         if (engine->state != ENGINE_UNPROVISIONED)
                 return;
-        note_error(engine, &event->error, now, effects);
+        engine_note_error(engine, &event->error, now, effects);
         arm_after(engine, event, now, effects);
 }
 
@@ -553,7 +510,7 @@ static void on_registered(Engine *engine, EngineEffects *effects)
         error_clear(&engine->last_error);
         engine->failures = 0;
         start_check(engine, effects);
-        persist(effects);
+        engine_persist(effects);
 }
 
 static void on_ecu_done(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -566,7 +523,7 @@ static void on_ecu_done(Engine *engine, const EngineEvent *event, int64_t now, E
         if (ecu->state != ENGINE_ECU_INSTALLING)
                 return;
         ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
-        install_next(engine, now, effects);
+        engine_install_next(engine, now, effects);
 }
 
 static void on_ecu_refused(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -582,7 +539,7 @@ static void on_reported(Engine *engine, const EngineEvent *event, int64_t now, E
                 return;
         finish(engine, effects);
         if (event->kind == ENGINE_REPORT_FAILED) {
-                note_error(engine, &event->error, now, effects); /* the report itself waits in the store and goes with the next manifest */
+                engine_note_error(engine, &event->error, now, effects); /* the report itself waits in the store and goes with the next manifest */
                 arm_after(engine, event, now, effects);
         } else {
                 engine->failures = 0;
@@ -592,12 +549,12 @@ static void on_reported(Engine *engine, const EngineEvent *event, int64_t now, E
 
 static void on_reboot_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        if (engine->state != ENGINE_REBOOT_REQUIRED)
+        if (engine->state != ENGINE_REBOOT_REQUIRED && !engine->rolling_back)
                 return;
-        note_error(engine, &event->error, now, effects);
+        engine_note_error(engine, &event->error, now, effects);
         engine->failures++;
-        persist(effects);
-        arm_backoff(engine, event, now, effects);
+        engine_persist(effects);
+        engine_arm_backoff(engine, event, now, effects);
 }
 
 /* ---- the user's verbs; engine_check() has let them pass ---- */
@@ -606,9 +563,9 @@ static void on_approve(Engine *engine, const EngineEvent *event, int64_t now, En
 {
         engine->approved[event->stage] = true;
         engine->postponed_until = 0;
-        persist(effects);
+        engine_persist(effects);
         if (engine->state == ENGINE_REBOOT_REQUIRED)
-                request_reboot(engine, now, effects);
+                engine_request_reboot(engine, now, effects);
         else if ((engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY) && engine->downloaded)
                 proceed(engine, event, now, effects);
         else if (engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY || engine->state == ENGINE_IDLE)
@@ -621,16 +578,16 @@ static void on_decline(Engine *engine, const EngineEvent *event, int64_t now, En
 
         (void) error_set(&error, ERR_DECLINED, "declined by the user%s%.200s", event->text && *event->text ? ": " : "",
                          event->text ? event->text : "");
-        emit(effects, ENGINE_DO_STOP);
-        note_error(engine, &error, now, effects);
-        give_up(engine, &error, effects);
+        engine_emit(effects, ENGINE_DO_STOP);
+        engine_note_error(engine, &error, now, effects);
+        engine_give_up(engine, &error, effects);
 }
 
 static void on_postpone(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         engine->postponed_until = event->until;
         memset(engine->offered, 0, sizeof engine->offered); /* the user is asked again then */
-        persist(effects);
+        engine_persist(effects);
         if (engine->state == ENGINE_DOWNLOADING || engine->state == ENGINE_CHECKING)
                 return; /* takes effect when that is done */
         arm_postponed(engine, now, effects);
@@ -641,37 +598,37 @@ static void on_cancel(Engine *engine, const EngineEvent *event, int64_t now, Eng
         Error error = { 0 };
 
         (void) error_set(&error, ERR_CANCELLED, "cancelled by the user while %s", engine_state_name(engine->state));
-        emit(effects, ENGINE_DO_STOP);
-        note_error(engine, &error, now, effects);
+        engine_emit(effects, ENGINE_DO_STOP);
+        engine_note_error(engine, &error, now, effects);
         drop_update(engine);
-        enter(engine, ENGINE_IDLE);
-        persist(effects);
+        engine_enter(engine, ENGINE_IDLE);
+        engine_persist(effects);
         arm_interval(engine, event, now, effects);
 }
 
 static void on_pause(Engine *engine, EngineEffects *effects)
 {
         engine->paused_from = engine->state;
-        emit(effects, ENGINE_DO_STOP);
-        enter(engine, ENGINE_PAUSED);
-        persist(effects);
+        engine_emit(effects, ENGINE_DO_STOP);
+        engine_enter(engine, ENGINE_PAUSED);
+        engine_persist(effects);
         disarm(engine, effects);
 }
 
 static void on_resume(Engine *engine, EngineEffects *effects)
 {
         if (engine->paused_from == ENGINE_UNPROVISIONED) {
-                enter(engine, ENGINE_UNPROVISIONED);
-                emit(effects, ENGINE_DO_REGISTER);
+                engine_enter(engine, ENGINE_UNPROVISIONED);
+                engine_emit(effects, ENGINE_DO_REGISTER);
         } else
                 start_check(engine, effects);
-        persist(effects);
+        engine_persist(effects);
 }
 
 static void on_check(Engine *engine, EngineEffects *effects)
 {
         if (engine->state == ENGINE_UNPROVISIONED)
-                emit(effects, ENGINE_DO_REGISTER);
+                engine_emit(effects, ENGINE_DO_REGISTER);
         else if (engine->state != ENGINE_CHECKING)
                 start_check(engine, effects);
 }
@@ -680,8 +637,8 @@ static void on_reboot(Engine *engine, EngineEffects *effects)
 {
         engine->approved[ENGINE_STAGE_REBOOT] = true;
         engine->postponed_until = 0;
-        persist(effects);
-        emit(effects, ENGINE_DO_REBOOT);
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_REBOOT);
 }
 
 static void on_verb(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *ret)
@@ -733,7 +690,7 @@ void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects 
         case ENGINE_DOWNLOADED:
                 if (engine->state == ENGINE_DOWNLOADING) {
                         engine->downloaded = true;
-                        enter(engine, ENGINE_READY);
+                        engine_enter(engine, ENGINE_READY);
                         proceed(engine, event, now, ret);
                 }
                 break;
@@ -747,11 +704,17 @@ void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects 
         case ENGINE_ECU_REFUSED:
                 on_ecu_refused(engine, event, now, ret);
                 break;
+        case ENGINE_ASSESSED:
+                engine_assessed(engine, event, now, ret);
+                break;
+        case ENGINE_ROLLED_BACK:
+                engine_rolled_back(engine, event, now, ret);
+                break;
         case ENGINE_FINALIZED: /* Uptane 5.4.3 (6) */
-                if (engine->state == ENGINE_FINALIZING) {
-                        enter(engine, ENGINE_REPORTING);
-                        persist(ret);
-                        emit(ret, ENGINE_DO_REPORT);
+                if (engine->state == ENGINE_FINALIZING && !engine_awaits_boot(engine)) {
+                        engine_enter(engine, ENGINE_REPORTING);
+                        engine_persist(ret);
+                        engine_emit(ret, ENGINE_DO_REPORT);
                 }
                 break;
         case ENGINE_REPORTED:

@@ -9,7 +9,8 @@
  * the effects in the order given; PERSIST always comes before the effect that must not be forgotten. Every effect is
  * idempotent, so after a crash the daemon loads the last persisted engine, tells it ENGINE_STARTED, and the cycle goes
  * on: before installing, by checking again (consent already given to the same offer still counts); while installing,
- * by asking the ECUs what they run; behind a reboot, by looking at what booted.
+ * by asking the ECUs what they run; behind a reboot, by looking at what booted. New software of the Primary is on trial
+ * then: it is assessed, and confirmed or rolled back, without asking anybody, before anything is written down or reported.
  *
  *   unprovisioned -> idle -> checking -> [awaiting-consent] -> downloading -> ready -> [awaiting-consent] -> installing
  *        -> [reboot-required -> reboot] -> finalizing -> reporting -> idle                     any of them <-> paused
@@ -56,6 +57,7 @@ typedef enum EngineEcuState {
 #define ENGINE_ECUS_MAX TARGET_ECUS_MAX
 #define ENGINE_ATTEMPTS_MAX 5
 #define ENGINE_INTERRUPTIONS_MAX 20 /* of one installation, by a crash or a power cut */
+#define ENGINE_REFUSED_MAX 32
 
 #define ENGINE_POSTPONE_MAX (INT64_C(366) * 86400)
 
@@ -110,8 +112,12 @@ typedef struct Engine {
         int attempts;                     /* of this update that failed and may be repeated */
         int interruptions;                /* of its installation */
         unsigned failures;                /* in a row, for back-off */
-        bool has_refused;                 /* an update that failed for good or was declined: never tried again by itself */
-        uint8_t refused[SHA256_SIZE];     /* its fingerprint */
+        int assessments;                  /* boots in which the software on trial was not assessed to the end */
+        bool rolling_back;                /* it is bad: the old is on its way back */
+        /* What failed for good or was declined, the latest last, is never tried again by itself: fingerprints of updates, and
+           of software that did not stand its trial, with the correlation id it was assigned under. */
+        uint8_t refused[ENGINE_REFUSED_MAX][SHA256_SIZE];
+        size_t n_refused;
         Error last_error;
         int64_t last_error_time;
         int64_t last_check; /* end of the last complete check; 0: never */
@@ -120,7 +126,7 @@ typedef struct Engine {
 } Engine;
 
 typedef enum EngineEventKind {
-        ENGINE_STARTED,         /* .booted, .provisioned, .rebooted */
+        ENGINE_STARTED,         /* .booted, .lost, .rolled_back, .provisioned, .rebooted */
         ENGINE_REGISTERED,
         ENGINE_REGISTER_FAILED, /* .error */
         ENGINE_TIMER,
@@ -130,6 +136,8 @@ typedef enum EngineEventKind {
         ENGINE_DOWNLOAD_FAILED, /* .error */
         ENGINE_ECU_DONE,        /* .index, .need_reboot */
         ENGINE_ECU_REFUSED,     /* .index, .error */
+        ENGINE_ASSESSED,        /* .index; .error: none: good and confirmed, ERR_HEALTH: bad, others: could not be found out */
+        ENGINE_ROLLED_BACK,     /* .need_reboot; .error if it could not be done */
         ENGINE_FINALIZED,
         ENGINE_REPORTED,
         ENGINE_REPORT_FAILED,   /* .error */
@@ -150,6 +158,7 @@ typedef struct EngineEvent {
         EngineEventKind kind;
         uint32_t entropy; /* spreads pauses over a fleet */
         const char *booted; /* OSTree commit that runs, "" if unknown */
+        bool rolled_back;   /* the boot loader says that it gave something up */
         bool provisioned;
         bool rebooted; /* since the engine was persisted */
         bool lost;     /* with .rebooted: what waited for a reboot has no boot entry, no shutdown has made it one */
@@ -170,6 +179,8 @@ typedef enum EngineEffectKind {
         ENGINE_DO_CHECK,    /* send the manifest, verify both repositories */
         ENGINE_DO_DOWNLOAD, /* get every image of .update */
         ENGINE_DO_INSTALL,  /* .index, after looking whether the metadata is still fresh */
+        ENGINE_DO_ASSESS,   /* .index: find out whether what was booted is good; if so, confirm it to the boot loader */
+        ENGINE_DO_ROLLBACK, /* .index: make what ran before it the next to boot */
         ENGINE_DO_FINALIZE, /* write down what is installed now */
         ENGINE_DO_REPORT,   /* send the manifest with the installation report */
         ENGINE_DO_OFFER,    /* tell the user: .stage is waiting for consent */
@@ -212,6 +223,11 @@ int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Er
 void engine_save(const Engine *engine, Buffer *ret) __attribute__((nonnull));
 /* engine was just initialised. ERR_STORAGE if bytes are not what engine_save() wrote. */
 int engine_load(Engine *engine, Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* Whether this update waits for a reboot, or for what has to be found out behind one: then what booted must be known. */
+bool engine_awaits_boot(const Engine *engine) __attribute__((nonnull));
+/* The Primary's part of the update, if this commit is it, and it is neither confirmed nor left behind yet; or NULL. */
+const EngineEcu *engine_on_trial(const Engine *engine, const char *booted) __attribute__((nonnull(1)));
 
 const char *engine_state_name(EngineState state) __attribute__((returns_nonnull));
 const char *engine_stage_name(EngineStage stage) __attribute__((returns_nonnull));

@@ -2,7 +2,7 @@
 /* The names of everything the engine shows, and what makes an update this one and no other. */
 #include <assert.h>
 
-#include "engine/engine.h"
+#include "engine/engine-private.h"
 
 static const char *const state_names[] = {
         [ENGINE_UNPROVISIONED] = "unprovisioned",
@@ -92,4 +92,64 @@ void engine_update_seal(EngineUpdate *update)
                 put_field(&b, &ecu->length, sizeof ecu->length);
         }
         digest_sha256(buffer_slice(&b), update->fingerprint);
+}
+
+/* ---- what is never tried again by itself ---- */
+
+static bool is_listed(const Engine *engine, const uint8_t *fingerprint)
+{
+        for (size_t i = 0; i < engine->n_refused; i++)
+                if (memcmp(engine->refused[i], fingerprint, SHA256_SIZE) == 0)
+                        return true;
+        return false;
+}
+
+/* Of too many, the oldest is forgotten. */
+void engine_refuse(Engine *engine, const uint8_t *fingerprint)
+{
+        if (is_listed(engine, fingerprint))
+                return;
+        if (engine->n_refused == ENGINE_REFUSED_MAX)
+                memmove(engine->refused[0], engine->refused[1], sizeof engine->refused - sizeof engine->refused[0]);
+        else
+                engine->n_refused++;
+        memcpy(engine->refused[engine->n_refused - 1], fingerprint, SHA256_SIZE);
+}
+
+static void target_fingerprint(const char *correlation_id, const EngineEcu *ecu, uint8_t *ret)
+{
+        cleanup_buffer Buffer b = { 0 };
+
+        put_field(&b, "target", strlen("target"));
+        put_field(&b, correlation_id, strlen(correlation_id));
+        put_field(&b, ecu->serial, strlen(ecu->serial));
+        put_field(&b, ecu->image, strlen(ecu->image));
+        put_field(&b, ecu->hashes.sha256, ecu->hashes.has_sha256 ? SHA256_SIZE : 0);
+        put_field(&b, ecu->hashes.sha512, ecu->hashes.has_sha512 ? SHA512_SIZE : 0);
+        put_field(&b, &ecu->length, sizeof ecu->length);
+        digest_sha256(buffer_slice(&b), ret);
+}
+
+void engine_refuse_target(Engine *engine, const EngineEcu *ecu)
+{
+        uint8_t fingerprint[SHA256_SIZE];
+
+        target_fingerprint(engine->update.correlation_id, ecu, fingerprint);
+        engine_refuse(engine, fingerprint);
+}
+
+bool engine_is_refused(const Engine *engine, const EngineUpdate *update)
+{
+        if (update->n_ecus == 0)
+                return false;
+        if (is_listed(engine, update->fingerprint))
+                return true;
+        for (size_t i = 0; i < update->n_ecus; i++) {
+                uint8_t fingerprint[SHA256_SIZE];
+
+                target_fingerprint(update->correlation_id, &update->ecus[i], fingerprint);
+                if (update->ecus[i].state == ENGINE_ECU_PENDING && is_listed(engine, fingerprint))
+                        return true;
+        }
+        return false;
 }

@@ -63,6 +63,8 @@ int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Er
         case ENGINE_DOWNLOAD_FAILED:
         case ENGINE_ECU_DONE:
         case ENGINE_ECU_REFUSED:
+        case ENGINE_ASSESSED:
+        case ENGINE_ROLLED_BACK:
         case ENGINE_FINALIZED:
         case ENGINE_REPORTED:
         case ENGINE_REPORT_FAILED:

@@ -69,6 +69,7 @@ int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret
         o->key_file = options->key_file ? xstrdup(options->key_file) : NULL;
         o->allow_http = options->allow_http;
         o->no_stage = options->no_stage;
+        o->boot = options->boot ? options->boot : boot_driver_find("none");
         o->path = g_file_new_for_path(options->sysroot);
         o->sysroot = ostree_sysroot_new(o->path);
         if (!ostree_sysroot_initialize(o->sysroot, &g))
@@ -95,7 +96,7 @@ InstallOstree *install_ostree_free(InstallOstree *o)
         return NULL;
 }
 
-static int reload(InstallOstree *o, Error *error)
+int install_reload(InstallOstree *o, Error *error)
 {
         GError *g = NULL;
 
@@ -104,8 +105,7 @@ static int reload(InstallOstree *o, Error *error)
         return 0;
 }
 
-/* The next to boot, or NULL; only of one OS if a name is given. Transfer full. */
-static OstreeDeployment *first_deployment(InstallOstree *o, const char *os_name)
+OstreeDeployment *install_first_deployment(InstallOstree *o, const char *os_name)
 {
         g_autoptr(GPtrArray) all = ostree_sysroot_get_deployments(o->sysroot);
 
@@ -116,37 +116,6 @@ static OstreeDeployment *first_deployment(InstallOstree *o, const char *os_name)
                         return g_object_ref(d);
         }
         return NULL;
-}
-
-int install_ostree_status(InstallOstree *o, char ret[INSTALL_COMMIT_SIZE], Error *error)
-{
-        g_autoptr(OstreeDeployment) first = NULL;
-        OstreeDeployment *d;
-
-        if (reload(o, error) < 0)
-                return -1;
-        first = first_deployment(o, o->os_name);
-        d = ostree_sysroot_get_booted_deployment(o->sysroot);
-        if (!d)
-                d = first;
-        (void) g_strlcpy(ret, d ? ostree_deployment_get_csum(d) : "", INSTALL_COMMIT_SIZE);
-        return 0;
-}
-
-int install_ostree_is_deployed(InstallOstree *o, const char *commit, bool *ret, Error *error)
-{
-        g_autoptr(GPtrArray) all = NULL;
-
-        if (install_check_commit(commit, error) < 0 || reload(o, error) < 0)
-                return -1;
-        all = ostree_sysroot_get_deployments(o->sysroot);
-        *ret = false;
-        for (guint i = 0; i < all->len; i++) {
-                OstreeDeployment *d = g_ptr_array_index(all, i);
-
-                *ret |= !ostree_deployment_is_staged(d) && strcmp(ostree_deployment_get_csum(d), commit) == 0;
-        }
-        return 0;
 }
 
 /* ---- deploying ---- */
@@ -219,7 +188,7 @@ static void freeze_and_thaw(int fd)
 }
 
 /* Only a file system that is /boot's alone is frozen: the root's would take this process with it. */
-static int sync_boot(InstallOstree *o, bool booted, Error *error)
+int install_sync_boot(InstallOstree *o, Error *error)
 {
         g_autofree char *boot = g_build_filename(g_file_peek_path(o->path), "boot", NULL);
         cleanup_close int fd = open(boot, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -229,7 +198,7 @@ static int sync_boot(InstallOstree *o, bool booted, Error *error)
                 return error_set_errno(error, ERR_INSTALL, errno, "%s", boot);
         if (syncfs(fd) < 0)
                 return error_set_errno(error, errno == ENOSPC ? ERR_NO_SPACE : ERR_INSTALL, errno, "writing %s to the medium", boot);
-        if (booted && a.st_dev != b.st_dev)
+        if (ostree_sysroot_get_booted_deployment(o->sysroot) && a.st_dev != b.st_dev)
                 freeze_and_thaw(fd);
         return 0;
 }
@@ -257,14 +226,14 @@ static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *
 {
         GError *g = NULL;
 
-        if (reload(o, error) < 0 || choose_os(o, &d->os_name, error) < 0)
+        if (install_reload(o, error) < 0 || choose_os(o, &d->os_name, error) < 0)
                 return -1;
         if (!ostree_sysroot_get_repo(o->sysroot, &d->repo, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "opening the repository");
         if (check_pulled(d->repo, new->commit, error) < 0)
                 return -1;
         d->booted = ostree_sysroot_get_booted_deployment(o->sysroot);
-        d->first = first_deployment(o, NULL);
+        d->first = install_first_deployment(o, NULL);
         d->merge = ostree_sysroot_get_merge_deployment(o->sysroot, d->os_name);
         d->arguments = kernel_arguments(d->merge);
         d->origin = ostree_sysroot_origin_new_from_refspec(o->sysroot, new->commit);
@@ -278,18 +247,18 @@ static int set_held(bool hold, Error *error)
         cleanup_close int fd = -1;
 
         if (!hold)
-                return install_ostree_release(error);
+                return unlink(HELD) < 0 && errno != ENOENT ? error_set_errno(error, ERR_INSTALL, errno, HELD) : 0;
         if (mkdir(RUN_OSTREE, 0755) < 0 && errno != EEXIST)
                 return error_set_errno(error, ERR_INSTALL, errno, RUN_OSTREE);
         fd = open(HELD, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
         return fd < 0 ? error_set_errno(error, ERR_INSTALL, errno, HELD) : 0;
 }
 
-int install_ostree_release(Error *error)
+int install_ostree_release(InstallOstree *o, Error *error)
 {
-        if (unlink(HELD) < 0 && errno != ENOENT)
-                return error_set_errno(error, ERR_INSTALL, errno, HELD);
-        return 0;
+        if (access(HELD, F_OK) < 0)
+                return errno == ENOENT ? 0 : error_set_errno(error, ERR_INSTALL, errno, HELD);
+        return install_begin_trial(o, error) < 0 ? -1 : set_held(false, error);
 }
 
 /* It becomes a deployment at shutdown, with the /etc of that moment. */
@@ -319,7 +288,7 @@ static int write_now(InstallOstree *o, Deploy *d, const char *commit, Error *err
         if (!ostree_sysroot_simple_write_deployment(o->sysroot, d->os_name, new, d->merge,
                                                     OSTREE_SYSROOT_SIMPLE_WRITE_DEPLOYMENT_FLAGS_NO_CLEAN, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "writing the boot entries");
-        return sync_boot(o, d->booted != NULL, error);
+        return install_sync_boot(o, error);
 }
 
 /* What was pulled is now held by its deployment. The new one boots whether or not this succeeds. */
@@ -338,25 +307,56 @@ static bool is_next_already(const Deploy *d, const char *commit)
                strcmp(ostree_deployment_get_osname(d->first), d->os_name) == 0;
 }
 
+/* Kept until the new one is known to be good: what runs; where nothing is booted, what would. */
+static int pin_known_good(InstallOstree *o, Deploy *d, const char *commit, Error *error)
+{
+        OstreeDeployment *good = d->booted ? d->booted : d->first;
+
+        return good && strcmp(ostree_deployment_get_csum(good), commit) != 0 ? install_pin(o, good, error) : 0;
+}
+
+/* New software never becomes the next to boot before the boot loader counts its boots, if that can be helped. */
+static int deploy_new(InstallOstree *o, Deploy *d, const InstallDeployment *new, Error *error)
+{
+        bool staged = d->booted && !o->no_stage && !o->boot->counts_entries && access("/run/systemd/system", F_OK) == 0;
+        bool held = staged && new->hold; /* then it is counted from install_ostree_release() on */
+
+        if (!held && !o->boot->counts_entries && install_begin_trial(o, error) < 0)
+                return -1;
+        if (staged)
+                return stage(o, d, new, error);
+        if (write_now(o, d, new->commit, error) < 0 || (o->boot->counts_entries && install_begin_trial(o, error) < 0))
+                return -1;
+        clean_up(o, d);
+        return 0;
+}
+
+/* A power cut may have come between the deployment and what belongs to it. */
+static int complete_trial(InstallOstree *o, Deploy *d, const InstallDeployment *new, Error *error)
+{
+        bool staged = ostree_deployment_is_staged(d->first);
+
+        if (!(staged && new->hold) && install_begin_trial(o, error) < 0)
+                return -1;
+        return staged ? set_held(new->hold, error) : 0;
+}
+
 static int deploy_locked(InstallOstree *o, const InstallDeployment *new, bool *ret_need_reboot, Error *error)
 {
         __attribute__((cleanup(deploy_done))) Deploy d = { 0 };
+        bool need_reboot = true;
 
-        if (deploy_prepare(o, &d, new, error) < 0)
+        if (deploy_prepare(o, &d, new, error) < 0 || pin_known_good(o, &d, new->commit, error) < 0)
                 return -1;
-        if (is_next_already(&d, new->commit)) {
-                *ret_need_reboot = !d.booted || !ostree_deployment_equal(d.first, d.booted);
-                return ostree_deployment_is_staged(d.first) ? set_held(new->hold, error) : 0;
-        }
-        if (d.booted && !o->no_stage && access("/run/systemd/system", F_OK) == 0) {
-                if (stage(o, &d, new, error) < 0)
+        if (!is_next_already(&d, new->commit)) {
+                if (deploy_new(o, &d, new, error) < 0)
                         return -1;
         } else {
-                if (write_now(o, &d, new->commit, error) < 0)
+                need_reboot = !d.booted || !ostree_deployment_equal(d.first, d.booted);
+                if (need_reboot && complete_trial(o, &d, new, error) < 0)
                         return -1;
-                clean_up(o, &d);
         }
-        *ret_need_reboot = true;
+        *ret_need_reboot = need_reboot;
         return 0;
 }
 
@@ -364,7 +364,7 @@ static int deploy_locked(InstallOstree *o, const InstallDeployment *new, bool *r
  * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
  * still works.
  */
-static int lock(InstallOstree *o, const InstallWatch *watch, Error *error)
+int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error)
 {
         gboolean locked = FALSE;
         GError *g = NULL;
@@ -389,7 +389,7 @@ int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment,
 {
         int r;
 
-        if (install_check_commit(deployment->commit, error) < 0 || lock(o, watch, error) < 0)
+        if (install_check_commit(deployment->commit, error) < 0 || install_lock(o, watch, error) < 0)
                 return -1;
         r = deploy_locked(o, deployment, ret_need_reboot, error);
         ostree_sysroot_unlock(o->sysroot);

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "boot/boot.h"
 
 #define INSTALL_COMMIT_SIZE 65 /* 64 lower-case hex digits and a NUL */
 
@@ -26,6 +27,7 @@ typedef struct InstallOstreeOptions {
         const char *ca_file, *cert_file, *key_file;
         bool allow_http;     /* plain http:// too */
         bool no_stage;       /* write deployments at once even where they could wait for the shutdown */
+        const BootDriver *boot; /* NULL: none */
 } InstallOstreeOptions;
 
 typedef struct InstallWatch {
@@ -39,8 +41,15 @@ int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret
 InstallOstree *install_ostree_free(InstallOstree *o);
 DEFINE_CLEANUP(InstallOstree, install_ostree_free)
 
-/* The booted commit; the first deployment's where nothing is booted; "" if there is none. */
-int install_ostree_status(InstallOstree *o, char ret[INSTALL_COMMIT_SIZE], Error *error) __attribute__((nonnull, warn_unused_result));
+typedef struct InstallStatus {
+        char booted[INSTALL_COMMIT_SIZE]; /* commit; the first deployment's where nothing is booted; "" if there is none */
+        char **deployed;  /* commits of all deployments, the next to boot first; ends with NULL */
+        bool trial;       /* something is pinned or counted until install_ostree_mark_good() */
+        bool rolled_back; /* the boot loader says that it gave up the newest software */
+} InstallStatus;
+
+void install_status_done(InstallStatus *status) __attribute__((nonnull));
+int install_ostree_status(InstallOstree *o, InstallStatus *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 /*
  * Gets exactly this commit, complete, and keeps it from being pruned until it is deployed or another one is pulled.
  * ERR_INVALID_ARGUMENT, ERR_NETWORK, ERR_TIMEOUT, ERR_TLS, ERR_KEY, ERR_HTTP, ERR_NOT_FOUND, ERR_NO_SPACE, ERR_CANCELLED,
@@ -55,16 +64,23 @@ typedef struct InstallDeployment {
 } InstallDeployment;
 
 /*
- * Makes a commit the next to boot. Kernel arguments and /etc come from the booted deployment, or the first. Waits while
- * another program changes the sysroot, until watch says otherwise (ERR_CANCELLED); never interrupted once it has begun.
- * ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE, ERR_CONFIG (which OS?), ERR_INSTALL.
+ * Makes a commit the next to boot, on trial. Kernel arguments and /etc come from the booted deployment, or the first, which is
+ * pinned: nobody prunes it before install_ostree_mark_good(). Waits while another program changes the sysroot, until watch says
+ * otherwise (ERR_CANCELLED); never interrupted once it has begun. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE,
+ * ERR_CONFIG (which OS?), ERR_BOOT_LOADER, ERR_INSTALL.
  */
 int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, const InstallWatch *watch, bool *ret_need_reboot,
                           Error *error)
         __attribute__((nonnull, warn_unused_result));
-/* What is held is the next to boot now; nothing happens where nothing is held. ERR_INSTALL. */
-int install_ostree_release(Error *error) __attribute__((nonnull, warn_unused_result));
-/* Whether this commit has a boot entry: one that only waits for the shutdown, or waited for one that never came, has none. */
-int install_ostree_is_deployed(InstallOstree *o, const char *commit, bool *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+/* What is held is the next to boot now, and on trial; nothing happens where nothing is held. ERR_BOOT_LOADER, ERR_INSTALL. */
+int install_ostree_release(InstallOstree *o, Error *error) __attribute__((nonnull, warn_unused_result));
+/* What is booted is good: the trial, if there is one, is over. Waits as above. ERR_CANCELLED, ERR_BOOT_LOADER, ERR_INSTALL. */
+int install_ostree_mark_good(InstallOstree *o, const InstallWatch *watch, Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * Makes what was good before this commit the next to boot again; does nothing where another commit than this one is that
+ * already. Waits as above. ERR_INVALID_ARGUMENT, ERR_CANCELLED, ERR_BOOT_LOADER, ERR_INSTALL (there is nothing to go back to).
+ */
+int install_ostree_rollback(InstallOstree *o, const char *commit, const InstallWatch *watch, bool *ret_need_reboot, Error *error)
+        __attribute__((nonnull, warn_unused_result));
 
 #endif

@@ -11,6 +11,7 @@ static EngineUpdate *make_update(uint8_t what, EngineUpdate *ret)
         (void) snprintf(ret->id, sizeof ret->id, "%c", 'a' + what % 2);
         for (size_t i = 0; i < ret->n_ecus; i++) {
                 ret->ecus[i].hashes.has_sha256 = true;
+                ret->ecus[i].primary = i + 1 == ret->n_ecus;
                 ret->ecus[i].state = what >> (4 + i) & 1 ? ENGINE_ECU_INSTALLED : ENGINE_ECU_PENDING;
         }
         engine_update_seal(ret);
@@ -25,7 +26,8 @@ static void check_effects(const Engine *e, const EngineEffects *effects)
         Engine back;
 
         for (size_t i = 0; i < effects->n; i++) {
-                REQUIRE(effects->list[i].kind != ENGINE_DO_INSTALL || effects->list[i].index < e->update.n_ecus);
+                REQUIRE((effects->list[i].kind != ENGINE_DO_INSTALL && effects->list[i].kind != ENGINE_DO_ASSESS &&
+                         effects->list[i].kind != ENGINE_DO_ROLLBACK) || effects->list[i].index < e->update.n_ecus);
                 if (effects->list[i].kind != ENGINE_DO_PERSIST)
                         continue;
                 REQUIRE(i == 0);
@@ -38,6 +40,7 @@ static void check_effects(const Engine *e, const EngineEffects *effects)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+        static const char *const commits[] = { "0000000000000000000000000000000000000000000000000000000000000000", "" };
         EnginePolicy policy = { .interval = 3600, .jitter = 10 };
         int64_t now = 1700000000;
         Engine e;
@@ -50,12 +53,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 EngineUpdate update = { 0 };
                 EngineEffects effects;
                 EngineEvent event = {
-                        .kind = (EngineEventKind) (data[i] % _ENGINE_EVENT_MAX), .provisioned = what & 1, .rebooted = what & 2, .booted = "",
+                        .kind = (EngineEventKind) (data[i] % _ENGINE_EVENT_MAX), .provisioned = what & 1, .rebooted = what & 2,
+                        .booted = commits[what >> 5 & 1], .lost = what & 64,
+                        .rolled_back = what & 128,
                         .index = what % 4, .need_reboot = what & 4, .stage = (EngineStage) (what % 4), .id = what & 8 ? "a" : "b",
                         .until = now + what - 16, .entropy = what * 77777u,
                 };
 
                 event.error.code = (ErrorCode) (1 + what % (_ERR_MAX - 1));
+                if ((event.kind == ENGINE_ASSESSED || event.kind == ENGINE_ROLLED_BACK) && what & 8)
+                        event.error.code = ERR_NONE;
                 if (event.kind == ENGINE_CHECKED) {
                         event.error.code = what & 8 ? event.error.code : ERR_NONE;
                         event.update = make_update(what, &update);

@@ -27,7 +27,7 @@ class World:
     def __init__(self, images, kind=Vehicle, **options):
         self.folder = tempfile.mkdtemp(prefix="uptaned-test.", dir="/tmp")
         self.images = images
-        vehicle_options = {name: options.pop(name) for name in ("secondaries", "config", "wrap", "partial") if name in options}
+        vehicle_options = {name: options.pop(name) for name in ("secondaries", "config", "wrap", "partial", "boot") if name in options}
         self.network = kind.make_network()
         self.backend = Backend(os.path.join(self.folder, "backend"), ostree=images.repo, network=self.network and self.network.path, **options)
         self.vehicle = kind(self.backend, images, os.path.join(self.folder, "vehicle"), network=self.network, **vehicle_options)

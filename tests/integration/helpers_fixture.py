@@ -160,7 +160,12 @@ class OstreeClient(Client):
         super().__init__(path, "/org/uptane/Install1", "org.uptane.Install1")
 
     def status(self):
-        return self.call("GetStatus", None, "(s)")[0]
+        """The booted commit."""
+        return self.full_status()[0]
+
+    def full_status(self):
+        """(booted commit, all commits, whether something is on trial, whether the boot loader gave something up)."""
+        return self.call("GetStatus", None, "(sasbb)")
 
     def pull(self, url, commit, authenticate=False):
         self.call("Pull", GLib.Variant("(ssb)", (url, commit, authenticate)), "()")
@@ -170,6 +175,12 @@ class OstreeClient(Client):
 
     def deploy(self, commit, name="agl-image", timeout=30):
         return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)", timeout=timeout)[0]
+
+    def mark_good(self):
+        self.call("MarkGood", None, "()")
+
+    def rollback(self, commit):
+        return self.call("Rollback", GLib.Variant("(s)", (commit,)), "(b)")[0]
 
 
 class ExecClient(Client):
@@ -412,6 +423,11 @@ class Sysroot:
         """Commits, next to boot first."""
         lines = run("ostree", "admin", f"--sysroot={self.path}", "status").splitlines()
         return [line.split(".")[0].split()[-1] for line in lines if line.strip().startswith(self.os_name + " ")]
+
+    def pinned(self):
+        """Commits of the deployments nobody prunes."""
+        origins = self.path.glob("ostree/deploy/*/deploy/*.origin")
+        return sorted(o.name.split(".")[0] for o in origins if "[libostree-transient]" in o.read_text())
 
     def boot_entries(self):
         return [f.read_text() for f in sorted((self.path / "boot/loader/entries").glob("*.conf"), reverse=True)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """OSTree trees small enough to be made in a moment, and real enough to be deployed and to be the root of a vehicle."""
+import glob
 import os
 import shutil
 import subprocess
@@ -78,6 +79,16 @@ def deployments(sysroot):
         if len(words) >= 2 and words[0] == OS_NAME:
             result.append((os.path.join(sysroot, "ostree/deploy", OS_NAME, "deploy", words[1]), words[1].split(".")[0]))
     return result
+
+
+def pinned(sysroot):
+    """Commits of the deployments nobody prunes."""
+    found = []
+    for path in glob.glob(os.path.join(sysroot, "ostree/deploy/*/deploy/*.origin")):
+        with open(path, encoding="utf-8") as f:
+            if "[libostree-transient]" in f.read():
+                found.append(os.path.basename(path).split(".")[0])
+    return sorted(found)
 
 
 def remove_tree(path):

@@ -13,6 +13,7 @@ from gi.repository import Gio, GLib
 
 from helpers_fixture import (DEVICE, Activator, OstreeClient, OstreeRepo, RemoteError, Server, Sysroot, make_credentials, program, run,
                              unused_port)
+from uboot import UBoot
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="deployments need root")
 
@@ -67,10 +68,10 @@ def sysroot(tmp_path, repo):
     s.remove()
 
 
-def start(folder, sysroot, authority, *arguments):
+def start(folder, sysroot, authority, *arguments, **environment):
     folder.mkdir()
     return Activator(folder, [program("ostree", "uptane-ostree"), f"--sysroot={sysroot.path}", *arguments],
-                     CREDENTIALS_DIRECTORY=authority.folder, RUNTIME_DIRECTORY=folder)
+                     CREDENTIALS_DIRECTORY=authority.folder, RUNTIME_DIRECTORY=folder, **environment)
 
 
 @pytest.fixture
@@ -472,3 +473,186 @@ def test_staging_can_be_switched_off(booted, server, sysroot, repo):
         c.pull(server.repo_url, repo.second)
         assert c.deploy(repo.second) is True
     assert sysroot.deployments() == [repo.second, repo.first]
+
+
+# ---- trials ----
+
+TRIAL = ["bootcount=0", "upgrade_available=1", "rollback=0"]
+
+
+@pytest.fixture
+def uboot(tmp_path):
+    return UBoot(tmp_path / "uboot", bootcount=2, upgrade_available=0, rollback=1, board="x")
+
+
+@pytest.fixture
+def masked(tmp_path, sysroot, authority, uboot):
+    activator = start(tmp_path / "masked", sysroot, authority, "--allow-http", "--boot=uboot-masked", PATH=uboot.path())
+    yield activator.socket
+    activator.stop()
+
+
+def test_unknown_boot_driver_is_refused(tmp_path):
+    done = subprocess.run([program("ostree", "uptane-ostree"), "--boot=grub"], capture_output=True, text=True, check=False)
+    assert done.returncode == 76 and "grub" in done.stderr
+
+
+def test_known_good_deployment_is_pinned_until_the_new_one_is_good(helper, server, sysroot, repo):
+    with OstreeClient(helper) as c:
+        assert c.full_status() == (repo.first, [repo.first], False, False)
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+        assert sysroot.pinned() == [repo.first]
+        assert c.full_status() == (repo.second, [repo.second, repo.first], True, False)
+        c.deploy(repo.second)  # again: the new one is not pinned
+        assert sysroot.pinned() == [repo.first]
+        c.mark_good()
+        assert sysroot.pinned() == []
+        assert c.full_status() == (repo.second, [repo.second, repo.first], False, False)
+        c.mark_good()
+        c.pull(server.repo_url, repo.third)
+        c.deploy(repo.third)
+    assert sysroot.deployments() == [repo.third, repo.second]  # the first was not needed any more
+    sysroot.ostree("fsck", "-q")
+
+
+def test_pin_of_somebody_else_stays(helper, server, sysroot, repo):
+    run("ostree", "admin", f"--sysroot={sysroot.path}", "pin", "0")
+    with OstreeClient(helper) as c:
+        assert c.full_status()[2] is False
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+        c.mark_good()
+    assert sysroot.pinned() == [repo.first]
+
+
+def test_rollback_puts_the_pinned_deployment_first(helper, server, sysroot, repo):
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+        assert c.rollback(repo.second) is True
+        assert sysroot.deployments() == [repo.first, repo.second]
+        assert c.full_status() == (repo.first, [repo.first, repo.second], True, False)
+        assert c.rollback(repo.second) is True  # the same again changes nothing
+        assert sysroot.deployments() == [repo.first, repo.second]
+        c.mark_good()
+        assert sysroot.pinned() == []
+    assert "ostree=" in sysroot.boot_entries()[0]
+    sysroot.ostree("fsck", "-q")
+
+
+def test_rollback_without_anything_to_go_back_to_is_an_error(helper, sysroot, repo):
+    with OstreeClient(helper) as c:
+        assert "nothing to go back to" in fails("InstallFailed", c.rollback, repo.first)
+        fails("InvalidArgument", c.rollback, "main")
+    assert sysroot.deployments() == [repo.first]
+
+
+def test_uboot_counts_before_the_new_deployment_is_written(masked, uboot, server, sysroot, repo):
+    with OstreeClient(masked) as c:
+        assert c.full_status() == (repo.first, [repo.first], False, True)
+        c.pull(server.repo_url, repo.second)
+        (uboot.folder / "broken").touch()
+        assert "fw_printenv" in fails("BootLoader", c.deploy, repo.second)
+        assert sysroot.deployments() == [repo.first]  # not without a count
+        (uboot.folder / "broken").unlink()
+        c.deploy(repo.second)
+        assert uboot.calls() == TRIAL and uboot.values()["board"] == "x"
+        assert c.full_status() == (repo.second, [repo.second, repo.first], True, False)
+        uboot.set(bootcount=1)
+        c.mark_good()
+        assert uboot.calls() == ["bootcount=0", "upgrade_available=0"]
+        assert c.full_status() == (repo.second, [repo.second, repo.first], False, False)
+
+
+def test_uboot_count_of_a_deployment_that_was_written_before_a_power_cut_starts_anew(masked, uboot, server, repo):
+    with OstreeClient(masked) as c:
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+        uboot.set(bootcount=3, upgrade_available=0, rollback=1)
+        uboot.calls()
+        c.deploy(repo.second)
+        assert uboot.calls() == TRIAL
+
+
+def test_uboot_gives_the_old_software_as_many_tries_when_rolling_back(masked, uboot, server, sysroot, repo):
+    with OstreeClient(masked) as c:
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+        uboot.set(bootcount=2)
+        uboot.calls()
+        assert c.rollback(repo.second) is True
+        assert uboot.calls() == ["bootcount=0"] and uboot.values()["upgrade_available"] == "1"
+        assert sysroot.deployments() == [repo.first, repo.second]
+
+
+def test_what_is_booted_is_known_without_the_boot_loaders_tools(masked, uboot, repo):
+    (uboot.folder / "broken").touch()
+    with OstreeClient(masked) as c:
+        assert c.full_status() == (repo.first, [repo.first], True, False)
+        fails("BootLoader", c.mark_good)
+
+
+def test_systemd_boot_counts_in_the_new_entry(tmp_path, authority, server, sysroot, repo):
+    def names():
+        return sorted(p.name for p in (sysroot.path / "boot/loader/entries").iterdir())
+
+    activator = start(tmp_path / "counting", sysroot, authority, "--allow-http", "--boot=systemd-boot")
+    try:
+        with OstreeClient(activator.socket) as c:
+            c.pull(server.repo_url, repo.second)
+            c.deploy(repo.second)
+            assert names() == ["ostree-1-testos.conf", "ostree-2-testos+3.conf"]
+            assert c.full_status() == (repo.second, [repo.second, repo.first], True, False)
+            c.mark_good()
+            assert names() == ["ostree-1-testos.conf", "ostree-2-testos.conf"]
+            assert c.full_status() == (repo.second, [repo.second, repo.first], False, False)
+            c.pull(server.repo_url, repo.third)
+            c.deploy(repo.third)
+            assert c.rollback(repo.third) is True
+            assert sysroot.deployments() == [repo.second, repo.third]
+            assert names() == ["ostree-1-testos.conf", "ostree-2-testos+3.conf"]  # the old one gets as many tries
+            (sysroot.path / "boot/loader/entries/ostree-2-testos+3.conf").rename(
+                sysroot.path / "boot/loader/entries/ostree-2-testos+0-3.conf")
+            assert c.rollback(repo.third) is True
+            assert names() == ["ostree-1-testos.conf", "ostree-2-testos+3.conf"]
+    finally:
+        activator.stop()
+
+
+def test_booted_vehicle_pins_what_runs_and_rolls_back_to_it(booted, server, sysroot, repo):
+    with OstreeClient(booted("--no-stage")) as c:
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+        assert sysroot.pinned() == [repo.first]
+        assert c.full_status() == (repo.first, [repo.second, repo.first], True, False)
+        assert c.rollback(repo.second) is False  # the old one runs
+    assert sysroot.deployments() == [repo.first, repo.second]
+
+
+def test_new_software_that_runs_rolls_back_to_what_was_pinned(booted, helper, server, sysroot, repo):
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+    with OstreeClient(booted("--no-stage")) as c:
+        assert c.full_status() == (repo.second, [repo.second, repo.first], True, False)
+        assert c.rollback(repo.second) is True
+        assert c.full_status() == (repo.second, [repo.first, repo.second], True, False)
+    assert sysroot.deployments() == [repo.first, repo.second]
+
+
+def test_staged_deployment_pins_what_runs(booted, server, sysroot, repo):
+    with OstreeClient(booted(systemd=True)) as c:
+        c.pull(server.repo_url, repo.second)
+        assert c.deploy(repo.second) is True
+        assert c.full_status() == (repo.first, [repo.second, repo.first], True, False)
+    assert sysroot.pinned() == [repo.first]
+
+
+def test_counted_entries_are_not_staged(booted, server, sysroot, repo):
+    with OstreeClient(booted("--boot=systemd-boot", systemd=True)) as c:
+        c.pull(server.repo_url, repo.second)
+        assert c.deploy(repo.second) is True
+        assert c.full_status() == (repo.first, [repo.second, repo.first], True, False)
+    assert sysroot.deployments() == [repo.second, repo.first]
+    assert (sysroot.path / "boot/loader/entries/ostree-2-testos+3.conf").exists()

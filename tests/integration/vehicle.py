@@ -15,10 +15,13 @@ import uuid
 
 import images
 from remote import Remote, Timeout, wait_for  # noqa: F401  # for those who import them from here
+from uboot import UBoot
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.abspath(os.environ.get("BUILD_DIR", os.path.join(ROOT, "build")))
+
+HELPERS = ("fetch", "verify", "ostree", "health", "secondary-ip", "exec")
 
 BUS_CONF = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -71,17 +74,18 @@ class Vehicle(Remote):
     HARDWARE_ID = "test-board"
 
     def __init__(self, backend, all_images, folder, secondaries=1, config="", device_id="vehicle-1", build=BUILD, wrap=None,
-                 partial=(), network=None):
+                 partial=(), network=None, boot="none"):
         assert network is None
         self.backend, self.images, self.folder, self.device_id, self.build = backend, all_images, folder, device_id, build
-        self.extra_config, self.wrap = config.replace("@FOLDER@", folder), wrap or {}
+        self.extra_config, self.wrap, self.boot_driver = config.replace("@FOLDER@", folder), wrap or {}, boot
+        self.uboot = UBoot(os.path.join(folder, "uboot"), bootcount=0, upgrade_available=0)
         self.sysroot = os.path.join(folder, "sysroot")
         self.serial = device_id + "-primary"
         self.process = None
         self.boots = 0
         self.services = {}  # more of them, started before ours: name -> as in _plan()
         os.makedirs(folder, exist_ok=True)
-        for name in ("state", "sockets", "credentials", "roots", "log", "root", "handlers", "exec-state"):
+        for name in ("state", "sockets", "credentials", "roots", "log", "root", "handlers", "exec-state", "health.d"):
             os.makedirs(self.path(name), exist_ok=True)
         self.factory_commit = all_images.make_sysroot(self.sysroot, "1")
         backend.authority.device(device_id, self.path("credentials"))
@@ -118,7 +122,7 @@ class Vehicle(Remote):
             "device-id = " + self.device_id, "[update]", "poll-interval = 3600", "jitter = 0", "[timeouts]", "metadata = 10", "image = 10",
             "secondary = 5", "install = 60", "[paths]", "state-directory = " + self.path("state"), "root-directory = " + self.path("roots"),
         ]
-        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in ("fetch", "verify", "ostree", "secondary-ip", "exec")]
+        lines += ["%s-socket = %s.sock" % (name, self.path("sockets", name)) for name in HELPERS]
         for secondary in self.secondaries:
             lines += ["[secondary %s]" % secondary.label, *("%s = %s" % setting for setting in secondary.primary_settings.items())]
         with open(self.path("uptaned.conf"), "w", encoding="utf-8") as f:
@@ -131,10 +135,11 @@ class Vehicle(Remote):
         """wrap: other programs in the place of ours, by name."""
         return [*self.wrap.get(name, ["/run/build/daemon/%s/%s" % (folder, name)]), *arguments]
 
-    def _helper(self, name, folder, program, *arguments):
+    def _helper(self, name, folder, program, *arguments, **extra):
         path = self.path("sockets", name + ".sock")
         environment = ["-E", "CREDENTIALS_DIRECTORY=" + self.path("credentials"), "-E", "LSAN_OPTIONS=detect_leaks=0",
                        "-E", "STATE_DIRECTORY=" + self.path("exec-state"), "-E", "DBUS_SYSTEM_BUS_ADDRESS=unix:path=" + self.path("bus")]
+        environment += [word for item in extra.items() for word in ("-E", "%s=%s" % item)]
         return {
             "command": ["systemd-socket-activate", "--accept", "-l", path, *environment, *self._program(folder, program, *arguments)],
             "wait_for": path, "log": self.path("log", program), "restart": True,
@@ -147,7 +152,11 @@ class Vehicle(Remote):
             "logind": {"command": ["/usr/bin/python3", self.path("logind.py"), self.path("control")], "log": self.path("log", "logind")},
             "fetch": self._helper("fetch", "fetch", "uptane-fetch"),
             "verify": self._helper("verify", "verify", "uptane-verify"),
-            "ostree": self._helper("ostree", "ostree", "uptane-ostree", "--no-stage"),
+            "systemd1": {"command": ["/usr/bin/python3", self.path("systemd1.py"), self.path("systemd1.json")],
+                         "log": self.path("log", "systemd1")},
+            "ostree": self._helper("ostree", "ostree", "uptane-ostree", "--no-stage", "--boot=" + self.boot_driver, PATH=self.uboot.path()),
+            "health": self._helper("health", "health", "uptane-health", "--folder=" + self.path("health.d"),
+                                   DBUS_SYSTEM_BUS_ADDRESS="unix:path=" + self.path("bus")),
             "secondary-ip": self._helper("secondary-ip", "secondary-ip", "uptane-secondary-ip"),
             "exec": self._helper("exec", "exec", "uptane-exec", "--handlers=" + self.path("handlers")),
             "uptaned": {"command": self._program("uptaned", "uptaned", "--config", self.path("uptaned.conf")), "restart": True,
@@ -157,7 +166,7 @@ class Vehicle(Remote):
             services[s.label] = {"command": self._program("secondary", "uptane-secondary", "--config", s.config),
                                  "log": self.path("log", s.label), "restart": True, "wait_port": s.port}
         services.update(self.services)
-        order = ["bus", "logind", *self.services, "fetch", "verify", "ostree", "secondary-ip", "exec", *[s.label for s in self.secondaries], "uptaned"]
+        order = ["bus", "logind", "systemd1", *self.services, *HELPERS, *[s.label for s in self.secondaries], "uptaned"]
         return {
             "mount_point": self.path("root"), "sysroot": self.sysroot, "deployment": deployment, "build": self.build,
             "var": os.path.join(self.sysroot, "ostree/deploy", images.OS_NAME, "var"), "boot_id": self.path("boot_id"),
@@ -171,15 +180,14 @@ class Vehicle(Remote):
     def boot(self, deployment=0, wait=True):
         """Boots what is deployed; deployment 1 is what a boot loader falls back to."""
         assert self.process is None
-        for name in ("control", "bus", "notify", "sockets/fetch.sock", "sockets/verify.sock", "sockets/ostree.sock", "sockets/secondary-ip.sock",
-                     "sockets/exec.sock"):
+        for name in ("control", "bus", "notify", *["sockets/%s.sock" % helper for helper in HELPERS]):
             if os.path.exists(self.path(name)):
                 os.unlink(self.path(name))
         with open(self.path("boot_id"), "w", encoding="utf-8") as f:
             f.write(str(uuid.uuid4()) + "\n")
         with open(self.path("bus.conf"), "w", encoding="utf-8") as f:
             f.write(BUS_CONF % self.path("bus"))
-        for name in ("logind.py", "vehicle_init.py"):
+        for name in ("logind.py", "systemd1.py", "vehicle_init.py"):
             with open(os.path.join(HERE, name), encoding="utf-8") as f, open(self.path(name), "w", encoding="utf-8") as g:
                 g.write(f.read())
         self.notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -206,6 +214,24 @@ class Vehicle(Remote):
                 lines += notify.recv(4096).decode().split("\n")
         except OSError:
             pass
+
+    def boot_by_uboot(self):
+        """Boots what a boot script that knows the variables would, which gets new software three tries."""
+        values = self.uboot.values()
+        if values.get("upgrade_available") == "1":
+            count = int(values["bootcount"]) + 1
+            self.uboot.set(**({"rollback": 1, "upgrade_available": 0} if count > 3 else {"bootcount": count}))
+        fallback = self.uboot.values().get("rollback") == "1"
+        return self.boot(deployment=1 if fallback and len(images.deployments(self.sysroot)) > 1 else 0)
+
+    def add_check(self, name, script):
+        """A health check; None takes it away."""
+        path = self.path("health.d", name)
+        if script is None:
+            os.unlink(path)
+            return
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o755), "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\n%s\n" % script)
 
     def wait_ready(self, seconds=60):
         def ready():

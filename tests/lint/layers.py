@@ -11,7 +11,8 @@ ALLOWED |= {
     "store": {"base", "crypto", "metadata", "trust", "uptane", "io", "store"},
     "peer": {"base", "io", "peer"},
     "http": {"base", "io", "http"},
-    "install": {"base", "io", "install"},
+    "boot": {"base", "io", "boot"},
+    "install": {"base", "io", "boot", "install"},
     "secondary": {"base", "crypto", "metadata", "io", "secondary"},
     "exec": {"base", "metadata", "io", "exec"},
 }
@@ -19,7 +20,8 @@ PROGRAMS = {
     "uptaned": {*CORE, "io", "store", "peer", "uptaned"},  # neither http nor install nor secondary: those are other processes
     "fetch": {"base", "io", "peer", "http"},
     "verify": {*CORE[:-1], "io", "peer", "verify"},
-    "ostree": {"base", "io", "peer", "install"},
+    "ostree": {"base", "io", "peer", "boot", "install"},
+    "health": {"base", "io", "peer", "health"},
     "secondary-ip": {"base", "metadata", "io", "peer", "secondary"},
     "exec": {"base", "io", "peer", "exec"},
     "secondary": {*CORE[:-1], "io", "store", "secondary"},
@@ -34,7 +36,7 @@ FOREIGN = {
     r"(ostree|glib|gio)\S*": r"src/install/",
     r"sqlite3\.h": r"src/store/",
     r"ini\.h": r"daemon/[a-z-]+/config\.c",
-    r"spawn\.h": r"src/exec/",
+    r"spawn\.h": r"src/exec/|src/io/program\.c",
     r"systemd/.*": r"src/peer/|daemon/",
 }
 

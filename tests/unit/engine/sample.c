@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/codec.h"
+#include "engine/engine-private.h"
 
 static void fill(EngineEcu *ecu, const char *serial, const char *image, uint8_t byte, bool primary)
 {
@@ -31,6 +32,19 @@ void sample_update(Sample which, size_t installed, EngineUpdate *ret)
         for (size_t i = 0; i < installed && i < ret->n_ecus; i++)
                 ret->ecus[i].state = ENGINE_ECU_INSTALLED;
         engine_update_seal(ret);
+}
+
+void sample_target(Sample which, size_t index, uint8_t *ret)
+{
+        EnginePolicy policy;
+        Engine e;
+
+        sample_policy(0, &policy);
+        engine_init(&e, &policy);
+        sample_update(which, 0, &e.update);
+        engine_refuse_target(&e, &e.update.ecus[index]);
+        memcpy(ret, e.refused[0], SHA256_SIZE);
+        engine_done(&e);
 }
 
 Sample sample_of(const uint8_t *fingerprint)

@@ -24,6 +24,8 @@ typedef enum Sample {
 
 /* Filled and sealed; engine_update_done(). installed: that many ECUs, from the first, run their image already. */
 void sample_update(Sample which, size_t installed, EngineUpdate *ret);
+/* What the engine remembers of this sample's software for one ECU, where that does not stand its trial. */
+void sample_target(Sample which, size_t index, uint8_t *ret);
 /* Which sample this is, by its fingerprint. */
 Sample sample_of(const uint8_t *fingerprint);
 /* The Primary's commit as it boots, in hex. */

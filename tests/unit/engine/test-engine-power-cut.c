@@ -6,8 +6,9 @@
 
 typedef struct Ending {
         EngineState state;
-        bool has_refused;
-        Sample refused;
+        size_t n_refused;
+        uint8_t refused[ENGINE_REFUSED_MAX][SHA256_SIZE];
+        bool confirmed;
         bool secondary_runs_a;
         Sample booted;
         unsigned history;
@@ -20,7 +21,7 @@ typedef struct Scenario {
         unsigned asks;
         bool user, declines, falls_back;
         Sample assigned;
-        ErrorCode secondary, primary, report;
+        ErrorCode secondary, primary, report, assess, rollback;
         ErrorReport result;
 } Scenario;
 
@@ -36,6 +37,8 @@ static void play(const Scenario *s, unsigned cut, unsigned again, Ending *ret)
         w.secondary_fails = s->secondary;
         w.primary_fails = s->primary;
         w.report_fails = s->report;
+        w.assess_fails = s->assess;
+        w.rollback_fails = s->rollback;
         w.cut = cut;
         w.cut_again = again;
         world_start(&w, false);
@@ -43,8 +46,8 @@ static void play(const Scenario *s, unsigned cut, unsigned again, Ending *ret)
         world_run_until(&w, ENGINE_IDLE);  /* a poll may be under way just then */
         *ret = (Ending) {
                 .state = w.engine.state,
-                .has_refused = w.engine.has_refused,
-                .refused = w.engine.has_refused ? sample_of(w.engine.refused) : SAMPLE_NONE,
+                .n_refused = w.engine.n_refused,
+                .confirmed = w.confirmed,
                 .secondary_runs_a = w.secondary_runs_a,
                 .booted = w.booted,
                 .history = w.history,
@@ -52,6 +55,7 @@ static void play(const Scenario *s, unsigned cut, unsigned again, Ending *ret)
                 .result = w.result,
                 .points = w.points,
         };
+        memcpy(ret->refused, w.engine.refused, sizeof ret->refused);
         assert_false(w.engine.has_update);
         world_done(&w);
 }
@@ -71,8 +75,9 @@ static void same_end(void **state)
                 for (unsigned again = 0; again <= 5; again++, cuts++) {
                         play(s, cut, again, &broken);
                         assert_int_equal(broken.state, whole.state);
-                        assert_int_equal(broken.has_refused, whole.has_refused);
-                        assert_int_equal(broken.refused, whole.refused);
+                        assert_int_equal(broken.n_refused, whole.n_refused);
+                        assert_memory_equal(broken.refused, whole.refused, sizeof whole.refused);
+                        assert_int_equal(broken.confirmed, whole.confirmed);
                         assert_int_equal(broken.secondary_runs_a, whole.secondary_runs_a);
                         assert_int_equal(broken.booted, whole.booted);
                         assert_int_equal(broken.history, whole.history);
@@ -90,6 +95,8 @@ int main(void)
                         fallback = { .assigned = SAMPLE_A, .falls_back = true, .result = REPORT_INSTALL_FAILED },
                         refused = { .assigned = SAMPLE_A, .primary = ERR_INSTALL, .result = REPORT_INSTALL_FAILED },
                         stubborn = { .assigned = SAMPLE_A, .secondary = ERR_SECONDARY, .result = REPORT_INSTALL_FAILED },
+                        bad = { .assigned = SAMPLE_A, .assess = ERR_HEALTH, .result = REPORT_INSTALL_FAILED },
+                        trapped = { .assigned = SAMPLE_B, .assess = ERR_HEALTH, .rollback = ERR_INSTALL, .result = REPORT_INSTALL_FAILED },
                         mute = { .assigned = SAMPLE_B, .report = ERR_NETWORK };
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_prestate(same_end, &all_auto),
@@ -99,10 +106,12 @@ int main(void)
                 cmocka_unit_test_prestate(same_end, &fallback),
                 cmocka_unit_test_prestate(same_end, &refused),
                 cmocka_unit_test_prestate(same_end, &stubborn),
+                cmocka_unit_test_prestate(same_end, &bad),
+                cmocka_unit_test_prestate(same_end, &trapped),
                 cmocka_unit_test_prestate(same_end, &mute),
         };
         static const char *const names[] = { "all_auto", "consenting", "primary_alone", "declined", "falls_back", "installer_refuses",
-                                             "secondary_fails_for_good", "report_cannot_be_sent" };
+                                             "secondary_fails_for_good", "software_is_bad", "nothing_to_go_back_to", "report_cannot_be_sent" };
         struct CMUnitTest named[ELEMENTSOF(tests)];
 
         for (size_t i = 0; i < ELEMENTSOF(tests); i++) {

@@ -16,7 +16,7 @@ static void busy_engine(Engine *ret)
         engine_init(ret, &policy);
         ret->state = ENGINE_INSTALLING;
         ret->stage = ENGINE_STAGE_REBOOT;
-        ret->waiting = ret->has_update = ret->has_refused = true;
+        ret->waiting = ret->has_update = ret->rolling_back = true;
         sample_update(SAMPLE_A, 1, &ret->update);
         ret->update.offered_at = 1234567;
         ret->update.ecus[0].hashes.has_sha512 = true;
@@ -31,7 +31,10 @@ static void busy_engine(Engine *ret)
         ret->interruptions = 2;
         ret->failures = 4000000000u;
         sample_update(SAMPLE_B, 0, &other);
-        memcpy(ret->refused, other.fingerprint, sizeof ret->refused);
+        ret->assessments = 2;
+        ret->n_refused = 2;
+        memcpy(ret->refused[0], other.fingerprint, SHA256_SIZE);
+        memcpy(ret->refused[1], ret->update.fingerprint, SHA256_SIZE);
         engine_update_done(&other);
         ret->last_error = sample_error(ERR_UNREACHABLE);
         ret->last_error_time = 4711;
@@ -52,7 +55,9 @@ static void same(const Engine *a, const Engine *b)
         SAME(attempts);
         SAME(interruptions);
         SAME(failures);
-        SAME(has_refused);
+        SAME(n_refused);
+        SAME(assessments);
+        SAME(rolling_back);
         SAME(last_error.code);
         SAME(last_error_time);
         SAME(last_check);
@@ -169,7 +174,7 @@ static void refuse_json(json_t *root)
 
 static bool is_optional(const char *key)
 {
-        static const char *const optional[] = { "refused", "error", "errorMessage", "errorTime", "sha256", "sha512" };
+        static const char *const optional[] = { "refused", "assessments", "rollingBack", "error", "errorMessage", "errorTime", "sha256", "sha512" };
 
         for (size_t i = 0; i < ELEMENTSOF(optional); i++)
                 if (strcmp(key, optional[i]) == 0)
@@ -223,6 +228,64 @@ static void every_wrong_type_and_every_gap_is_refused(void **state)
         spoil_members(root, update);
         spoil_members(root, json_array_get(json_object_get(update, "ecus"), 0));
         json_decref(root);
+        engine_done(&e);
+}
+
+/* As many fingerprints as there is room for, whole ones, and nothing else. */
+static void a_list_of_refused_updates_is_taken_whole_or_not_at_all(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        char text[2 * SHA256_SIZE * (ENGINE_REFUSED_MAX + 1) + 1];
+        EnginePolicy policy;
+        json_t *root;
+        Engine e, back;
+        Error error = { 0 };
+
+        (void) state;
+        sample_policy(0, &policy);
+        engine_init(&e, &policy);
+        engine_save(&e, &bytes);
+        root = json_loads(buffer_str(&bytes), 0, NULL);
+        memset(text, 'a', sizeof text);
+        for (size_t n = 0; n < sizeof text; n += SHA256_SIZE / 2) {
+                cleanup_free char *whole = NULL;
+
+                json_object_set_new(root, "refused", json_stringn(text, n));
+                whole = json_dumps(root, JSON_COMPACT);
+                if (n == 0 || n % (2 * SHA256_SIZE) || n > 2 * SHA256_SIZE * ENGINE_REFUSED_MAX) {
+                        must_refuse(whole, strlen(whole));
+                        continue;
+                }
+                assert_int_equal(load(whole, strlen(whole), &back, &error), 0);
+                assert_int_equal(back.n_refused, n / (2 * SHA256_SIZE));
+        }
+        json_decref(root);
+        assert_int_equal(back.n_refused, ENGINE_REFUSED_MAX);
+        buffer_done(&bytes);
+        engine_save(&back, &bytes);
+        assert_int_equal(load(buffer_str(&bytes), bytes.size, &e, &error), 0);
+        assert_memory_equal(e.refused, back.refused, sizeof e.refused);
+}
+
+static void a_row_of_an_older_version_is_taken(void **state)
+{
+        cleanup_buffer Buffer bytes = { 0 };
+        cleanup_free char *text = NULL;
+        json_t *root;
+        Engine e, back;
+        Error error = { 0 };
+
+        (void) state;
+        busy_engine(&e);
+        engine_save(&e, &bytes);
+        root = json_loads(buffer_str(&bytes), 0, NULL);
+        json_object_del(root, "assessments");
+        json_object_del(root, "rollingBack");
+        text = json_dumps(root, JSON_COMPACT);
+        assert_int_equal(load(text, strlen(text), &back, &error), 0);
+        assert_false(back.rolling_back || back.assessments);
+        json_decref(root);
+        engine_done(&back);
         engine_done(&e);
 }
 
@@ -303,6 +366,8 @@ int main(void)
                 cmocka_unit_test(a_fresh_engine_comes_back),
                 cmocka_unit_test(every_truncation_is_refused),
                 cmocka_unit_test(every_wrong_type_and_every_gap_is_refused),
+                cmocka_unit_test(a_list_of_refused_updates_is_taken_whole_or_not_at_all),
+                cmocka_unit_test(a_row_of_an_older_version_is_taken),
                 cmocka_unit_test(a_state_about_an_update_needs_one),
                 cmocka_unit_test(more_ecus_than_a_vehicle_may_have_are_refused),
                 cmocka_unit_test(the_largest_engine_fits_the_limit_of_its_row),

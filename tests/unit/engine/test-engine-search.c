@@ -13,12 +13,14 @@
 #define LATE (EARLY + 10000)
 #define UNTIL (EARLY + 5000)
 #define NODES_MAX (1u << 19)
+#define TARGET 3
 
 /* ---- a state, small enough to keep hundreds of thousands ---- */
 
 typedef struct Node {
         uint8_t state, paused_from, stage, update, ecus[2];
-        uint8_t approved, postponed, waiting, downloaded, attempts, failures, refused;
+        uint8_t approved, postponed, waiting, downloaded, attempts, failures, rolling_back;
+        uint8_t refused; /* a bit per update, and behind TARGET a bit for each software that did not stand its trial */
         /* the model */
         uint8_t offer;        /* the update that the last complete check found */
         uint8_t consent;      /* by stage, for it */
@@ -40,6 +42,7 @@ typedef struct Search {
         uint32_t (*edges)[2];
         size_t n_edges, edges_size;
         EngineUpdate samples[_SAMPLE_MAX]; /* made once: there are millions of steps */
+        uint8_t targets[3][SHA256_SIZE];           /* of the software in them: A's for two ECUs, B's for one */
 } Search;
 
 static uint32_t hash(const Node *node)
@@ -91,6 +94,35 @@ static uint8_t which_sample(const Search *s, const uint8_t *fingerprint)
         return SAMPLE_NONE;
 }
 
+static uint8_t pack_refused(const Search *s, const Engine *e)
+{
+        unsigned bits = 0;
+
+        for (size_t i = 0; i < e->n_refused; i++) {
+                for (unsigned which = SAMPLE_A; which < _SAMPLE_MAX; which++)
+                        bits |= (unsigned) (memcmp(e->refused[i], s->samples[which].fingerprint, SHA256_SIZE) == 0) << which;
+                for (unsigned which = 0; which < ELEMENTSOF(s->targets); which++)
+                        bits |= (unsigned) (memcmp(e->refused[i], s->targets[which], SHA256_SIZE) == 0) << (which + TARGET);
+        }
+        assert_int_equal(__builtin_popcount(bits), e->n_refused);
+        return (uint8_t) bits;
+}
+
+static void unpack_refused(const Search *s, uint8_t bits, Engine *ret)
+{
+        for (unsigned which = SAMPLE_A; which < _SAMPLE_MAX; which++)
+                if (bits >> which & 1)
+                        memcpy(ret->refused[ret->n_refused++], s->samples[which].fingerprint, SHA256_SIZE);
+        for (unsigned which = 0; which < ELEMENTSOF(s->targets); which++)
+                if (bits >> (which + TARGET) & 1)
+                        memcpy(ret->refused[ret->n_refused++], s->targets[which], SHA256_SIZE);
+}
+
+static bool is_refused(const Node *node)
+{
+        return node->refused >> node->update & 1;
+}
+
 static void copy_sample(const Search *s, uint8_t which, EngineUpdate *ret)
 {
         *ret = s->samples[which];
@@ -114,7 +146,8 @@ static void pack(const Search *s, const Engine *e, Node *node)
         node->downloaded = e->downloaded;
         node->attempts = e->attempts > 0; /* none, or all but the last: those between are alike */
         node->failures = e->failures > 0;
-        node->refused = e->has_refused ? which_sample(s, e->refused) : 0;
+        node->rolling_back = e->rolling_back;
+        node->refused = pack_refused(s, e);
 }
 
 static void unpack(const Search *s, const Node *node, Engine *ret)
@@ -138,16 +171,16 @@ static void unpack(const Search *s, const Node *node, Engine *ret)
         ret->downloaded = node->downloaded;
         ret->attempts = node->attempts ? ENGINE_ATTEMPTS_MAX - 1 : 0;
         ret->failures = node->failures;
-        ret->has_refused = node->refused;
-        if (node->refused)
-                memcpy(ret->refused, s->samples[node->refused].fingerprint, sizeof ret->refused);
+        ret->rolling_back = node->rolling_back;
+        unpack_refused(s, node->refused, ret);
 }
 
 /* What of a node has to be written down before something is done that rests on it. */
 static bool same_to_store(const Node *a, const Node *b)
 {
         return a->state == b->state && a->update == b->update && memcmp(a->ecus, b->ecus, sizeof a->ecus) == 0 &&
-               a->approved == b->approved && a->postponed == b->postponed && a->attempts == b->attempts && a->refused == b->refused;
+               a->approved == b->approved && a->postponed == b->postponed && a->attempts == b->attempts && a->refused == b->refused &&
+               a->rolling_back == b->rolling_back;
 }
 
 /* ---- what must hold ---- */
@@ -155,7 +188,7 @@ static bool same_to_store(const Node *a, const Node *b)
 static bool is_job(EngineEffectKind kind)
 {
         return kind == ENGINE_DO_REGISTER || kind == ENGINE_DO_CHECK || kind == ENGINE_DO_DOWNLOAD || kind == ENGINE_DO_INSTALL ||
-               kind == ENGINE_DO_FINALIZE || kind == ENGINE_DO_REPORT;
+               kind == ENGINE_DO_ASSESS || kind == ENGINE_DO_ROLLBACK || kind == ENGINE_DO_FINALIZE || kind == ENGINE_DO_REPORT;
 }
 
 static bool consented(const Search *s, const Node *node, EngineStage stage)
@@ -166,10 +199,21 @@ static bool consented(const Search *s, const Node *node, EngineStage stage)
 /* node is the engine after the step, with the model as it was before its effects. */
 static void check_effect(const Search *s, const Engine *e, const Node *node, const EngineEffect *effect)
 {
-        if (effect->kind == ENGINE_DO_DOWNLOAD || effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_REBOOT) {
+        bool back = e->rolling_back && e->state == ENGINE_FINALIZING; /* no consent is needed to get rid of bad software */
+
+        if (effect->kind == ENGINE_DO_DOWNLOAD || effect->kind == ENGINE_DO_INSTALL || (effect->kind == ENGINE_DO_REBOOT && !back)) {
                 assert_int_equal(node->offer, node->update);
                 assert_true(e->has_update);
-                assert_int_not_equal(node->update, node->refused);
+                assert_false(is_refused(node));
+        }
+        if (effect->kind == ENGINE_DO_ASSESS) {
+                assert_int_equal(e->state, ENGINE_FINALIZING);
+                assert_int_equal(e->update.ecus[effect->index].state, ENGINE_ECU_NEED_REBOOT);
+                assert_false(e->rolling_back);
+        }
+        if (effect->kind == ENGINE_DO_ROLLBACK) {
+                assert_true(back && e->update.ecus[effect->index].primary);
+                assert_true(is_refused(node));
         }
         if (effect->kind == ENGINE_DO_DOWNLOAD)
                 assert_true(consented(s, node, ENGINE_STAGE_DOWNLOAD));
@@ -180,13 +224,13 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
                 for (size_t i = 0; i < e->update.n_ecus; i++)
                         assert_int_equal(e->update.ecus[i].state == ENGINE_ECU_INSTALLING, i == effect->index);
         }
-        if (effect->kind == ENGINE_DO_REBOOT) {
+        if (effect->kind == ENGINE_DO_REBOOT && !back) {
                 assert_int_equal(e->state, ENGINE_REBOOT_REQUIRED);
                 assert_true(consented(s, node, ENGINE_STAGE_REBOOT));
         }
         if (effect->kind == ENGINE_DO_OFFER)
-                assert_int_not_equal(node->update, node->refused);
-        if (effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_REBOOT || effect->kind == ENGINE_DO_FINALIZE ||
+                assert_false(is_refused(node));
+        if (effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_ROLLBACK || effect->kind == ENGINE_DO_REBOOT || effect->kind == ENGINE_DO_FINALIZE ||
             effect->kind == ENGINE_DO_REPORT || effect->kind == ENGINE_DO_FINISHED || effect->kind == ENGINE_DO_ATTACK)
                 assert_false(node->dirty);
 }
@@ -196,12 +240,17 @@ static void check_way_out(const Node *n)
 {
         static const int jobs[_ENGINE_STATE_MAX] = {
                 [ENGINE_CHECKING] = ENGINE_DO_CHECK + 1,     [ENGINE_DOWNLOADING] = ENGINE_DO_DOWNLOAD + 1,
-                [ENGINE_INSTALLING] = ENGINE_DO_INSTALL + 1, [ENGINE_FINALIZING] = ENGINE_DO_FINALIZE + 1,
-                [ENGINE_REPORTING] = ENGINE_DO_REPORT + 1,
+                [ENGINE_INSTALLING] = ENGINE_DO_INSTALL + 1, [ENGINE_REPORTING] = ENGINE_DO_REPORT + 1,
         };
 
         if (n->state == ENGINE_UNPROVISIONED)
                 assert_true(n->timer || n->job == ENGINE_DO_REGISTER + 1);
+        else if (n->state == ENGINE_FINALIZING && n->rolling_back)
+                assert_int_equal((n->job == ENGINE_DO_ROLLBACK + 1) + n->timer + n->rebooting, 1);
+        else if (n->state == ENGINE_FINALIZING && (n->ecus[0] == ENGINE_ECU_NEED_REBOOT || n->ecus[1] == ENGINE_ECU_NEED_REBOOT))
+                assert_int_equal((n->job == ENGINE_DO_ASSESS + 1) + n->timer, 1);
+        else if (n->state == ENGINE_FINALIZING)
+                assert_int_equal(n->job, ENGINE_DO_FINALIZE + 1);
         else
                 assert_int_equal(n->job, jobs[n->state]);
         if (n->state == ENGINE_IDLE || n->state == ENGINE_READY || n->state == ENGINE_AWAITING_CONSENT)
@@ -221,7 +270,7 @@ static void check_failures(const Search *s, const Engine *e, const Node *before,
                 failed |= after->ecus[i] == ENGINE_ECU_FAILED;
         if (failed) { /* for good: it will be written down, reported and never tried again */
                 assert_true(e->state == ENGINE_FINALIZING || e->state == ENGINE_REPORTING);
-                assert_int_equal(after->refused, after->update);
+                assert_true(is_refused(after));
         }
         if (before->update && before->update != after->update && kind != ENGINE_CANCEL) {
                 assert_non_null(finished);
@@ -275,7 +324,7 @@ static void follow_effects(const Search *s, const Engine *e, const EngineEffects
                         node->asked = effect->stage == ENGINE_STAGE_REBOOT;
                 else if (is_job(effect->kind)) {
                         node->job = (uint8_t) (effect->kind + 1);
-                        node->job_index = effect->kind == ENGINE_DO_INSTALL ? (uint8_t) effect->index : 0;
+                        node->job_index = effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_ASSESS ? (uint8_t) effect->index : 0;
                 }
         }
 }
@@ -318,6 +367,10 @@ static bool is_possible(const Node *node, const EngineEvent *event)
         case ENGINE_ECU_DONE:
         case ENGINE_ECU_REFUSED:
                 return node->job == ENGINE_DO_INSTALL + 1 && node->job_index == event->index;
+        case ENGINE_ASSESSED:
+                return node->job == ENGINE_DO_ASSESS + 1 && node->job_index == event->index;
+        case ENGINE_ROLLED_BACK:
+                return node->job == ENGINE_DO_ROLLBACK + 1;
         case ENGINE_FINALIZED:
                 return node->job == ENGINE_DO_FINALIZE + 1;
         case ENGINE_REPORTED:
@@ -359,7 +412,7 @@ static void step(Search *s, uint32_t from, Engine *e, EngineEvent *event, int64_
         EngineEffects effects = { 0 };
         uint32_t to;
 
-        if (!possible && (event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED || before.state == ENGINE_UNPROVISIONED))
+        if (!possible && (event->kind == ENGINE_ROLLED_BACK || event->kind == ENGINE_ASSESSED || event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED || before.state == ENGINE_UNPROVISIONED))
                 return; /* the engine does not count these; the daemon has at most one of each */
         if (possible) {
                 follow_event(s, e, event, now, &after);
@@ -377,7 +430,7 @@ static void step(Search *s, uint32_t from, Engine *e, EngineEvent *event, int64_
         check_failures(s, e, &before, &after, &effects, event->kind);
         if (effect_find(&effects, ENGINE_DO_FINISHED) && after.offer == before.update)
                 after.offer = after.consent = after.got = after.asked = 0;
-        if (after.state != ENGINE_REBOOT_REQUIRED)
+        if (after.state != ENGINE_REBOOT_REQUIRED && !after.rolling_back)
                 after.rebooting = 0;
         check_way_out(&after);
         to = find_or_add(s, &after);
@@ -389,6 +442,9 @@ static void step(Search *s, uint32_t from, Engine *e, EngineEvent *event, int64_
 static const ErrorCode check_errors[] = { ERR_NETWORK, ERR_ROLLBACK };
 static const ErrorCode download_errors[] = { ERR_NETWORK, ERR_IMAGE_MISMATCH, ERR_CONFIG };
 static const ErrorCode install_errors[] = { ERR_UNREACHABLE, ERR_SECONDARY, ERR_INSTALL };
+
+static const ErrorCode assess_errors[] = { ERR_HEALTH, ERR_BOOT_LOADER };
+static const ErrorCode rollback_errors[] = { ERR_BOOT_LOADER, ERR_INSTALL };
 
 typedef struct Happening {
         EngineEvent event;
@@ -437,6 +493,15 @@ static size_t happenings(Happening *list)
                 for (size_t i = 0; i < ELEMENTSOF(install_errors); i++)
                         n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_REFUSED, .index = ecu, .error = sample_error(install_errors[i]) });
         }
+        for (size_t ecu = 0; ecu < 2; ecu++) {
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ASSESSED, .index = ecu });
+                for (size_t i = 0; i < ELEMENTSOF(assess_errors); i++)
+                        n = put(list, n, (EngineEvent) { .kind = ENGINE_ASSESSED, .index = ecu, .error = sample_error(assess_errors[i]) });
+        }
+        for (int reboot = 0; reboot < 2; reboot++)
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ROLLED_BACK, .need_reboot = reboot });
+        for (size_t i = 0; i < ELEMENTSOF(rollback_errors); i++)
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ROLLED_BACK, .error = sample_error(rollback_errors[i]) });
         for (unsigned which = 0; which < _SAMPLE_MAX; which++) {
                 const char *id = sample_id((Sample) which);
 
@@ -471,15 +536,16 @@ static void try_happening(Search *s, uint32_t from, const Happening *what)
 }
 
 /* A restart: what was written comes back, everything else of engine and model is gone. */
-static void try_restart(Search *s, uint32_t from, bool provisioned, bool rebooted, const char *booted)
+static void try_restart(Search *s, uint32_t from, bool provisioned, bool rebooted, const char *booted, bool lost)
 {
-        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = provisioned, .rebooted = rebooted, .booted = booted };
+        EngineEvent event = { .kind = ENGINE_STARTED, .provisioned = provisioned, .rebooted = rebooted, .booted = booted,
+                              .lost = lost };
         Node node = s->nodes[from];
         uint32_t to;
         Engine e;
 
         node.job = node.timer = node.asked = node.rebooting = node.downloaded = node.job_index = 0;
-        if (node.state != ENGINE_INSTALLING && node.state != ENGINE_REBOOT_REQUIRED)
+        if (node.state != ENGINE_INSTALLING && node.state != ENGINE_REBOOT_REQUIRED && node.state != ENGINE_FINALIZING)
                 node.got = 0;
         to = find_or_add(s, &node);
         add_edge(s, from, to);
@@ -493,10 +559,11 @@ static void restart(Search *s, uint32_t from)
         Sample update = (Sample) s->nodes[from].update;
 
         check_round_trip(s, &s->nodes[from]);
-        try_restart(s, from, true, false, "");
-        try_restart(s, from, true, true, sample_commit(update));
-        try_restart(s, from, true, true, sample_commit(SAMPLE_NONE));
-        try_restart(s, from, false, true, sample_commit(SAMPLE_NONE));
+        try_restart(s, from, true, false, "", false);
+        try_restart(s, from, true, true, sample_commit(update), false);
+        try_restart(s, from, true, true, sample_commit(SAMPLE_NONE), false);
+        try_restart(s, from, true, true, sample_commit(SAMPLE_NONE), true);
+        try_restart(s, from, false, true, sample_commit(SAMPLE_NONE), false);
 }
 
 static void expand(Search *s, uint32_t from, const Happening *list, size_t n)
@@ -530,16 +597,19 @@ static void search(unsigned asks)
 {
         Search s = { .nodes = xcalloc(NODES_MAX, sizeof(Node)), .table = xcalloc(2 * (size_t) NODES_MAX, sizeof(uint32_t)) };
         bool seen[_ENGINE_STATE_MAX] = { false };
-        Happening *list = xcalloc(256, sizeof *list);
+        Happening *list = xcalloc(512, sizeof *list);
         size_t n = happenings(list);
         Node first = { 0 };
 
-        assert_true(n <= 256);
+        assert_true(n <= 512);
         s.written = xcalloc(NODES_MAX, sizeof *s.written);
         s.is_written = xcalloc(NODES_MAX, 1);
         sample_policy(asks, &s.policy);
         for (unsigned i = SAMPLE_A; i < _SAMPLE_MAX; i++)
                 sample_update((Sample) i, 0, &s.samples[i]);
+        sample_target(SAMPLE_A, 0, s.targets[0]);
+        sample_target(SAMPLE_A, 1, s.targets[1]);
+        sample_target(SAMPLE_B, 0, s.targets[2]);
         set_written(&s, find_or_add(&s, &first));
         while (s.done < s.n || s.restarted < s.n_written)
                 if (s.restarted < s.n_written)

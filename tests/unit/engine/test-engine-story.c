@@ -309,6 +309,191 @@ static void a_secondary_that_cannot_be_completed_is_reported(void **state)
         world_done(&w);
 }
 
+static void good_software_is_confirmed_before_it_is_reported(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_B);
+        world_run_until(&w, ENGINE_FINALIZING);
+        assert_int_equal(w.job.kind, ENGINE_DO_ASSESS);
+        assert_int_equal(w.reports, 0);
+        assert_false(w.confirmed);
+        world_run(&w, 1000);
+        assert_true(w.confirmed);
+        assert_int_equal(w.assessments, 1);
+        assert_int_equal(w.rollbacks, 0);
+        assert_int_equal(w.result, REPORT_OK);
+        world_done(&w);
+}
+
+static void bad_software_is_rolled_back_reported_once_and_never_installed_again_by_itself(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 4, SAMPLE_A); /* asks before a reboot */
+        w.user = true;
+        w.assess_fails = ERR_HEALTH;
+        world_run(&w, 30 * 86400);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.reboots, 2);
+        assert_int_equal(w.assessments, 1);
+        assert_int_equal(w.rollbacks, 1);
+        assert_int_equal(w.reports, 1);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.result, error_info(ERR_HEALTH)->report);
+        assert_non_null(strstr(w.why, sample_error(ERR_HEALTH).message));
+        assert_int_equal(w.installs, 2);
+        assert_int_equal(w.engine.last_error.code, ERR_HEALTH);
+        assert_int_equal(w.offers[ENGINE_STAGE_REBOOT], 1); /* for the first reboot only */
+        w.assess_fails = ERR_NONE;
+        w.assigned = SAMPLE_B; /* but another update is */
+        world_run(&w, 86400);
+        assert_int_equal(w.booted, SAMPLE_B);
+        w.assigned = SAMPLE_A; /* and the first is remembered still */
+        world_run(&w, 30 * 86400);
+        assert_int_equal(w.booted, SAMPLE_B);
+        assert_int_equal(w.finished, 2);
+        world_done(&w);
+}
+
+static void failed_software_is_refused_in_any_other_company_of_the_same_assignment(void **state)
+{
+        EngineEvent event = { .kind = ENGINE_CHECKED };
+        EngineEffects effects;
+        EngineUpdate less;
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_A);
+        w.falls_back = true;
+        world_run(&w, 3000);
+        assert_int_equal(w.finished, 1);
+        for (int i = 0; i < 3; i++) { /* the Primary alone: as assigned before; under another id; the id of before with other software */
+                sample_update(SAMPLE_A, 0, &less);
+                less.ecus[0] = less.ecus[--less.n_ecus];
+                if (i == 1)
+                        less.correlation_id[0]++;
+                if (i == 2)
+                        less.ecus[0].hashes.sha256[0]++;
+                engine_update_seal(&less);
+                event.update = &less;
+                w.engine.state = ENGINE_CHECKING;
+                engine_step(&w.engine, &event, w.clock, &effects);
+                assert_int_equal(w.engine.has_update, i > 0);
+                engine_update_done(&less);
+        }
+        world_done(&w);
+}
+
+static void an_assessment_that_could_not_be_made_is_repeated_and_then_counts_as_failed(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_B);
+        w.assess_fails = ERR_BOOT_LOADER;
+        w.fails = ENGINE_ATTEMPTS_MAX - 1;
+        world_run(&w, 86400);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_int_equal(w.assessments, ENGINE_ATTEMPTS_MAX);
+        world_done(&w);
+        start(&w, 0, SAMPLE_B);
+        w.assess_fails = ERR_HELPER;
+        world_run(&w, 86400);
+        assert_int_equal(w.assessments, ENGINE_ATTEMPTS_MAX);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.finished, 1);
+        assert_int_not_equal(w.result, REPORT_OK);
+        world_done(&w);
+}
+
+static void software_that_brings_the_machine_down_while_it_is_assessed_is_rolled_back(void **state)
+{
+        World w;
+        int i;
+
+        (void) state;
+        start(&w, 0, SAMPLE_B);
+        world_run_until(&w, ENGINE_FINALIZING);
+        for (i = 0; i < 20 && !w.engine.rolling_back; i++) {
+                world_crash(&w);
+                world_start(&w, false); /* the daemon alone: no word against the software */
+                assert_int_equal(w.engine.state, ENGINE_FINALIZING);
+                world_crash(&w);
+                world_start(&w, true);
+        }
+        assert_int_equal(i, ENGINE_ATTEMPTS_MAX);
+        world_run(&w, 1000);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.result, error_info(ERR_HEALTH)->report);
+        assert_non_null(strstr(w.why, "interrupted by 5 reboots"));
+        world_done(&w);
+}
+
+static void bad_software_without_a_way_back_is_reported_as_such(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_B);
+        w.assess_fails = ERR_HEALTH;
+        w.rollback_fails = ERR_INSTALL;
+        world_run(&w, 86400);
+        assert_int_equal(w.rollbacks, 1);
+        assert_int_equal(w.booted, SAMPLE_B);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.result, error_info(ERR_HEALTH)->report);
+        world_done(&w);
+        start(&w, 0, SAMPLE_B);
+        w.assess_fails = ERR_HEALTH;
+        w.rollback_fails = ERR_BOOT_LOADER; /* for a while */
+        w.fails = 3;
+        world_run(&w, 86400);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.finished, 1);
+        world_done(&w);
+}
+
+static void a_deployment_that_is_there_and_did_not_boot_is_not_made_again(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_B);
+        w.falls_back = true;
+        world_run(&w, 86400);
+        assert_int_equal(w.installs, 1);
+        assert_int_equal(w.finished, 1);
+        assert_non_null(strstr(w.why, "the boot loader gave it up"));
+        world_done(&w);
+}
+
+/* Power went between deploying and hearing of it: what runs is on trial all the same. */
+static void software_that_booted_before_its_installation_was_heard_of_is_assessed(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_A);
+        w.assess_fails = ERR_HEALTH;
+        world_run_until(&w, ENGINE_INSTALLING);
+        while (w.engine.update.ecus[1].state != ENGINE_ECU_INSTALLING)
+                world_run(&w, 1);
+        w.staged = SAMPLE_A;
+        world_crash(&w);
+        world_start(&w, true);
+        assert_int_equal(w.engine.state, ENGINE_FINALIZING);
+        world_run(&w, 1000);
+        assert_int_equal(w.assessments, 1);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.result, error_info(ERR_HEALTH)->report);
+        assert_true(w.secondary_runs_a);
+        world_done(&w);
+}
+
 static void a_daemon_that_only_restarts_does_not_think_the_system_did(void **state)
 {
         World w;
@@ -455,6 +640,14 @@ int main(void)
                 cmocka_unit_test(software_that_does_not_boot_is_reported_and_left_alone),
                 cmocka_unit_test(a_secondary_that_needs_a_reboot_is_completed_behind_it),
                 cmocka_unit_test(a_secondary_that_cannot_be_completed_is_reported),
+                cmocka_unit_test(good_software_is_confirmed_before_it_is_reported),
+                cmocka_unit_test(bad_software_is_rolled_back_reported_once_and_never_installed_again_by_itself),
+                cmocka_unit_test(failed_software_is_refused_in_any_other_company_of_the_same_assignment),
+                cmocka_unit_test(an_assessment_that_could_not_be_made_is_repeated_and_then_counts_as_failed),
+                cmocka_unit_test(software_that_brings_the_machine_down_while_it_is_assessed_is_rolled_back),
+                cmocka_unit_test(bad_software_without_a_way_back_is_reported_as_such),
+                cmocka_unit_test(a_deployment_that_is_there_and_did_not_boot_is_not_made_again),
+                cmocka_unit_test(software_that_booted_before_its_installation_was_heard_of_is_assessed),
                 cmocka_unit_test(a_daemon_that_only_restarts_does_not_think_the_system_did),
                 cmocka_unit_test(an_installation_that_kills_the_system_is_not_tried_for_ever),
                 cmocka_unit_test(pausing_stops_everything_until_resumed),

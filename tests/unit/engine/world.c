@@ -50,6 +50,8 @@ static void do_effect(World *w, const EngineEffect *effect, const EngineEffects 
         case ENGINE_DO_CHECK:
         case ENGINE_DO_DOWNLOAD:
         case ENGINE_DO_INSTALL:
+        case ENGINE_DO_ASSESS:
+        case ENGINE_DO_ROLLBACK:
         case ENGINE_DO_FINALIZE:
         case ENGINE_DO_REPORT:
                 assert_false(w->has_job);
@@ -106,21 +108,32 @@ void world_crash(World *w)
         w->timer = -1;
 }
 
+/* What a boot loader and libostree make of a reboot. */
+static void boot(World *w)
+{
+        if (w->going_back) {
+                w->booted = w->before;
+                w->going_back = false;
+        } else if (w->staged && !w->falls_back && !w->loses) {
+                w->before = w->booted;
+                w->booted = w->staged;
+                w->confirmed = false;
+        }
+        w->staged = SAMPLE_NONE;
+}
+
 void world_start(World *w, bool rebooted)
 {
         bool lost = rebooted && w->staged && w->loses;
         Error error = { 0 };
 
-        if (rebooted && w->staged) {
-                if (!w->falls_back && !lost)
-                        w->booted = w->staged;
-                w->staged = SAMPLE_NONE;
-        }
+        if (rebooted)
+                boot(w);
         w->boots += rebooted;
         if (w->stored.size)
                 assert_int_equal(engine_load(&w->engine, buffer_slice(&w->stored), &error), 0);
-        world_post(w, (EngineEvent) { .kind = ENGINE_STARTED, .provisioned = w->provisioned, .rebooted = rebooted,
-                                      .lost = lost, .booted = sample_commit(w->booted) });
+        world_post(w, (EngineEvent) { .kind = ENGINE_STARTED, .provisioned = w->provisioned, .rebooted = rebooted, .lost = lost,
+                                      .booted = sample_commit(w->booted), .rolled_back = w->falls_back });
 }
 
 /* ---- jobs ---- */
@@ -136,7 +149,8 @@ static bool fails(World *w, ErrorCode code, EngineEvent *event, EngineEventKind 
         if (code == ERR_NONE)
                 return false;
         if (w->fails && --w->fails == 0)
-                w->check_fails = w->download_fails = w->secondary_fails = w->primary_fails = w->report_fails = ERR_NONE;
+                w->check_fails = w->download_fails = w->secondary_fails = w->primary_fails = w->report_fails =
+                        w->assess_fails = w->rollback_fails = ERR_NONE;
         event->kind = kind;
         event->error = sample_error(code);
         return true;
@@ -183,6 +197,26 @@ static void end_install(World *w, size_t index)
                 world_post(w, event);
 }
 
+/* It is not interrupted by power alone: software that is bad may be what takes it away. */
+static void end_assessment(World *w, EngineEvent *event)
+{
+        w->assessments++;
+        event->kind = ENGINE_ASSESSED;
+        event->index = w->job.index;
+        if (!fails(w, w->assess_fails, event, ENGINE_ASSESSED))
+                w->confirmed = true;
+}
+
+static void end_rollback(World *w, EngineEvent *event)
+{
+        w->rollbacks++;
+        event->kind = ENGINE_ROLLED_BACK;
+        if (fails(w, w->rollback_fails, event, ENGINE_ROLLED_BACK))
+                return;
+        event->need_reboot = memcmp(w->engine.update.ecus[w->job.index].hashes.sha256, w->booted == SAMPLE_B ? "\xb3" : "\xa2", 1) == 0 && w->booted;
+        w->going_back = event->need_reboot;
+}
+
 static void end_job(World *w)
 {
         EngineEvent event = { 0 };
@@ -203,6 +237,12 @@ static void end_job(World *w)
                 w->downloads++;
                 event.kind = ENGINE_DOWNLOADED;
                 (void) fails(w, w->download_fails, &event, ENGINE_DOWNLOAD_FAILED);
+                break;
+        case ENGINE_DO_ASSESS:
+                end_assessment(w, &event);
+                break;
+        case ENGINE_DO_ROLLBACK:
+                end_rollback(w, &event);
                 break;
         case ENGINE_DO_FINALIZE:
                 event.kind = ENGINE_FINALIZED;
@@ -252,7 +292,7 @@ static void pass(World *w, int64_t seconds)
 static bool advance(World *w, int64_t rest)
 {
         if (w->dark || w->reboot_asked) {
-                bool rebooted = w->dark ? w->staged != SAMPLE_NONE : true;
+                bool rebooted = w->dark ? w->staged != SAMPLE_NONE || w->going_back : true;
 
                 w->reboots += w->reboot_asked && !w->dark;
                 world_crash(w);

@@ -27,8 +27,13 @@ typedef struct World {
         unsigned boots, secondary_boot;
         bool secondary_runs_a; /* survives */
         Sample booted, staged; /* survives */
+        Sample before;         /* survives: what ran before what is booted */
+        bool going_back;       /* survives: it is the next to boot again */
         bool falls_back;       /* the new software does not come up */
         bool loses;            /* what is staged is not written when the vehicle goes down */
+        bool confirmed;        /* survives: the boot loader was told that what runs is good */
+        ErrorCode assess_fails; /* of new software; ERR_HEALTH: it is bad */
+        ErrorCode rollback_fails;
         ErrorCode check_fails, download_fails, secondary_fails, primary_fails, report_fails;
         unsigned fails; /* so often, then no more; 0: always */
         /* the user, where one is asked */
@@ -38,7 +43,7 @@ typedef struct World {
         unsigned points, cut, cut_again;
         bool dark;
         /* what was seen */
-        unsigned checks, downloads, installs, reboots, offers[_ENGINE_STAGE_MAX], writes, finished, reports;
+        unsigned checks, downloads, installs, assessments, rollbacks, reboots, offers[_ENGINE_STAGE_MAX], writes, finished, reports;
         int64_t last_check; /* uptime */
         int64_t longest_pause;
         unsigned history, attacks; /* rows written together with the engine */

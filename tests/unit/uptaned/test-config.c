@@ -115,6 +115,8 @@ static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
                 assert_false(c->policy.ask[i]);
         assert_int_equal(c->slowest.speed, 100);
         assert_int_equal(c->slowest.seconds, 30);
+        assert_false(c->health.boot_complete || c->health.checks || c->health.director);
+        assert_true(c->health.timeout == 300 && c->health.check_timeout == 60);
         assert_int_equal(c->metadata_timeout, 60);
         assert_int_equal(c->image_timeout, 60);
         assert_int_equal(c->install_timeout, 900);
@@ -140,9 +142,10 @@ static void every_key_is_taken(void **state)
         must_load(w, "# a comment\n[server]\nurl = http://a//\ndirector-url = https://d/\nrepository-url = https://r\nostree-url = https://o\n"
                      "require-director-timestamp = no\n[primary]\nserial = p1\nhardware-id = hw\nvin = V\ndevice-id = D\nkey-type = rsa\n"
                      "[update]\npoll-interval = 1\njitter = 0\nconsent-download = ask\nconsent-install = ask\nconsent-reboot = ask\n"
+                     "[health]\nboot-complete = yes\nchecks = yes\ndirector = yes\ntimeout = 7\ncheck-timeout = 8\n"
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\nannounce = 4\n"
-                     "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nsecondary-ip-socket = /i\n"
+                     "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
                      "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
                      "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\n"
                      "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\n");
@@ -165,6 +168,9 @@ static void every_key_is_taken(void **state)
         assert_string_equal(c->fetch_socket, "/f");
         assert_string_equal(c->verify_socket, "/v");
         assert_string_equal(c->ostree_socket, "/o");
+        assert_string_equal(c->health_socket, "/h");
+        assert_true(c->health.boot_complete && c->health.checks && c->health.director);
+        assert_true(c->health.timeout == 7 && c->health.check_timeout == 8);
         assert_string_equal(c->secondary_ip_socket, "/i");
         assert_string_equal(c->exec_socket, "/e");
         assert_true(c->exec_installer);
@@ -196,7 +202,8 @@ static void a_value_that_does_not_fit_is_refused_with_file_line_and_key(void **s
                 { "update", "poll-interval", "0" }, { "update", "poll-interval", "5m" }, { "update", "poll-interval", "-5" },
                 { "update", "poll-interval", "99999999999999999999" }, { "update", "poll-interval", "2592001" },
                 { "update", "poll-interval", "" }, { "update", "jitter", "51" }, { "update", "consent-reboot", "yes" },
-                { "limits", "min-speed", "0" }, { "limits", "min-speed", "1048577" }, { "limits", "min-speed", "1K" },
+                { "health", "checks", "true" },
+                { "health", "timeout", "0" }, { "limits", "min-speed", "0" }, { "limits", "min-speed", "1048577" }, { "limits", "min-speed", "1K" },
                 { "limits", "min-speed-seconds", "0" }, { "timeouts", "image", "0" }, { "timeouts", "install", "0x10" }, { "paths", "state-directory", "state" },
                 { "paths", "fetch-socket", "" }, { "secondary a", "driver", "can" }, { "secondary a", "address", "1.2.3.4" },
                 { "secondary a", "address", ":5" }, { "secondary a", "address", "h:0" }, { "secondary a", "address", "h:65536" },

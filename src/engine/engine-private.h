@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef ENGINE_ENGINE_PRIVATE_H
+#define ENGINE_ENGINE_PRIVATE_H
+
+/* Between the files of the engine. */
+#include "engine/engine.h"
+
+/* engine.c: effects */
+EngineEffect *engine_emit(EngineEffects *effects, EngineEffectKind kind);
+/* Stores the engine as it is after this step, before any other effect of it. */
+void engine_persist(EngineEffects *effects);
+/* The only setter of the state. */
+void engine_enter(Engine *engine, EngineState state);
+void engine_note_error(Engine *engine, const Error *error, int64_t now, EngineEffects *effects);
+void engine_arm_backoff(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+/* engine.c: what follows */
+void engine_request_reboot(Engine *engine, int64_t now, EngineEffects *effects);
+void engine_install_next(Engine *engine, int64_t now, EngineEffects *effects);
+/* What was interrupted is done again, but not for ever. */
+void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+void engine_finalize(Engine *engine, EngineEffects *effects);
+/* Every ECU that has not got its image fails with error, and the update is refused from now on. */
+void engine_fail_rest(Engine *engine, const Error *error);
+/* The same, and the update is over for good. */
+void engine_give_up(Engine *engine, const Error *error, EngineEffects *effects);
+
+/* update.c: what is never tried again by itself */
+void engine_refuse(Engine *engine, const uint8_t *fingerprint);
+/* This ECU's image under this correlation id, in whatever other company it is assigned. */
+void engine_refuse_target(Engine *engine, const EngineEcu *ecu);
+bool engine_is_refused(const Engine *engine, const EngineUpdate *update);
+
+/* trial.c */
+void engine_after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+void engine_trial_timer(Engine *engine, EngineEffects *effects);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Behind the reboot. What booted is told by its checksum and nothing else. New software is on trial (ENGINE_FINALIZING, its
+ * ECU still ENGINE_ECU_NEED_REBOOT) until it is good; if it is bad (rolling_back, its ECU ENGINE_ECU_FAILED), the old is made
+ * the next to boot, and it is the old that finishes the update and reports. Nobody is asked for consent: bad software may
+ * not even be able to ask.
+ */
+#include <stdio.h>
+
+#include "base/codec.h"
+#include "engine/engine-private.h"
+
+static bool is_commit(const char *hex, const EngineEcu *ecu)
+{
+        uint8_t commit[SHA256_SIZE];
+        Error ignored = { 0 };
+
+        return ecu->ostree && hex && hex_decode(hex, commit, sizeof commit, &ignored) == 0 && memcmp(commit, ecu->hashes.sha256, sizeof commit) == 0;
+}
+
+/* The first ECU in this state, or n_ecus. */
+static size_t find_ecu(const Engine *engine, EngineEcuState state)
+{
+        size_t i = 0;
+
+        while (i < engine->update.n_ecus && engine->update.ecus[i].state != state)
+                i++;
+        return i;
+}
+
+static size_t find_primary(const Engine *engine)
+{
+        size_t i = 0;
+
+        while (i < engine->update.n_ecus && !engine->update.ecus[i].primary)
+                i++;
+        return i;
+}
+
+bool engine_awaits_boot(const Engine *engine)
+{
+        return engine->state == ENGINE_REBOOT_REQUIRED ||
+               (engine->state == ENGINE_FINALIZING &&
+                (engine->rolling_back || find_ecu(engine, ENGINE_ECU_NEED_REBOOT) < engine->update.n_ecus));
+}
+
+/* While it was being installed, it is on trial only if nothing else is left to do. */
+const EngineEcu *engine_on_trial(const Engine *engine, const char *booted)
+{
+        size_t i = find_primary(engine);
+        const EngineEcu *ecu = i < engine->update.n_ecus ? &engine->update.ecus[i] : NULL;
+
+        if (!ecu || !is_commit(booted, ecu))
+                return NULL;
+        if (engine->state == ENGINE_INSTALLING)
+                return ecu->state == ENGINE_ECU_INSTALLING && find_ecu(engine, ENGINE_ECU_PENDING) == engine->update.n_ecus ? ecu : NULL;
+        return engine_awaits_boot(engine) && (engine->rolling_back || ecu->state == ENGINE_ECU_NEED_REBOOT) ? ecu : NULL;
+}
+
+/* ---- bad ---- */
+
+static void roll_back(Engine *engine, EngineEffects *effects)
+{
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_ROLLBACK)->index = find_primary(engine);
+}
+
+/* Either the old runs again, or there is no way back: both are reported by what runs. */
+static void end_rollback(Engine *engine, EngineEffects *effects)
+{
+        engine->rolling_back = false;
+        engine_finalize(engine, effects);
+}
+
+static void condemn(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
+{
+        engine_note_error(engine, error, now, effects);
+        engine_refuse_target(engine, &engine->update.ecus[find_ecu(engine, ENGINE_ECU_NEED_REBOOT)]);
+        engine_fail_rest(engine, error);
+        engine->attempts = 0;
+        engine->rolling_back = find_primary(engine) < engine->update.n_ecus;
+        if (engine->rolling_back)
+                roll_back(engine, effects);
+        else
+                engine_finalize(engine, effects);
+}
+
+void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->state != ENGINE_FINALIZING || !engine->rolling_back)
+                return;
+        if (event->error.code == ERR_NONE && event->need_reboot) {
+                engine_emit(effects, ENGINE_DO_REBOOT);
+                return;
+        }
+        if (event->error.code == ERR_NONE) {
+                end_rollback(engine, effects);
+                return;
+        }
+        engine_note_error(engine, &event->error, now, effects);
+        if (error_info(event->error.code)->retry == RETRY_NEVER || ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
+                end_rollback(engine, effects);
+                return;
+        }
+        engine->failures++;
+        engine_persist(effects);
+        engine_arm_backoff(engine, event, now, effects);
+}
+
+/* The old software, too, gets only so many chances to come up. */
+static void resume_rollback(Engine *engine, const EngineEvent *event, EngineEffects *effects)
+{
+        bool still_there = !event->rebooted || engine_on_trial(engine, event->booted);
+
+        if (!still_there || (event->rebooted && ++engine->attempts >= ENGINE_ATTEMPTS_MAX))
+                end_rollback(engine, effects);
+        else
+                roll_back(engine, effects);
+}
+
+/* ---- on trial ---- */
+
+/* Every boot counts in which the assessment begins anew: software that brings the machine down is bad, too. */
+static void assess(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        size_t i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT);
+        bool first = engine->state != ENGINE_FINALIZING;
+        Error error = { 0 };
+
+        if (i == engine->update.n_ecus) {
+                engine_install_next(engine, now, effects); /* what has to be completed, or nothing more */
+                return;
+        }
+        if (first)
+                engine->assessments = engine->attempts = 0;
+        engine_enter(engine, ENGINE_FINALIZING);
+        if ((first || event->rebooted) && ++engine->assessments > ENGINE_ATTEMPTS_MAX) {
+                (void) error_set(&error, ERR_HEALTH, "the assessment of the new software was interrupted by %d reboots", engine->assessments - 1);
+                engine->assessments = 0;
+                condemn(engine, &error, now, effects);
+                return;
+        }
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_ASSESS)->index = i;
+}
+
+void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->state != ENGINE_FINALIZING || engine->rolling_back || event->index != find_ecu(engine, ENGINE_ECU_NEED_REBOOT) ||
+            event->index == engine->update.n_ecus)
+                return;
+        if (event->error.code == ERR_NONE) {
+                for (size_t i; (i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
+                        engine->update.ecus[i].state = ENGINE_ECU_INSTALLED;
+                engine_install_next(engine, now, effects);
+                return;
+        }
+        if (event->error.code == ERR_HEALTH || ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
+                condemn(engine, &event->error, now, effects);
+                return;
+        }
+        engine_note_error(engine, &event->error, now, effects);
+        engine->failures++;
+        engine_persist(effects);
+        engine_arm_backoff(engine, event, now, effects);
+}
+
+void engine_trial_timer(Engine *engine, EngineEffects *effects)
+{
+        size_t i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT);
+
+        if (engine->rolling_back)
+                roll_back(engine, effects);
+        else if (i < engine->update.n_ecus)
+                engine_emit(effects, ENGINE_DO_ASSESS)->index = i;
+}
+
+/* ---- what booted ---- */
+
+static void fell_back(Engine *engine, const EngineEvent *event, EngineEcu *ecu, int64_t now, EngineEffects *effects)
+{
+        bool known = event->booted && *event->booted;
+        Error error = { 0 };
+
+        (void) error_set(&error, ERR_BOOT_FALLBACK, "%s: '%s' was installed, but %s%s is running%s", ecu->serial, ecu->image,
+                         known ? "commit " : "other software", known ? event->booted : "",
+                         event->rolled_back ? "; the boot loader gave it up" : "");
+        engine_note_error(engine, &error, now, effects);
+        engine_refuse_target(engine, ecu);
+        engine_give_up(engine, &error, effects);
+}
+
+/*
+ * The deployment that waited for the reboot was never written: the power failed, or the vehicle was switched off before
+ * the user agreed. It was never tried, and nothing speaks against it. The second may go on for as long as the user likes.
+ */
+static void install_again(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        for (size_t i; (i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
+                engine->update.ecus[i].state = ENGINE_ECU_PENDING;
+        if (engine_holds_reboot(engine))
+                engine_install_next(engine, now, effects);
+        else
+                engine_resume_install(engine, event, now, effects);
+}
+
+void engine_after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (engine->rolling_back) {
+                resume_rollback(engine, event, effects);
+                return;
+        }
+        if (engine->state == ENGINE_INSTALLING)
+                engine->update.ecus[find_primary(engine)].state = ENGINE_ECU_NEED_REBOOT;
+        for (size_t i = 0; i < engine->update.n_ecus; i++) {
+                EngineEcu *ecu = &engine->update.ecus[i];
+
+                if (ecu->state != ENGINE_ECU_NEED_REBOOT || is_commit(event->booted, ecu))
+                        continue;
+                /* of an image of another kind whoever installed it finds out whether it runs, when it completes it */
+                if (!ecu->ostree && event->rebooted) {
+                        ecu->state = ENGINE_ECU_PENDING;
+                        continue;
+                }
+                if (event->rebooted && engine->state == ENGINE_REBOOT_REQUIRED && event->lost)
+                        install_again(engine, event, now, effects);
+                else if (event->rebooted)
+                        fell_back(engine, event, ecu, now, effects);
+                else if (engine->state == ENGINE_REBOOT_REQUIRED)
+                        engine_request_reboot(engine, now, effects);
+                else
+                        assess(engine, event, now, effects); /* what runs cannot have changed */
+                return;
+        }
+        assess(engine, event, now, effects);
+}

@@ -135,10 +135,11 @@ int store_metadata_put(Store *store, TrustKind kind, Role role, int64_t version,
 {
         if (role == ROLE_ROOT)
                 return store_run(store, error,
-                                 "INSERT INTO root VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET bytes = ?3 WHERE bytes IS NOT ?3", "iib",
+                                 "INSERT INTO root (repository, version, bytes) VALUES (?1, ?2, ?3)"
+                                 " ON CONFLICT DO UPDATE SET bytes = ?3 WHERE bytes IS NOT ?3", "iib",
                                  (int64_t) kind, version, bytes);
         return store_run(store, error,
-                         "INSERT INTO metadata VALUES (?1, ?2, ?3, ?4, NULL)"
+                         "INSERT INTO metadata (repository, role, version, bytes, file) VALUES (?1, ?2, ?3, ?4, NULL)"
                          " ON CONFLICT DO UPDATE SET version = ?3, bytes = ?4, file = NULL"
                          " WHERE version IS NOT ?3 OR bytes IS NOT ?4 OR file IS NOT NULL",
                          "iiib", (int64_t) kind, (int64_t) role, version, bytes);
@@ -172,7 +173,7 @@ int store_metadata_put_file(Store *store, TrustKind kind, Role role, const char 
         if (name)
                 r = put_delegated(store, kind, name, version, none, file->name, error);
         else
-                r = store_run(store, error, "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?, ?, ?)", "iiibt", (int64_t) kind, (int64_t) role,
+                r = store_run(store, error, "INSERT OR REPLACE INTO metadata (repository, role, version, bytes, file) VALUES (?, ?, ?, ?, ?)", "iiibt", (int64_t) kind, (int64_t) role,
                               version, none, file->name);
         if (r == 0)
                 store_sweep(store);

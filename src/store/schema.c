@@ -2,6 +2,10 @@
 /*
  * The tables, as a list of steps from each version to the next: user_version counts the steps taken. A step that was
  * ever released is never changed.
+ *
+ * New software may be rolled back, and the old one then finds tables that it does not know. Steps should only add what the
+ * old one can leave alone: a table, or a column that may be NULL (statements name their columns). Such a step leaves
+ * OLDEST as it is: the oldest version that can work with the tables, written into them for software that is older still.
  */
 #include "store/store-private.h"
 
@@ -26,6 +30,9 @@ static const char *const steps[] = {
         "  time INTEGER NOT NULL, count INTEGER NOT NULL) STRICT;",
         "ALTER TABLE metadata ADD COLUMN file TEXT; ALTER TABLE delegated ADD COLUMN file TEXT;",
 };
+
+#define OLDEST 4
+#define OLDEST_NAME "oldest-format"
 
 static int get_version(Store *store, int64_t *ret, Error *error)
 {
@@ -63,6 +70,19 @@ static int take_step(Store *store, size_t step, Error *error)
         return -1;
 }
 
+/* Of newer software that was rolled back: whether its tables can be worked with. */
+static int check_newer(Store *store, int64_t version, Error *error)
+{
+        int64_t oldest;
+
+        if (store_number_get(store, OLDEST_NAME, &oldest, error) < 0)
+                return -1;
+        if (oldest > 0 && oldest <= (int64_t) ELEMENTSOF(steps))
+                return 0;
+        return error_set(error, ERR_STORAGE, "%s was written by a newer version of this software (format %lld, known is %zu)", store->path,
+                         (long long) version, ELEMENTSOF(steps));
+}
+
 int schema_migrate(Store *store, Error *error)
 {
         int64_t version;
@@ -70,10 +90,9 @@ int schema_migrate(Store *store, Error *error)
         if (get_version(store, &version, error) < 0)
                 return -1;
         if (version < 0 || (size_t) version > ELEMENTSOF(steps))
-                return error_set(error, ERR_STORAGE, "%s was written by a newer version of this software (format %lld, known is %zu)",
-                                 store->path, (long long) version, ELEMENTSOF(steps));
+                return check_newer(store, version, error);
         for (size_t i = (size_t) version; i < ELEMENTSOF(steps); i++)
                 if (take_step(store, i, error) < 0)
                         return -1;
-        return 0;
+        return store_number_put(store, OLDEST_NAME, OLDEST, error);
 }

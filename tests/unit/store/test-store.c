@@ -446,11 +446,35 @@ static void a_database_of_a_newer_version_is_refused_and_left_alone(void **state
         World *w = *state;
         uint8_t version[4] = { 0, 0, 0, 99 };
 
+        OK(store_number_put(w->store, "oldest-format", 99, &w->error));
         spoil(w, slice(version, sizeof version), 60, false); /* user_version in the header */
         assert_int_equal(store_open(w->folder, "test.db", &w->store, &w->error), -1);
         assert_int_equal(w->error.code, ERR_STORAGE);
         assert_non_null(strstr(w->error.message, "newer"));
         assert_int_equal(access(w->path, F_OK), 0);
+}
+
+/* New software was rolled back; what it added does no harm. */
+static void a_database_of_a_newer_version_that_says_it_can_be_used_is_used(void **state)
+{
+        static const char sql[] = "ALTER TABLE metadata ADD COLUMN later TEXT; ALTER TABLE root ADD COLUMN later TEXT; CREATE TABLE later (a);"
+                                  "ALTER TABLE ecu ADD COLUMN later TEXT; ALTER TABLE value ADD COLUMN later TEXT; PRAGMA user_version = 99";
+        World *w = *state;
+        StoredEcu ecu = { "s1", "serial", "hw", KEY_ED25519, "PEM", "image", { 0 }, 12, -1 };
+        sqlite3 *db = NULL;
+
+        w->store = store_free(w->store);
+        assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+        assert_int_equal(sqlite3_close(db), SQLITE_OK);
+        open_store(w);
+        OK(store_value_put(w->store, "name", "value", &w->error));
+        OK(store_ecu_put(w->store, &ecu, &w->error));
+        OK(store_metadata_put(w->store, TRUST_IMAGE, ROLE_ROOT, 1, slice_str("root"), &w->error));
+        OK(store_metadata_put(w->store, TRUST_IMAGE, ROLE_TARGETS, 1, slice_str("targets"), &w->error));
+        reopen(w);
+        must_hold(w, "name", "value");
+        must_open(w, ROLE_TARGETS, NULL, "targets");
 }
 
 /* Two values in each transaction, always equal: a reader that finds two different ones saw half of one. */
@@ -533,6 +557,7 @@ int main(void)
                 TEST(a_database_cut_short_anywhere_is_damage),
                 TEST(a_database_of_another_program_is_damage),
                 TEST(a_database_of_a_newer_version_is_refused_and_left_alone),
+                TEST(a_database_of_a_newer_version_that_says_it_can_be_used_is_used),
                 TEST(a_writer_killed_at_any_moment_leaves_whole_transactions),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The figures that tests/bench prints, measured on a test vehicle with two Secondaries, one of which verifies partially."""
+import hashlib
 import os
 import re
 import shutil
@@ -82,6 +83,54 @@ def measure(what, vehicle, backend, folder, act):
     row("%s: bytes of answers" % what, sum(r["sent"] for r in backend.requests()))
 
 
+class Loop:
+    """How long the daemon's event loop is held at a time: from the end of one wait to the beginning of the next."""
+
+    def __init__(self, pid, folder):
+        self.path = os.path.join(folder, "loop")
+        self.strace = subprocess.Popen(["strace", "-qq", "-ttt", "-T", "-e", "trace=epoll_wait", "-o", self.path, "-p", str(pid)],
+                                       stderr=subprocess.DEVNULL)
+
+        def attached():
+            with open("/proc/%d/status" % pid, encoding="utf-8") as f:
+                return "TracerPid:\t0\n" not in f.read()
+        wait_for(attached, "strace")
+
+    def longest(self):
+        self.strace.send_signal(signal.SIGINT)
+        self.strace.wait()
+        with open(self.path, encoding="utf-8") as f:
+            waits = [(float(m.group(1)), float(m.group(2))) for m in re.finditer(r"^([0-9.]+) epoll_wait.* <([0-9.]+)>$", f.read(), re.M)]
+        return max(begin - (before + lasted) for (before, lasted), (begin, _) in zip(waits, waits[1:]))
+
+
+def large_metadata(folder, images, count):
+    """A check that finds an update of the Primary in an Image repository with so many targets."""
+    backend = Backend(os.path.join(folder, "backend-%d" % count), ostree=images.repo)
+    vehicle = Vehicle(backend, images, os.path.join(folder, "vehicle-%d" % count), secondaries=0,
+                      config="[limits]\ntargets = 64M\n[update]\nconsent-download = ask\n")
+    try:
+        vehicle.boot()
+        vehicle.wait_state("idle")
+        for number in range(count):
+            backend.image.targets["crowd/%06d" % number] = {
+                "length": number, "hashes": {"sha256": hashlib.sha256(b"%d" % number).hexdigest()},
+                "custom": {"hardwareIds": ["other"], "targetFormat": "BINARY"}}
+        entry = backend.add_commit("os-2", images.commit("2"), [vehicle.HARDWARE_ID])
+        vehicle.director.assign([("os-2", entry, vehicle.serial, vehicle.HARDWARE_ID, None)])
+        what = "a check with %d targets (%d KiB)" % (count, len(backend.image.files["targets.json"]) // 1024)
+        loop, begin = Loop(vehicle.daemon_pid(), folder), time.monotonic()
+        vehicle.call("CheckForUpdates")
+        vehicle.wait_state("awaiting-consent", seconds=120)
+        row("%s: wall time" % what, "%.2f s" % (time.monotonic() - begin))
+        row("%s: the event loop is held for at most" % what, "%.0f ms" % (loop.longest() * 1000))
+        with open("/proc/%d/status" % vehicle.daemon_pid(), encoding="utf-8") as f:
+            row("%s: peak memory of the daemon" % what, re.search(r"^VmHWM:\s+(.*)$", f.read(), re.M).group(1))
+    finally:
+        vehicle.close()
+        backend.stop()
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="uptaned-bench.", dir="/tmp")
     images = Images(os.path.join(folder, "images"))
@@ -110,6 +159,8 @@ def main():
         for s, kind in zip(vehicle.secondaries, ("full", "partial")):
             row("RSS of uptane-secondary after it, %s verification" % kind, "%d KiB" % figure(vehicle.daemon_pid(s.label), "Rss"))
             row("of these, anonymous", "%d KiB" % figure(vehicle.daemon_pid(s.label), "Anonymous"))
+        for count in (10, 10000, 100000):
+            large_metadata(folder, images, count)
     finally:
         vehicle.close()
         backend.stop()

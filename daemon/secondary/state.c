@@ -17,14 +17,18 @@
 #define ECU_INSTALLED "installed"
 #define ECU_ANNOUNCED "announced"
 
-/* Uptane 5.4.4.1 (1a, 1b), Uptane 5.4.4.2 (1a, 1b): its own clock */
+/*
+ * Uptane 5.4.4.1 (1a, 1b), Uptane 5.4.4.2 (1a, 1b): its own clock. Uptane 5.4.1 (2b): never before the time of the build, nor
+ * before one at which metadata was found good.
+ */
 int secondary_time(Secondary *secondary, int64_t *ret, Error *error)
 {
-        int64_t now = (int64_t) time(NULL), seen;
+        int64_t now = (int64_t) time(NULL), seen, floor;
 
         if (store_number_get(secondary->store, SECONDARY_TIME_FLOOR, &seen, error) < 0)
                 return -1;
-        *ret = now > seen ? now : seen;
+        floor = seen > BUILD_TIME ? seen : BUILD_TIME;
+        *ret = now > floor ? now : floor;
         return 0;
 }
 

@@ -18,7 +18,7 @@ import pytest
 from gi.repository import GLib
 
 from der import collection, enum, message, octets, parse, tlv, whole
-from helpers_fixture import ROOT, Activator, Client, RemoteError, program, unused_port
+from helpers_fixture import BUILD, ROOT, Activator, Client, RemoteError, program, unused_port
 
 sys.path.insert(0, str(ROOT / "tests"))
 from backend.keys import verify  # noqa: E402
@@ -48,13 +48,19 @@ class Ecu:
                   "root-directory": roots, "install": self.firmware, "image-max": 100000, "verification": "full", **settings}
         self.config = folder / "secondary.conf"
         self.config.write_text("[secondary]\n" + "".join(f"{k} = {v}\n" for k, v in values.items() if v is not None))
-        self.process = None
+        self.process, self.environment = None, {}
+
+    def set_clock(self, ahead):
+        """So many seconds ahead of the real one, from the next start on."""
+        (self.folder / "clock").write_text("%d\n" % ahead)
+        self.environment = {"LD_PRELOAD": str(BUILD / "tests/integration/libtest-clock.so"), "TEST_CLOCK": str(self.folder / "clock"),
+                            "ASAN_OPTIONS": "verify_asan_link_order=0:%s" % os.environ.get("ASAN_OPTIONS", "")}
 
     def start(self):
         address = self.folder / "state" / "address"
         address.unlink(missing_ok=True)
         self.process = subprocess.Popen([program("secondary", "uptane-secondary"), "--config", str(self.config)],
-                                        stderr=open(self.folder / "log", "ab"))
+                                        env=dict(os.environ, **self.environment), stderr=open(self.folder / "log", "ab"))
         deadline = time.monotonic() + 10
         while not address.exists():
             assert self.process.poll() is None and time.monotonic() < deadline, self.log()
@@ -329,6 +335,21 @@ def test_spoilt_metadata_is_refused_whole_and_told(ecu, spoil, attack):
     ecu.director.files, ecu.image.files = dict(good[0][0]), dict(good[1][0])
     assert ecu.put_metadata() == (OK, ""), "a part of what was refused had been stored"
     assert ecu.report()["attacks_detected"] == ""
+
+
+# T-47; Uptane 5.4.1 (2b)
+def test_a_clock_at_1970_counts_from_the_build(ecu):
+    ecu.stop()
+    ecu.set_clock(-int(time.time()))
+    ecu.start()
+    ecu.assign()
+    ecu.image.expires["timestamp"] = after(days=-3650)
+    ecu.image.publish()
+    code, description = ecu.put_metadata()
+    assert code == INVALID and "expired" in description
+    ecu.image.expires["timestamp"] = after(days=1)
+    ecu.image.publish()
+    assert ecu.put_metadata() == (OK, "")
 
 
 def test_a_role_missing_or_twice_is_refused(ecu):

@@ -696,14 +696,3 @@ const Metadata *trust_repo_delegated(const TrustRepo *repo, size_t index, const 
         *ret_name = repo->delegated[index].name;
         return repo->delegated[index].metadata;
 }
-
-int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error)
-{
-        for (unsigned role = 0; role < _ROLE_MAX; role++)
-                if (repo->trusted[role] && trust_check_fresh(repo->trusted[role], now, what(repo, (Role) role).text, error) < 0)
-                        return -1;
-        for (size_t i = 0; i < repo->n_delegated; i++)
-                if (trust_check_fresh(repo->delegated[i].metadata, now, what_delegated(repo, repo->delegated[i].name).text, error) < 0)
-                        return -1;
-        return 0;
-}

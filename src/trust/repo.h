@@ -114,7 +114,5 @@ const Target *trust_repo_found(const TrustRepo *repo) __attribute__((nonnull));
  * these are what another ECU needs to find the same image.
  */
 const Metadata *trust_repo_delegated(const TrustRepo *repo, size_t index, const char **ret_name) __attribute__((nonnull));
-/* Whether everything is still unexpired at now: asked again right before installing (a freeze between check and install). */
-int trust_repo_check_fresh(const TrustRepo *repo, int64_t now, Error *error) __attribute__((nonnull, warn_unused_result));
 
 #endif

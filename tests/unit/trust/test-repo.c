@@ -669,18 +669,6 @@ static void stored_files_that_do_not_verify_are_fetched_again(void **state)
         }
 }
 
-/* T-20 */
-static void freshness_is_asked_again_before_installing(void **state)
-{
-        CLEANUP(trust_repo_free) TrustRepo *repo = trust_repo_new(&(TrustOptions) { .kind = TRUST_DIRECTOR, .now = NOW });
-        World *w = *state;
-
-        assert_int_equal(trust_repo_restore(repo, ROLE_ROOT, buffer_slice(&w->fake.roots[1]), &w->error), 0);
-        assert_int_equal(trust_repo_check_fresh(repo, w->fake.expires[ROLE_ROOT] - 1, &w->error), 0);
-        assert_int_equal(trust_repo_check_fresh(repo, w->fake.expires[ROLE_ROOT], &w->error), -1);
-        assert_int_equal(w->error.code, ERR_EXPIRED);
-}
-
 /* ---- power cuts ---- */
 
 static void a_power_cut_after_any_store_leaves_a_true_baseline(void **state)
@@ -764,7 +752,6 @@ int main(void)
                 TEST(a_file_of_another_role_is_refused),
                 TEST(a_root_the_client_cannot_read_or_that_signs_nothing_is_an_error),
                 TEST(stored_files_that_do_not_verify_are_fetched_again),
-                TEST(freshness_is_asked_again_before_installing),
                 TEST(a_power_cut_after_any_store_leaves_a_true_baseline),
                 TEST(a_flipped_bit_in_what_is_signed_never_verifies),
         };

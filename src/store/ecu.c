@@ -47,7 +47,8 @@ int store_ecu_put(Store *store, const StoredEcu *e, Error *error)
         Slice sha256 = e->hashes.has_sha256 ? slice(e->hashes.sha256, SHA256_SIZE) : SLICE_NONE;
         Slice sha512 = e->hashes.has_sha512 ? slice(e->hashes.sha512, SHA512_SIZE) : SLICE_NONE;
 
-        return store_run(store, error, "INSERT OR REPLACE INTO ecu (label, serial, hardware_id, key_type, key, image, sha256, sha512, length, release_counter)"
+        return store_run(store, error,
+                         "INSERT OR REPLACE INTO ecu (label, serial, hardware_id, key_type, key, image, sha256, sha512, length, release_counter)"
                          " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "tttittbbii", e->label, e->serial,
                          e->hardware_id, (int64_t) e->key_type, e->key_text, e->image, sha256, sha512, e->length, e->release_counter);
 }

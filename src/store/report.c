@@ -10,7 +10,8 @@ static int put_all(Store *store, const char *correlation_id, const char *raw, co
             store_run(store, error, "INSERT INTO report (id, correlation_id, raw) VALUES (1, ?, ?)", "tt", correlation_id, raw) < 0)
                 return -1;
         for (size_t i = 0; i < n; i++)
-                if (store_run(store, error, "INSERT INTO report_result (position, serial, hardware_id, code, description) VALUES (?, ?, ?, ?, ?)", "ittit", (int64_t) i, results[i].serial,
+                if (store_run(store, error, "INSERT INTO report_result (position, serial, hardware_id, code, description) VALUES (?, ?, ?, ?, ?)",
+                              "ittit", (int64_t) i, results[i].serial,
                               results[i].hardware_id, (int64_t) results[i].code, results[i].description ? results[i].description : "") < 0)
                         return -1;
         return 0;

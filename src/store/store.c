@@ -185,7 +185,8 @@ int store_value_get(Store *store, const char *name, Buffer *ret, Error *error)
 /* An equal row is left alone: no write, no fsync. */
 int store_value_put(Store *store, const char *name, const char *value, Error *error)
 {
-        return store_run(store, error, "INSERT INTO value (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2 WHERE value IS NOT ?2", "tt",
+        return store_run(store, error,
+                         "INSERT INTO value (name, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2 WHERE value IS NOT ?2", "tt",
                          name, value);
 }
 
@@ -218,6 +219,7 @@ int store_bytes_get(Store *store, const char *name, Buffer *ret, Error *error)
 
 int store_bytes_put(Store *store, const char *name, Slice bytes, Error *error)
 {
-        return store_run(store, error, "INSERT INTO bytes (name, bytes) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET bytes = ?2 WHERE bytes IS NOT ?2", "tb",
+        return store_run(store, error,
+                         "INSERT INTO bytes (name, bytes) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET bytes = ?2 WHERE bytes IS NOT ?2", "tb",
                          name, bytes);
 }

@@ -173,8 +173,8 @@ int store_metadata_put_file(Store *store, TrustKind kind, Role role, const char 
         if (name)
                 r = put_delegated(store, kind, name, version, none, file->name, error);
         else
-                r = store_run(store, error, "INSERT OR REPLACE INTO metadata (repository, role, version, bytes, file) VALUES (?, ?, ?, ?, ?)", "iiibt",
-                              (int64_t) kind, (int64_t) role, version, none, file->name);
+                r = store_run(store, error, "INSERT OR REPLACE INTO metadata (repository, role, version, bytes, file) VALUES (?, ?, ?, ?, ?)",
+                              "iiibt", (int64_t) kind, (int64_t) role, version, none, file->name);
         if (r == 0)
                 store_sweep(store);
         return r;

@@ -122,6 +122,32 @@ static void what_is_no_private_key_is_refused(void **state)
         assert_null(none);
 }
 
+/* The same key with much behind it is refused unread. */
+static void an_oversized_key_file_is_refused(void **state)
+{
+        cleanup_buffer Buffer pem = { 0 };
+        CLEANUP(signer_free) Signer *good = NULL, *none = NULL;
+        Error error = { 0 };
+
+        assert_int_equal(signer_generate_pem(KEY_ED25519, &pem, &error), 0);
+        while (pem.size < KEY_TEXT_MAX)
+                buffer_put_str(&pem, "\n");
+        assert_int_equal(signer_new_pem(buffer_slice(&pem), &good, &error), 0);
+        buffer_put_str(&pem, "\n");
+        assert_int_equal(signer_new_pem(buffer_slice(&pem), &none, &error), -1);
+        assert_int_equal(error.code, ERR_KEY);
+}
+
+static void a_key_of_no_known_type_is_not_made(void **state)
+{
+        cleanup_buffer Buffer pem = { 0 };
+        Error error = { 0 };
+
+        assert_int_equal(signer_generate_pem(_KEY_TYPE_MAX, &pem, &error), -1);
+        assert_int_equal(error.code, ERR_KEY);
+        assert_int_equal(pem.size, 0);
+}
+
 /* Writes pkey (taken over) as a signer would read it, encrypted if there is a passphrase. */
 static void refused(EVP_PKEY *pkey, const char *passphrase, ErrorCode code)
 {
@@ -198,6 +224,23 @@ static void a_key_in_hardware_signs_through_its_driver(void **state)
         assert_null(signer_free(NULL));
 }
 
+/* A driver may have nothing to free and a text that is no key here: its id still is its own. */
+static void a_driver_with_a_text_of_its_own_has_an_id_of_its_own(void **state)
+{
+        static const SignerDriver driver = { hardware_sign, NULL };
+        Hardware hardware = { 0 };
+
+        for (unsigned t = 0; t < _KEY_TYPE_MAX; t++) {
+                CLEANUP(signer_free) Signer *signer = signer_new(&driver, &hardware, (KeyType) t, "slot 7");
+                char expected[2 * SHA256_SIZE + 1];
+                uint8_t hash[SHA256_SIZE];
+
+                digest_sha256(slice_str("slot 7"), hash);
+                hex_encode(slice(hash, sizeof hash), expected);
+                assert_string_equal(signer_key_id(signer), expected);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -207,9 +250,12 @@ int main(void)
                 cmocka_unit_test(a_key_id_is_the_digest_of_the_der_key),
                 cmocka_unit_test(a_key_read_twice_is_the_same_key),
                 cmocka_unit_test(what_is_no_private_key_is_refused),
+                cmocka_unit_test(an_oversized_key_file_is_refused),
+                cmocka_unit_test(a_key_of_no_known_type_is_not_made),
                 cmocka_unit_test(a_weak_or_foreign_key_signs_nothing),
                 cmocka_unit_test(an_encrypted_key_is_refused_without_a_question),
                 cmocka_unit_test(a_key_in_hardware_signs_through_its_driver),
+                cmocka_unit_test(a_driver_with_a_text_of_its_own_has_an_id_of_its_own),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,24 @@ static void a_manifest_says_whose_it_is_and_holds_the_reports(void **state)
         }
 }
 
+static void a_report_that_cannot_be_read_is_named_and_nothing_is_signed(void **state)
+{
+        CLEANUP(signer_free) Signer *s = make_signer(KEY_ED25519);
+        cleanup_buffer Buffer first = { 0 }, b = { 0 };
+        const char *const serials[] = { "P", "ECU-1" };
+        Slice reports[] = { SLICE_NONE, slice_str("{\"signed\":") };
+        const VehicleManifest m = { .primary_serial = "P", .serials = serials, .reports = reports, .n_reports = 2 };
+        Error error = { 0 };
+
+        (void) state;
+        sign(s, &first);
+        reports[0] = buffer_slice(&first);
+        assert_int_equal(vehicle_manifest_sign(&m, s, &b, &error), -1);
+        assert_int_equal(error.code, ERR_MALFORMED);
+        assert_non_null(strstr(error.message, "ECU-1"));
+        assert_int_equal(b.size, 0);
+}
+
 static char *manifest(const VehicleManifest *m, const Signer *s)
 {
         cleanup_buffer Buffer b = { 0 };
@@ -351,6 +369,7 @@ int main(void)
                 cmocka_unit_test(nothing_known_is_written_as_the_field_does),
                 cmocka_unit_test(a_report_says_all_that_it_must),
                 cmocka_unit_test(a_manifest_says_whose_it_is_and_holds_the_reports),
+                cmocka_unit_test(a_report_that_cannot_be_read_is_named_and_nothing_is_signed),
                 cmocka_unit_test(a_report_of_the_installation_needs_a_correlation_id),
                 cmocka_unit_test(the_registration_names_the_primary_first),
         };

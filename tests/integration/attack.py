@@ -35,10 +35,11 @@ def told_since(world, manifests):
     return [text for text in told if text]
 
 
-def assert_told(world, manifests, error, message):
-    """The manifests accepted since there were so many tell of this error once, if it is an attack, and of nothing else."""
+def assert_told(world, manifests, error, message, times=1):
+    """The manifests accepted since there were so many tell of this error once (or so many times), if it is an attack, and of
+    nothing else."""
     kind = CLASSES.get(error)
-    expected = [] if kind is None else ["%s: %s (" % (kind, message.replace(";", ","))]
+    expected = [] if kind is None else ["%s: %s (" % (kind, message.replace(";", ","))] * times
     told = told_since(world, manifests)
     assert len(told) == len(expected) and all(t.startswith(e) for t, e in zip(told, expected)), (told, expected)
 
@@ -91,12 +92,12 @@ class Attack:
     themselves), with these texts in the message, on D-Bus and on the command line. Only what comes before that file is new among
     what is trusted, with new_root also Root; nothing is lost; nothing is installed, and the daemon is the same one. Then
     everything is as it was before the attack, and a good update succeeds (install=False: a check, which is faster). Its manifest tells
-    of the attack, once.
+    of the attack, once; where it was met more often, with a manifest between (met), each time.
     """
 
     def __init__(self, world, errors, name, at, *texts, new_root=False, install=True):
         self.world, self.errors, self.name, self.at, self.texts = world, (errors,) if isinstance(errors, str) else errors, name, at, texts
-        self.new_root, self.install, self.seen = new_root, install, None
+        self.new_root, self.install, self.seen, self.met = new_root, install, None, 1
 
     def __enter__(self):
         world, v = self.world, self.world.vehicle
@@ -159,4 +160,4 @@ class Attack:
             world.director.clear()
             check(world)
             assert world.vehicle.error() == ("", "")
-        assert_told(world, self.manifests, *self.seen)
+        assert_told(world, self.manifests, *self.seen, times=self.met)

@@ -70,6 +70,7 @@ def test_t3_a_root_that_failed_is_neither_trusted_after_a_restart_nor_on_the_dis
         before = trusted_roots(ready, name)
         restart(ready, ready.vehicle.kill_daemon)
         assert ready.vehicle.error() == attack.seen  # it is met again
+        attack.met += 1
         attack.nothing_changed()
         assert trusted_roots(ready, name) == before == [r.versions["root"]]
         assert not on_disk(ready.vehicle, bad)

@@ -80,6 +80,13 @@ static int read_hash(sd_bus_message *reply, void *ret, size_t size, bool *ret_ha
         return 0;
 }
 
+/* What a restart could not read again is not taken either. */
+static bool in_bounds(const EngineEcu *ecu)
+{
+        return ecu->length >= 0 && ecu->release_counter >= -1 && ecu->release_counter <= RELEASE_COUNTER_MAX &&
+               (ecu->hashes.has_sha256 || ecu->hashes.has_sha512);
+}
+
 /* Uptane 5.4.3.3 (1), Uptane 5.4.2.4 (c): the image is what the Director says, and has the hashes that the Director says */
 static int read_ecu(Manager *m, sd_bus_message *reply, EngineEcu *ret)
 {
@@ -96,7 +103,7 @@ static int read_ecu(Manager *m, sd_bus_message *reply, EngineEcu *ret)
         if (r < 0)
                 return r;
         ecu = vehicle_find(m, serial);
-        if (!ecu || strlen(image) >= sizeof ret->image || strlen(uri) >= sizeof ret->uri || ret->length < 0)
+        if (!ecu || strlen(image) >= sizeof ret->image || strlen(uri) >= sizeof ret->uri || !in_bounds(ret))
                 return -EBADMSG;
         (void) snprintf(ret->serial, sizeof ret->serial, "%s", ecu->serial);
         (void) snprintf(ret->hardware_id, sizeof ret->hardware_id, "%s", ecu->hardware_id);
@@ -108,6 +115,17 @@ static int read_ecu(Manager *m, sd_bus_message *reply, EngineEcu *ret)
         return 0;
 }
 
+/* Uptane 5.4.4.6 (7): no ECU twice, the last one is no other */
+static bool is_twice(const EngineUpdate *update)
+{
+        size_t last = update->n_ecus - 1;
+
+        for (size_t i = 0; i < last; i++)
+                if (strcmp(update->ecus[i].serial, update->ecus[last].serial) == 0)
+                        return true;
+        return false;
+}
+
 static int read_ecus(Manager *m, sd_bus_message *reply, EngineUpdate *update)
 {
         int r = sd_bus_message_enter_container(reply, 'a', "(sssayayxxbb)");
@@ -117,6 +135,8 @@ static int read_ecus(Manager *m, sd_bus_message *reply, EngineUpdate *update)
                 if (update->n_ecus == m->n_ecus)
                         return -EBADMSG;
                 r = read_ecu(m, reply, &update->ecus[update->n_ecus++]);
+                if (r >= 0 && is_twice(update))
+                        r = -EBADMSG;
                 if (r >= 0)
                         r = sd_bus_message_exit_container(reply);
         }

@@ -114,6 +114,8 @@ static int parse_custom(const json_t *json, const char *where, Arena *arena, Tar
             (json_has(custom, "releaseCounter") && json_get_int(custom, where, "releaseCounter", &t->release_counter, error) < 0) ||
             get_text(custom, where, "uri", URI_MAX, &t->uri, error) < 0)
                 return -1;
+        if (t->release_counter > RELEASE_COUNTER_MAX)
+                return error_set(error, ERR_MALFORMED, "%s.releaseCounter is too large", where);
         t->custom = custom;
         /* shown to people only: one that is no string, or too long, is not shown */
         if (json_is_string(json_object_get(custom, "version")) && json_string_length(json_object_get(custom, "version")) <= VERSION_TEXT_MAX)

@@ -36,6 +36,7 @@ size_t role_bytes_max(Role role);
 #define ECU_SERIAL_MAX 64
 #define HARDWARE_ID_MAX 200
 #define URI_MAX 2048
+#define RELEASE_COUNTER_MAX (INT64_MAX - 1) /* it is stored one higher: -1 is none */
 #define SNAPSHOT_META_MAX 20000
 #define DELEGATIONS_MAX 20000     /* in one file */
 #define DELEGATION_ROLES_MAX 32   /* of one multi-role delegation */

@@ -59,6 +59,25 @@ static int listener(void)
 
 /* ---- the daemon's side ---- */
 
+/* What was taken is what a restart finds: otherwise a reply could make the daemon forget its state. */
+static void check_survives(const EngineUpdate *update)
+{
+        const EnginePolicy policy = { .interval = 60 };
+        cleanup_buffer Buffer saved = { 0 }, again = { 0 };
+        Engine engine, loaded;
+        Error error = { 0 };
+
+        engine_init(&engine, &policy);
+        engine.has_update = true;
+        engine.update = *update; /* borrowed: not done here */
+        engine_save(&engine, &saved);
+        engine_init(&loaded, &policy);
+        REQUIRE(engine_load(&loaded, buffer_slice(&saved), &error) == 0);
+        engine_save(&loaded, &again);
+        REQUIRE(slice_equal(buffer_slice(&saved), buffer_slice(&again)));
+        engine_done(&loaded);
+}
+
 static void check_verified(Other *o, const Verified *verified)
 {
         const EngineUpdate *update = verified->update;
@@ -69,9 +88,13 @@ static void check_verified(Other *o, const Verified *verified)
                 const VehicleEcu *mine = vehicle_find(&o->manager, ecu->serial);
                 Error error = { 0 };
 
+                for (size_t k = 0; k < i; k++)
+                        REQUIRE(strcmp(update->ecus[k].serial, ecu->serial) != 0);
                 REQUIRE(mine && strcmp(mine->hardware_id, ecu->hardware_id) == 0 && mine->primary == ecu->primary && ecu->length >= 0);
-                (void) !verified_check(verified, ecu, &error);
+                REQUIRE(verified_check(verified, ecu, &error) == 0);
         }
+        if (update)
+                check_survives(update);
 }
 
 static void on_done(void *userdata, Verified *verified, Error *error)

@@ -20,6 +20,7 @@ void world_init(World *world, Manager *manager, char *socket_path)
         manager->config.verify_socket = socket_path;
         manager->config.director_url = (char *) "https://ota.example.com/director";
         manager->config.repository_url = (char *) "https://ota.example.com/repo";
+        manager->config.root_directory = (char *) "/usr/share/uptane";
         manager->config.vin = manager->config.device_id = (char *) "";
         manager->config.metadata_timeout = 600;
         for (unsigned role = 0; role < _ROLE_MAX; role++)

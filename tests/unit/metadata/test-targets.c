@@ -155,6 +155,7 @@ static void a_bad_target_is_refused(void **state)
                 { CUSTOM("{\"hardwareIds\":[\"h\",1]}"), ERR_MALFORMED, "entry 2 is no hardware id" },
                 { CUSTOM("{\"hardwareIds\":[\"\"]}"), ERR_MALFORMED, "entry 1 is no hardware id" },
                 { CUSTOM("{\"releaseCounter\":-1}"), ERR_MALFORMED, "releaseCounter is negative" },
+                { CUSTOM("{\"releaseCounter\":9223372036854775807}"), ERR_MALFORMED, "releaseCounter is too large" },
                 { CUSTOM("{\"releaseCounter\":1.5}"), ERR_MALFORMED, "releaseCounter is no integer" },
                 { CUSTOM("{\"uri\":1}"), ERR_MALFORMED, "uri is no string" },
                 { CUSTOM("{\"targetFormat\":1}"), ERR_MALFORMED, "targetFormat is no string" },

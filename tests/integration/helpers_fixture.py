@@ -171,7 +171,7 @@ class OstreeClient(Client):
         self.call("Pull", GLib.Variant("(ssb)", (url, commit, authenticate)), "()")
 
     def is_deployed(self, commit):
-        return self.call("IsDeployed", GLib.Variant("(s)", (commit,)), "(b)")[0]
+        return commit in self.full_status()[1]
 
     def deploy(self, commit, name="agl-image", timeout=30):
         return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)", timeout=timeout)[0]

@@ -59,6 +59,9 @@ class SystemImages(images.Images):
         for name in ("vmlinuz", "initramfs.img"):
             _write(root, "usr/lib/modules/%s/%s" % (KERNEL, name), "%s %s\n" % (name, version))
 
+    def prepare_boot(self, boot):
+        """What the boot loader wants in /boot before anything is deployed: nothing."""
+
     def add_files(self, root):
         """What all versions have beside Debian and what is installed."""
         for name, text in self.FILES.items():
@@ -117,6 +120,7 @@ class SystemImages(images.Images):
         os.makedirs(path)
         rootfs.run("ostree", "admin", "init-fs", path)
         rootfs.run("ostree", "admin", "os-init", "--sysroot=" + path, images.OS_NAME)
+        self.prepare_boot(os.path.join(path, "boot"))
         rootfs.run("ostree", "config", "--repo=" + repo, "set", "sysroot.bootloader", self.BOOTLOADER)
         rootfs.run("ostree", "--repo=" + repo, "pull-local", self.base, rootfs.BRANCH)
         rootfs.run("ostree", "--repo=" + repo, "pull-local", self.repo, commit)

@@ -11,7 +11,7 @@ from container.images import FILES, SystemImages, _write
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUSYBOX = "/bin/busybox"  # of busybox-static
-DRIVERS = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk")  # in this order
+DRIVERS = ("virtio_pci", "virtio_blk", "ext4")  # of the disk
 NETWORK_ADDRESS, BACKEND_ADDRESS = "10.0.2.15/24", "10.0.2.100"
 CHECK = "usr/lib/uptane/health.d/20-counted"
 
@@ -53,6 +53,11 @@ class VmImages(SystemImages):
     def add_kernel(self, root, version):
         """All versions have the same one: see add_files()."""
 
+    def prepare_boot(self, boot):
+        """libostree writes anew what is in it already."""
+        _write(boot, "loader.0/uEnv.txt", "")
+        os.symlink("loader.0", os.path.join(boot, "loader"))
+
     def add_files(self, root):
         super().add_files(root)
         wants = os.path.join(root, "usr/etc/systemd/system/multi-user.target.wants")
@@ -82,11 +87,15 @@ class VmImages(SystemImages):
                 os.makedirs(root + os.path.dirname(path), exist_ok=True)
                 shutil.copy(debian + path, root + path)
         shutil.copy(debian + program, root + program)
-        found = {os.path.basename(path)[:-len(".ko")]: path for path in glob.glob(modules + "/kernel/**/*.ko", recursive=True)}
-        order = [name for name in DRIVERS if name in found]  # the others are in the kernel itself
-        for name in order:
-            shutil.copy(found[name], os.path.join(root, "modules", name + ".ko"))
-        _write(root, "modules/order", "".join(name + ".ko\n" for name in order))
+        order = []
+        for driver in DRIVERS:
+            for line in rootfs.run("modprobe", "--show-depends", "--dirname=" + debian, "--set-version=" + os.path.basename(modules), driver).splitlines():
+                what, path = line.split()[:2]
+                if what == "insmod" and path not in order:  # otherwise it is in the kernel itself
+                    order.append(path)
+        for path in order:
+            shutil.copy(path, os.path.join(root, "modules"))
+        _write(root, "modules/order", "".join(os.path.basename(path) + "\n" for path in order))
         with open(image, "wb") as f:
             names = subprocess.run(["find", "."], cwd=root, check=True, capture_output=True).stdout
             subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=root, input=names, stdout=f, check=True)

@@ -32,7 +32,7 @@ def reports(world):
 def start(world):
     """The first boot: it registers, and says what it runs."""
     v = world.vehicle
-    v.boot()
+    v.machine.boot()
     wait_for(lambda: world.director.installed(v.serial), lambda: "the first manifest; " + v.log()[-2000:], SECONDS)
     assert world.director.installed(v.serial)[1] == v.booted_commit == v.factory_commit
     assert v.machine.starts() == 1

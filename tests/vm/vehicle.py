@@ -21,17 +21,17 @@ class VmVehicle(ContainerVehicle):
     def url(self):
         return "https://" + ELSEWHERE
 
+    @property
+    def booted_commit(self):
+        line = next(line for line in self.status().splitlines() if line.startswith("* "))
+        return line.split()[2].split(".")[0]
+
     def property(self, name, path="/org/uptane/Primary1", interface="org.uptane.Primary1"):
         result = self.machine.run("busctl", "--json=short", "get-property", "org.uptane.Primary1", path, interface, name, check=False)
         return json.loads(result.stdout)["data"] if result.returncode == 0 else "(%s)" % result.stdout
 
     def state(self):
         return self.property("State")
-
-    @property
-    def booted_commit(self):
-        line = next(line for line in self.status().splitlines() if line.startswith("* "))
-        return line.split()[2].split(".")[0]
 
     def boot_variables(self):
         lines = self.machine.run("fw_printenv").stdout.split()

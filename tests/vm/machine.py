@@ -17,7 +17,7 @@ from vm.images import BACKEND_ADDRESS, BUSYBOX
 
 FIRMWARE = "/usr/lib/u-boot/qemu-x86/u-boot.rom"
 BACKEND_PORT = 443
-UP_SECONDS = 240
+UP_SECONDS = 900  # of several tries, on a loaded machine
 
 
 class Rebooted(AssertionError):
@@ -34,8 +34,8 @@ class Machine:
     def _command(self, control):
         # setpriv: whatever ends us ends it. restrict: it reaches the back-end and nothing else
         backend = "guestfwd=tcp:%s:%d-cmd:%s nc 127.0.0.1 %d" % (BACKEND_ADDRESS, BACKEND_PORT, BUSYBOX, self.backend_port)
-        return ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "512",
-                "-nodefaults", "-no-user-config", "-display", "none", "-bios", FIRMWARE, "-serial", "file:" + self._console(),
+        return ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,thread=multi",
+                "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none", "-bios", FIRMWARE, "-serial", "file:" + self._console(),
                 "-drive", "file=%s,format=raw,if=virtio,cache=unsafe" % self.disk,
                 "-device", "virtio-serial-pci", "-chardev", "socket,id=control,path=%s,server=on,wait=off" % control,
                 "-device", "virtserialport,chardev=control,name=control", "-device", "virtio-rng-pci",

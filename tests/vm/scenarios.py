@@ -18,7 +18,7 @@ from vm.vehicle import VmVehicle
 CONFIG = "[update]\npoll-interval = 5\n[health]\nboot-complete = yes\nchecks = yes\n"
 GOOD, FALLBACK = ({"bootcount": "0", "upgrade_available": "0", "rollback": r} for r in "01")
 TRIES = 3
-SECONDS = 120
+SECONDS = 400  # a loaded machine emulates slowly
 
 
 def polls(world):

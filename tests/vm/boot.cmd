@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # U-Boot runs this at every boot. /uboot.env is shared with fw_printenv and fw_setenv of the vehicle: while
 # upgrade_available is 1, each boot is counted before it is tried, and the fourth one is that of the software before.
 # loader/uEnv.txt is written by libostree: the deployments in their order, the second one's variables end with 2.

@@ -35,21 +35,20 @@ class Machine:
         # setpriv: whatever ends us ends it. restrict: it reaches the back-end and nothing else
         backend = "guestfwd=tcp:%s:%d-cmd:%s nc 127.0.0.1 %d" % (BACKEND_ADDRESS, BACKEND_PORT, BUSYBOX, self.backend_port)
         return ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,thread=multi",
-                "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none", "-bios", FIRMWARE, "-serial", "file:" + self._console(),
+                "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none", "-bios", FIRMWARE, "-serial", "file:" + os.path.join(self.folder, "console"),
                 "-drive", "file=%s,format=raw,if=virtio,cache=unsafe" % self.disk,
                 "-device", "virtio-serial-pci", "-chardev", "socket,id=control,path=%s,server=on,wait=off" % control,
                 "-device", "virtserialport,chardev=control,name=control", "-device", "virtio-rng-pci",
                 "-netdev", "user,id=net,restrict=on," + backend, "-device", "virtio-net-pci,netdev=net,romfile="]
 
-    def _console(self):
-        return os.path.join(self.folder, "console")
-
     def boot(self):
         """Switched on; returns when it takes commands."""
         control = os.path.join(self.folder, "control")
-        self.process = subprocess.Popen(self._command(control), stdin=subprocess.DEVNULL)
+        with open(os.path.join(self.folder, "qemu-says"), "wb") as words:
+            self.process = subprocess.Popen(self._command(control), stdin=subprocess.DEVNULL, stdout=words, stderr=words)
         self.line = socket.socket(socket.AF_UNIX)
         wait_for(lambda: self.line.connect_ex(control) == 0 or self.process.poll() is not None, "QEMU")
+        assert self.process.poll() is None, "QEMU ended; " + self._text("qemu-says")
         threading.Thread(target=self._read, args=(self.line.makefile("r", encoding="utf-8"),), daemon=True).start()
         self.wait_boot(1)
 
@@ -64,13 +63,17 @@ class Machine:
         """Until it has come up this often."""
         wait_for(lambda: self.boots >= number or self.process.poll() is not None,
                  lambda: "boot %d of the machine; %s" % (number, self.console()[-2500:]), seconds, pause=0.2)
-        assert self.process.poll() is None, "QEMU ended; " + self.console()[-2500:]
+        assert self.process.poll() is None, "QEMU ended; " + self._text("qemu-says") + self.console()[-2500:]
+
+    def _text(self, name):
+        path = os.path.join(self.folder, name)
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
 
     def console(self):
-        if not os.path.exists(self._console()):
-            return ""
-        with open(self._console(), encoding="utf-8", errors="replace") as f:
-            return f.read()
+        return self._text("console")
 
     def starts(self):
         """How often U-Boot has begun, whatever came of it."""

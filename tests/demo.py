@@ -74,7 +74,7 @@ def register(world):
     seen("systemd has started the daemon, on a vehicle booted into OSTree commit %.12s..." % v.booted_commit)
     for unit in v.images.units:
         level = v.exposure(unit)
-        seen("%s is in its sandbox, exposed %.1f of 10" % (unit, level), level <= (6.0 if "ostree" in unit else 2.0))
+        seen("%s is in its sandbox, exposed %.1f of 10" % (unit, level), level <= (6.0 if "ostree" in unit else 2.5 if "health" in unit else 2.0))
     wait_for(lambda: "uptane-ostree" not in v.processes(), "the end of uptane-ostree")
     seen("of our programs none runs as root", all("root" not in users for users in v.processes().values()))
     seen("the Director knows the Primary %s" % v.serial, director.primary == v.serial)

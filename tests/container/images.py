@@ -25,6 +25,8 @@ def _write(root, name, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text)
+    if text.startswith("#!"):
+        os.chmod(path, 0o755)
 
 
 def _prefix(build):
@@ -45,13 +47,33 @@ def _merge_usr(root):
 class SystemImages(images.Images):
     """As Images; without_init makes a version that cannot boot. units: the services that `meson install` installs."""
 
+    FILES = FILES
+    BOOTLOADER, KERNEL_ARGUMENTS = "none", ("root=LABEL=root",)
+
+    @staticmethod
+    def make_base():
+        return rootfs.base()
+
+    def add_kernel(self, root, version):
+        """Nobody starts it."""
+        for name in ("vmlinuz", "initramfs.img"):
+            _write(root, "usr/lib/modules/%s/%s" % (KERNEL, name), "%s %s\n" % (name, version))
+
+    def prepare_boot(self, boot):
+        """What the boot loader wants in /boot before anything is deployed: nothing."""
+
+    def add_files(self, root):
+        """What all versions have beside Debian and what is installed."""
+        for name, text in self.FILES.items():
+            _write(root, name, text)
+
     def __init__(self, directory, build):
         self.directory, self.build = directory, build
         self.repo = os.path.join(directory, "repo")
         self.commits = {}
         if _prefix(build) != "/usr":
             raise AssertionError("%s is configured for %s; an OSTree image needs what is configured with --prefix=/usr" % (build, _prefix(build)))
-        self.base = rootfs.base()
+        self.base = self.make_base()
         os.makedirs(directory)
         # the objects never change: they are shared where the file system allows it
         if subprocess.run(["cp", "-al", self.base + "-archive", self.repo], check=False, stderr=subprocess.DEVNULL).returncode:
@@ -63,8 +85,7 @@ class SystemImages(images.Images):
         """The part that all versions have beside Debian, as a branch of its own."""
         root = os.path.join(self.directory, "installed")
         rootfs.run("meson", "install", "-C", self.build, "--no-rebuild", "--quiet", "--destdir", root)
-        for name, text in FILES.items():
-            _write(root, name, text)
+        self.add_files(root)
         _merge_usr(root)
         units = os.path.join(root, "usr/lib/systemd/system")
         self.units = sorted(name for name in os.listdir(units) if name.endswith(".service"))
@@ -78,11 +99,13 @@ class SystemImages(images.Images):
     def _commit(self, branch, *arguments):
         return rootfs.run("ostree", "--repo=" + self.repo, "commit", "--branch=" + branch, "--subject=" + branch, *arguments)
 
-    def commit(self, version, without_init=False):
+    def commit(self, version, without_init=False, files=None):
+        """files: {path: text} of this version alone; a text that begins as a script's does is executable."""
         if version not in self.commits:
             root = os.path.join(self.directory, "version-" + version)
-            for name in ("vmlinuz", "initramfs.img"):
-                _write(root, "usr/lib/modules/%s/%s" % (KERNEL, name), "%s %s\n" % (name, version))
+            self.add_kernel(root, version)
+            for name, text in (files or {}).items():
+                _write(root, name, text)
             _write(root, "usr/lib/os-release", 'NAME=test\nID=test\nVERSION_ID=%s\nPRETTY_NAME="Test vehicle %s"\n' % (version, version))
             if without_init:
                 _write(root, "usr/lib/systemd/systemd", "not a program\n")
@@ -97,9 +120,11 @@ class SystemImages(images.Images):
         os.makedirs(path)
         rootfs.run("ostree", "admin", "init-fs", path)
         rootfs.run("ostree", "admin", "os-init", "--sysroot=" + path, images.OS_NAME)
-        rootfs.run("ostree", "config", "--repo=" + repo, "set", "sysroot.bootloader", "none")
+        self.prepare_boot(os.path.join(path, "boot"))
+        rootfs.run("ostree", "config", "--repo=" + repo, "set", "sysroot.bootloader", self.BOOTLOADER)
         rootfs.run("ostree", "--repo=" + repo, "pull-local", self.base, rootfs.BRANCH)
         rootfs.run("ostree", "--repo=" + repo, "pull-local", self.repo, commit)
         rootfs.run("ostree", "--repo=" + repo, "refs", "--delete", rootfs.BRANCH)
-        rootfs.run("ostree", "admin", "--sysroot=" + path, "deploy", "--os=" + images.OS_NAME, "--karg=root=LABEL=root", commit)
+        rootfs.run("ostree", "admin", "--sysroot=" + path, "deploy", "--os=" + images.OS_NAME,
+                   *["--karg=" + argument for argument in self.KERNEL_ARGUMENTS], commit)
         return commit

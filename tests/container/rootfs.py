@@ -5,6 +5,7 @@ It lies in ${XDG_CACHE_HOME:-/var/cache}/uptaned-tests, under a name made of all
 """
 import contextlib
 import fcntl
+import fnmatch
 import glob
 import hashlib
 import os
@@ -15,6 +16,9 @@ import tempfile
 
 PACKAGES = ("dbus", "libcurl4", "libinih1", "libjansson4", "libostree-1-1", "libsqlite3-0", "libssl3", "ostree", "ostree-boot", "polkitd",
             "systemd", "systemd-sysv")
+# Beside them where a machine has a kernel of its own, and what of its modules an emulated one may need.
+KERNEL_PACKAGES = ("iproute2", "kmod", "libubootenv-tool", "linux-image-cloud-amd64", "udev")
+MODULES = ("crc16", "crc32c_generic", "ext4", "failover", "jbd2", "mbcache", "net_failover", "virtio*")
 BRANCH = "base"
 RECIPE = 1  # another number for another way to make it
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
@@ -57,11 +61,11 @@ def _write(path, text):
         f.write(text)
 
 
-def _bootstrap(root):
+def _bootstrap(root, packages):
     left_out = ["--dpkgopt=path-exclude=" + pattern for pattern in LEFT_OUT]
     # its mounts below root are in a namespace that ends with it: whatever happens, removing root removes no more than root
     run("unshare", "--mount", "--propagation=private", "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", "--format=directory",
-        "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io", *left_out, "--include=" + ",".join(PACKAGES), suite(), root)
+        "--aptopt=APT::Install-Recommends \"false\"", "--dpkgopt=force-unsafe-io", *left_out, "--include=" + ",".join(packages), suite(), root)
 
 
 def _as_ostree(root):
@@ -87,10 +91,27 @@ def _as_ostree(root):
     os.rename(os.path.join(root, "etc"), os.path.join(root, "usr/etc"))
 
 
-def _make(folder):
+def _move_kernel(root):
+    """From /boot to where OSTree looks for it; Debian's initramfs, which knows no OSTree, stays behind."""
+    [kernel] = glob.glob(os.path.join(root, "boot/vmlinuz-*"))
+    version = os.path.basename(kernel).split("-", 1)[1]
+    modules = os.path.join(root, "usr/lib/modules", version)
+    os.rename(kernel, os.path.join(modules, "vmlinuz"))
+    for path in glob.glob(os.path.join(modules, "kernel/**/*.ko"), recursive=True):
+        if not any(fnmatch.fnmatch(os.path.basename(path)[:-len(".ko")], pattern) for pattern in MODULES):
+            os.unlink(path)
+    run("depmod", "--basedir=" + root, version)
+    for name in ("vmlinuz", "vmlinuz.old", "initrd.img", "initrd.img.old"):
+        if os.path.islink(os.path.join(root, name)):
+            os.unlink(os.path.join(root, name))
+
+
+def _make(folder, packages):
     root = os.path.join(folder, "root")
     repo = os.path.join(folder, "repo")
-    _bootstrap(root)
+    _bootstrap(root, packages)
+    if packages != PACKAGES:
+        _move_kernel(root)
     _as_ostree(root)
     for path, mode in ((repo, "bare"), (repo + "-archive", "archive-z2")):
         run("ostree", "init", "--repo=" + path, "--mode=" + mode)
@@ -100,30 +121,37 @@ def _make(folder):
 
 
 @contextlib.contextmanager
-def _locked(folder):
-    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as f:
+def _locked(name):
+    """Nobody waits for one that he does not want."""
+    with open(name + ".lock", "w", encoding="utf-8") as f:
         fcntl.flock(f, fcntl.LOCK_EX)
         yield
 
 
-def _name():
-    recipe = repr((RECIPE, suite(), platform.machine(), PACKAGES, LEFT_OUT, REMOVED, MASKED, LINKS, TMPFILES))
+def _name(packages):
+    recipe = repr((RECIPE, suite(), platform.machine(), packages, LEFT_OUT, REMOVED, MASKED, LINKS, TMPFILES)
+                  + (() if packages == PACKAGES else MODULES))
     return os.path.join(cache(), "debian-" + hashlib.sha256(recipe.encode()).hexdigest()[:16])
 
 
-def is_made():
-    return os.path.isdir(_name())
+def _packages(kernel):
+    return PACKAGES + KERNEL_PACKAGES if kernel else PACKAGES
 
 
-def base():
+def is_made(kernel=False):
+    return os.path.isdir(_name(_packages(kernel)))
+
+
+def base(kernel=False):
     """The repository (mode bare) whose branch BRANCH it is; beside it lies the same as an archive: NAME-archive."""
-    name = _name()
+    packages = _packages(kernel)
+    name = _name(packages)
     os.makedirs(cache(), exist_ok=True)
-    with _locked(cache()):
+    with _locked(name):
         if not os.path.isdir(name):
             folder = tempfile.mkdtemp(prefix="making.", dir=cache())
             try:
-                _make(folder)
+                _make(folder, packages)
                 os.chmod(folder, 0o755)
                 os.rename(folder, name)  # it is there whole or not at all
             finally:

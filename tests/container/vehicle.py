@@ -46,8 +46,16 @@ class ContainerVehicle(Remote):
         self.secondaries = [Secondary(self) for _ in range(secondaries)]
         os.makedirs(folder)
         self.factory_commit = all_images.make_sysroot(self.sysroot, "1")
-        self.machine = Machine(self.sysroot, network, folder)
-        self._provision(os.path.join(self.machine.entries()[0].deployment, "etc"), config)
+        self._provision(os.path.join(images.deployments(self.sysroot)[0][0], "etc"), config)
+        self.machine = self.make_machine(network)
+
+    def make_machine(self, network):
+        return Machine(self.sysroot, network, self.folder)
+
+    @property
+    def url(self):
+        """Where the vehicle finds the back-end."""
+        return self.backend.url
 
     @staticmethod
     def make_network():
@@ -79,7 +87,7 @@ class ContainerVehicle(Remote):
                 f.write(text)
 
     def _config(self):
-        lines = ["[server]", "url = " + self.backend.url, "[primary]", "serial = " + self.serial, "hardware-id = " + self.HARDWARE_ID,
+        lines = ["[server]", "url = " + self.url, "[primary]", "serial = " + self.serial, "hardware-id = " + self.HARDWARE_ID,
                  "device-id = " + self.device_id, "[update]", "poll-interval = 3600", "jitter = 0", "[timeouts]", "secondary = 5",
                  "[paths]", "root-directory = /etc/uptane"]
         if self.secondaries:

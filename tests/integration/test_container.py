@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not all(shutil.which(p) for
                                 reason="needs root, systemd-nspawn and mmdebstrap")
 
 # Exposure by systemd-analyze security, as in tests/lint/units.py, but of what is really loaded.
-THRESHOLD, THRESHOLDS = 2.0, {"uptane-ostree@.service": 6.0}
+THRESHOLD, THRESHOLDS = 2.0, {"uptane-ostree@.service": 6.0, "uptane-health@.service": 2.5}
 
 
 @pytest.fixture(scope="session")
@@ -208,3 +208,18 @@ def test_who_talks_to_secondaries_reaches_nobody_outside_the_vehicle(world):
         v.machine.run("bash", "-c", "echo from the vehicle > /dev/tcp/%s/9050" % outside)
         with listener.accept()[0] as connection:
             assert connection.recv(100) == b"from the vehicle\n"  # and nobody was there before
+
+
+@pytest.mark.world(secondaries=0, config="[health]\nboot-complete = yes\nchecks = yes\n")
+def test_health_checks_pass_in_their_sandbox(world):
+    v = start(world)
+    world.images.commit("checked", files={"usr/lib/uptane/health.d/20-files":
+                                          "#!/bin/sh\ntr '\\0' '\\n' < /usr/lib/os-release | grep -a -q VERSION_ID=checked\n"})
+    world.assign(world.publish_commit("checked"))
+    v.call("CheckForUpdates")
+    v.machine.wait_reboot()
+    v.boot()
+    v.wait_state("idle", seconds=120)
+    wait_for(world.director.reports, "the installation report")
+    assert [r["result"]["code"].split(":")[-1] for r in world.director.reports()] == ["OK"], world.director.reports()[0]["raw_report"]
+    look_after(world, v)

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# U-Boot runs this at every boot. /uboot.env is shared with fw_printenv and fw_setenv of the vehicle: while
+# upgrade_available is 1, each boot is counted before it is tried, and the fourth one is that of the software before.
+# loader/uEnv.txt is written by libostree: the deployments in their order, the second one's variables end with 2.
+setenv part "${devtype} ${devnum}:${distro_bootpart}"
+setenv shared "bootcount upgrade_available rollback"
+load ${part} 0x4000000 /uboot.env
+env import -c 0x4000000 0x4000 ${shared}
+
+if test "${upgrade_available}" = 1; then
+	setenv tries 1
+	if test "${bootcount}" = 1; then setenv tries 2; fi
+	if test "${bootcount}" = 2; then setenv tries 3; fi
+	if test "${bootcount}" = 3; then
+		setenv tries 3
+		setenv rollback 1
+	fi
+	setenv bootcount ${tries}
+	env export -c -s 0x4000 0x4000000 ${shared}
+	ext4write ${part} 0x4000000 /uboot.env 0x4000
+fi
+
+load ${part} 0x4000000 /loader/uEnv.txt
+env import -t 0x4000000 ${filesize}
+if test "${rollback}" = 1; then
+	setenv kernel_image ${kernel_image2}
+	setenv ramdisk_image ${ramdisk_image2}
+	setenv bootargs "${bootargs2}"
+fi
+echo "boot.cmd: bootcount=${bootcount} upgrade_available=${upgrade_available} rollback=${rollback}"
+load ${part} 0x2000000 ${kernel_image}
+load ${part} 0x6000000 ${ramdisk_image}
+zboot 0x2000000 0 0x6000000 ${filesize}

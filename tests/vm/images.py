@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images of the container vehicle, with a kernel and an initramfs that start, and a line to the outside."""
+import glob
+import os
+import shutil
+import subprocess
+
+from backend.pki import ELSEWHERE
+from container import rootfs
+from container.images import FILES, SystemImages, _write
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+BUSYBOX = "/bin/busybox"  # of busybox-static
+DRIVERS = ("virtio_pci", "virtio_blk", "ext4")  # of the disk
+NETWORK_ADDRESS, BACKEND_ADDRESS = "10.0.2.15/24", "10.0.2.100"
+CHECK = "usr/lib/uptane/health.d/20-counted"
+
+# Runs what comes over the line, a command in each; answers with its status and what it wrote.
+AGENT = """#!/bin/bash
+exec 3<> /dev/virtio-ports/control
+printf '\\nup\\n' >&3
+while read -r command <&3; do
+        output=$(bash -c "$command" 2>&1 < /dev/null)
+        printf '%s %s\\n' $? "$(base64 --wrap=0 <<< "$output")" >&3
+done
+"""
+VM_FILES = {
+    "usr/lib/test-agent": AGENT,
+    "usr/lib/systemd/system/test-agent.service": "[Service]\nExecStart=/usr/lib/test-agent\nRestart=always\n",
+    "usr/lib/udev/rules.d/90-test.rules":
+        'SUBSYSTEM=="virtio-ports", ATTR{name}=="control", TAG+="systemd", ENV{SYSTEMD_WANTS}+="test-agent.service"\n',
+    "usr/lib/systemd/network/10-test.network": "[Match]\nName=e*\n[Network]\nAddress=%s\nLinkLocalAddressing=no\n" % NETWORK_ADDRESS,
+    "usr/lib/systemd/system/uptane-ostree@.service.d/10-boot.conf":
+        "[Service]\nExecStart=\nExecStart=/usr/libexec/uptane/uptane-ostree --boot=uboot-masked\n",
+    "usr/etc/fstab": "LABEL=boot /boot ext4 defaults 0 0\n",
+    "usr/etc/hosts": "127.0.0.1 localhost\n%s %s\n" % (BACKEND_ADDRESS, ELSEWHERE),
+    "usr/etc/fw_env.config": "/boot/uboot.env 0x0 0x4000\n",
+    # U-Boot has counted this boot, and nobody has found it good yet
+    CHECK: "#!/bin/sh\nfor variable in bootcount=1 upgrade_available=1 rollback=0; do\n"
+           "        tr '\\0' '\\n' < /boot/uboot.env | grep -a -q \"$variable\\$\" || { echo \"not $variable\"; exit 1; }\ndone\n",
+}
+
+
+class VmImages(SystemImages):
+    FILES = {**{name: text for name, text in FILES.items() if "container" not in name}, **VM_FILES}
+    # a panic is the end of this boot, and the next one is U-Boot's
+    BOOTLOADER, KERNEL_ARGUMENTS = "uboot", ("root=LABEL=root", "console=ttyS0", "loglevel=4", "panic=1")
+
+    @staticmethod
+    def make_base():
+        return rootfs.base(kernel=True)
+
+    def add_kernel(self, root, version):
+        """All versions have the same one: see add_files()."""
+
+    def prepare_boot(self, boot):
+        """libostree writes anew what is in it already."""
+        _write(boot, "loader.0/uEnv.txt", "")
+        os.symlink("loader.0", os.path.join(boot, "loader"))
+
+    def add_files(self, root):
+        super().add_files(root)
+        wants = os.path.join(root, "usr/etc/systemd/system/multi-user.target.wants")
+        os.makedirs(wants)
+        os.symlink("/lib/systemd/system/systemd-networkd.service", os.path.join(wants, "systemd-networkd.service"))
+        debian = os.path.join(self.directory, "debian")
+        rootfs.run("ostree", "--repo=" + self.base, "checkout", "-H", rootfs.BRANCH, debian)
+        try:
+            [modules] = glob.glob(os.path.join(debian, "usr/lib/modules/*"))
+            folder = os.path.join(root, "usr/lib/modules", os.path.basename(modules))
+            os.makedirs(folder)
+            self._make_initramfs(debian, modules, os.path.join(folder, "initramfs.img"))
+        finally:
+            shutil.rmtree(debian)
+
+    def _make_initramfs(self, debian, modules, image):
+        root = os.path.join(self.directory, "initramfs")
+        for name in ("bin", "dev", "modules", "proc", "run", "sys", "sysroot", "usr/lib/ostree"):
+            os.makedirs(os.path.join(root, name))
+        shutil.copy(BUSYBOX, os.path.join(root, "bin"))
+        shutil.copy(os.path.join(HERE, "initramfs-init"), os.path.join(root, "init"))
+        os.chmod(os.path.join(root, "init"), 0o755)
+        program = "/usr/lib/ostree/ostree-prepare-root"
+        for line in rootfs.run("chroot", debian, "ldd", program).splitlines():
+            path = next((word for word in line.split() if word.startswith("/")), None)
+            if path:
+                os.makedirs(root + os.path.dirname(path), exist_ok=True)
+                shutil.copy(debian + path, root + path)
+        shutil.copy(debian + program, root + program)
+        order = []
+        for driver in DRIVERS:
+            for line in rootfs.run("modprobe", "--show-depends", "--dirname=" + debian, "--set-version=" + os.path.basename(modules), driver).splitlines():
+                what, path = line.split()[:2]
+                if what == "insmod" and path not in order:  # otherwise it is in the kernel itself
+                    order.append(path)
+        for path in order:
+            shutil.copy(path, os.path.join(root, "modules"))
+        _write(root, "modules/order", "".join(os.path.basename(path) + "\n" for path in order))
+        with open(image, "wb") as f:
+            names = subprocess.run(["find", "."], cwd=root, check=True, capture_output=True).stdout
+            subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=root, input=names, stdout=f, check=True)
+        shutil.rmtree(root)

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests/vm/run runs: a vehicle of its own for each scenario, from the factory to what the Director knows in the end."""
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+from conftest import World
+from container import rootfs
+from images import remove_tree
+from remote import wait_for
+
+from vm.images import VmImages
+from vm.vehicle import VmVehicle
+
+CONFIG = "[update]\npoll-interval = 5\n[health]\nboot-complete = yes\nchecks = yes\n"
+GOOD, FALLBACK = ({"bootcount": "0", "upgrade_available": "0", "rollback": r} for r in "01")
+TRIES = 3
+SECONDS = 400  # a loaded machine emulates slowly
+
+
+def polls(world):
+    return len(world.backend.requests("director/timestamp.json"))
+
+
+def reports(world):
+    return [(r["correlation_id"], r["result"]["code"].split(":")[-1], r["raw_report"]) for r in world.director.reports()]
+
+
+def start(world):
+    """The first boot: it registers, and says what it runs."""
+    v = world.vehicle
+    v.machine.boot()
+    wait_for(lambda: world.director.installed(v.serial), lambda: "the first manifest; " + v.log()[-2000:], SECONDS)
+    assert world.director.installed(v.serial)[1] == v.booted_commit == v.factory_commit
+    assert v.machine.starts() == 1
+    return v
+
+
+def update(world, version, boots):
+    """Assigned; whatever the vehicle makes of it, it comes up so often. Returns the correlation id."""
+    v = world.vehicle
+    correlation = world.assign(world.publish_commit(version))
+    v.machine.wait_boot(1 + boots)
+    wait_for(world.director.reports, lambda: "the installation report; " + v.log()[-2000:], SECONDS)
+    return correlation
+
+
+def look_after(world, commit, variables):
+    """What must be so in the end, through three polls more, in which nothing is begun again."""
+    v = world.vehicle
+    assert v.booted_commit == commit == world.director.installed(v.serial)[1]
+    begin, boots, starts, pulled = polls(world), v.machine.boots, v.machine.starts(), len(world.backend.requests("treehub/"))
+    wait_for(lambda: polls(world) >= begin + 3, "three polls", SECONDS)
+    wait_for(lambda: v.state() == "idle", lambda: "state idle, it is " + v.state(), SECONDS)
+    assert (v.machine.boots, v.machine.starts(), len(world.backend.requests("treehub/"))) == (boots, starts, pulled)
+    assert len(world.director.reports()) == 1 and not world.director.refused
+    assert v.boot_variables() == variables
+
+
+def good_update(world):
+    """A good update is booted, passes its checks while U-Boot counts, is confirmed, and reported"""
+    v = start(world)
+    correlation = update(world, "2", boots=1)
+    assert v.machine.starts() == 2  # the first try
+    assert "upgrade_available=1 rollback=0" in v.machine.console()  # and on trial
+    assert reports(world) == [(correlation, "OK", "")]
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    assert "VERSION_ID=2" in v.machine.run("cat", "/usr/lib/os-release").stdout
+    assert "uptane-health" in v.machine.journal_text("--boot")
+    look_after(world, world.images.commit("2"), GOOD)
+
+
+def update_that_does_not_boot(world):
+    """An update that panics is given up by U-Boot after three tries; the old software reports it, once"""
+    v = start(world)
+    broken = world.images.commit("broken", without_init=True)
+    correlation = update(world, "broken", boots=1)
+    assert v.machine.starts() == 1 + TRIES + 1
+    assert v.machine.console().count("Kernel panic") == TRIES
+    assert [r[:2] for r in reports(world)] == [(correlation, "INSTALL_FAILED")]
+    assert "the boot loader gave it up" in reports(world)[0][2]
+    assert broken in v.status()
+    look_after(world, v.factory_commit, FALLBACK)
+    v.machine.reboot()
+    look_after(world, v.factory_commit, FALLBACK)
+
+
+def update_that_is_not_well(world):
+    """An update that fails a health check is rolled back, and reported with the name of the check"""
+    v = start(world)
+    unwell = world.images.commit("unwell", files={"usr/lib/uptane/health.d/50-brakes": "#!/bin/sh\necho no pressure\nexit 1\n"})
+    correlation = update(world, "unwell", boots=2)
+    assert v.machine.starts() == 3  # nothing was tried twice
+    assert unwell in v.status()
+    [(reported, code, raw)] = reports(world)
+    assert (reported, code) == (correlation, "INSTALL_FAILED") and "50-brakes" in raw and "no pressure" in raw, raw
+    look_after(world, v.factory_commit, GOOD)
+
+
+SCENARIOS = (good_update, update_that_does_not_boot, update_that_is_not_well)
+
+
+def run(scenario, images):
+    """None, or why it failed."""
+    world = World(images, kind=VmVehicle, secondaries=0, config=CONFIG)
+    try:
+        scenario(world)
+        return None
+    except Exception:  # pylint: disable=broad-except  # whatever it is, the others are run, too
+        m = world.vehicle.machine
+        text = traceback.format_exc() + "---- console ----\n" + m.console()[-6000:]
+        try:
+            text += "\n---- journal ----\n" + m.journal_text()[-12000:]
+        except (AssertionError, OSError, AttributeError) as e:
+            text += "\n---- no journal: %s ----" % e
+        return text
+    finally:
+        world.close()
+
+
+def end(*_):
+    raise KeyboardInterrupt
+
+
+def main(names):
+    chosen = [s for s in SCENARIOS if not names or s.__name__ in names]
+    if not chosen:
+        print("there are: " + ", ".join(s.__name__ for s in SCENARIOS))
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)  # whoever ends this, the machine ends with it
+    if not rootfs.is_made(kernel=True):
+        print("Making the Debian that the vehicle runs; it is kept in %s..." % rootfs.cache(), flush=True)
+    folder = tempfile.mkdtemp(prefix="uptaned-vm.", dir="/tmp")
+    failed = 0
+    try:
+        images = VmImages(os.path.join(folder, "images"), os.environ["BUILD_DIR"])
+        for scenario in chosen:
+            begin = time.monotonic()
+            why = run(scenario, images)
+            failed += why is not None
+            print("%s %s: %s (%.0f s)" % ("FAIL" if why else "PASS", scenario.__name__, scenario.__doc__, time.monotonic() - begin), flush=True)
+            if why:
+                print(why, flush=True)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        remove_tree(folder)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

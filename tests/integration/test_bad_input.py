@@ -310,7 +310,9 @@ def test_a_download_that_breaks_off_is_tried_once_and_then_again_after_a_pause(r
         with Refusal(ready, "Network"):
             ready.backend.log.clear()
             ready.backend.faults.add("^%s$" % path, kind, 500)
-        assert len([f for f in ready.backend.requests("^%s$" % path)]) == 1
+        # a kept connection that is closed without a word may have been closed before: it is tried once more, on a new one
+        requests = ready.backend.requests("^%s$" % path)
+        assert len(requests) == 1 or (kind == "drop" and len({r["connection"] for r in requests}) == len(requests) == 2)
         assert v.property("NextCheck") > time.time() * 1e6 + 10e6
         recover(ready)
 

@@ -307,6 +307,7 @@ def test_a_download_that_breaks_off_is_tried_once_and_then_again_after_a_pause(r
     v = ready.vehicle
     for path, kind in ("/repo/targets/bad.bin", "cutoff"), ("/director/timestamp.json", "drop"), ("/repo/targets.json", "drop"):
         assign(ready)
+        ready.backend.image.publish()  # so that its Targets are asked for
         with Refusal(ready, "Network"):
             ready.backend.log.clear()
             ready.backend.faults.add("^%s$" % path, kind, 500)

@@ -24,9 +24,7 @@ static void bus_close(sd_bus **bus)
 
 static void free_list(char ***list)
 {
-        for (size_t i = 0; *list && (*list)[i]; i++)
-                free((*list)[i]);
-        free(*list);
+        strv_free(*list);
 }
 
 static int bus_error(Error *error, int r, const sd_bus_error *e, const char *what)

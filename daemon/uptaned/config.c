@@ -546,8 +546,6 @@ void config_done(Config *c)
                 free(c->secondaries[i].serial);
         }
         free(c->secondaries);
-        for (size_t i = 0; c->must_match_names && c->must_match_names[i]; i++)
-                free(c->must_match_names[i]);
-        free(c->must_match_names);
+        strv_free(c->must_match_names);
         *c = (Config) { 0 };
 }

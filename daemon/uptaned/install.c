@@ -47,7 +47,7 @@ static void install_free(Job *job)
         Install *in = (Install *) job;
 
         verify_free(in->verify);
-        verify_roles_free(in->roles);
+        strv_free(in->roles);
         helper_free(in->helper);
         image_hash_free(in->hash);
         sd_event_source_disable_unref(in->pause);

@@ -173,13 +173,6 @@ static void drop(Verified *v)
         free(TAKE_PTR(v->update));
 }
 
-void verify_roles_free(char **roles)
-{
-        for (char **p = roles; p && *p; p++)
-                free(*p);
-        free(roles);
-}
-
 int verify_read_result(Manager *m, sd_bus_message *reply, Verified *ret, Error *error)
 {
         int r;
@@ -191,7 +184,7 @@ int verify_read_result(Manager *m, sd_bus_message *reply, Verified *ret, Error *
         if (r < 0 || ret->update->n_ecus == 0)
                 drop(ret);
         if (r < 0) {
-                verify_roles_free(TAKE_PTR(ret->roles));
+                strv_free(TAKE_PTR(ret->roles));
                 return error_set_errno(error, ERR_HELPER, -r, "uptane-verify answered in another form than agreed");
         }
         if (ret->update)

@@ -400,7 +400,7 @@ static void on_verified(void *userdata, sd_bus_message *reply, Error *error)
         if (verified.update)
                 engine_update_done(verified.update);
         free(verified.update);
-        verify_roles_free(verified.roles);
+        strv_free(verified.roles);
 }
 
 int verified_check(const Verified *verified, const EngineEcu *want, Error *error)

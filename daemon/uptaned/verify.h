@@ -31,7 +31,6 @@ int verify_start(Manager *m, Fetch *fetch, const char *install, VerifyDone done,
         __attribute__((nonnull(1, 4, 5, 6, 7), warn_unused_result));
 /* That it still says to put exactly this image on this ECU. ERR_WITHDRAWN. */
 int verified_check(const Verified *verified, const EngineEcu *want, Error *error) __attribute__((nonnull, warn_unused_result));
-void verify_roles_free(char **roles);
 Verify *verify_free(Verify *verify);
 DEFINE_CLEANUP(Verify, verify_free)
 

@@ -100,9 +100,7 @@ int verify_request_read(sd_bus_message *call, VerifyRequest *ret)
 
 void verify_request_done(VerifyRequest *request)
 {
-        for (char **p = request->must_match; p && *p; p++)
-                free(*p);
-        free(request->must_match);
+        strv_free(request->must_match);
         free(request->ecus);
         *request = (VerifyRequest) { 0 };
 }

@@ -62,3 +62,10 @@ char *xasprintf(const char *fmt, ...)
                 abort();
         return p;
 }
+
+void strv_free(char **list)
+{
+        for (char **p = list; p && *p; p++)
+                free(*p);
+        free(list);
+}

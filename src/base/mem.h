@@ -16,6 +16,8 @@ char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull, nonnull,
 char *xstrndup(const char *text, size_t size) __attribute__((malloc, returns_nonnull, nonnull, warn_unused_result));
 void *xmemdup(const void *data, size_t size) __attribute__((malloc, returns_nonnull, warn_unused_result));
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), malloc, returns_nonnull, warn_unused_result));
+/* Frees a list of strings that ends with NULL, and the strings; NULL is an empty one. */
+void strv_free(char **list);
 
 #define ELEMENTSOF(array) (sizeof(array) / sizeof *(array))
 

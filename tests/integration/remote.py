@@ -28,13 +28,13 @@ def wait_for(condition, what, seconds=30, pause=0.02):
 class Remote:
     """Of a subclass are bus_address(), .backend (for check()) and .build (for ctl(), if that is not the subclass's own)."""
 
-    def call(self, method, signature=None, arguments=(), path=PATH, interface=NAME, timeout=10):
+    def call(self, method, signature=None, arguments=(), path=PATH, interface=NAME, timeout=10, name=NAME):
         connection = Gio.DBusConnection.new_for_address_sync(
             self.bus_address(),
             Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION, None, None)
         try:
             value = GLib.Variant(signature, tuple(arguments)) if signature else None
-            return connection.call_sync(NAME, path, interface, method, value, None, Gio.DBusCallFlags.NO_AUTO_START,
+            return connection.call_sync(name, path, interface, method, value, None, Gio.DBusCallFlags.NO_AUTO_START,
                                         int(timeout * 1000), None).unpack()
         finally:
             try:

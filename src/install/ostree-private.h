@@ -9,12 +9,16 @@
 
 /* Keeps what was pulled: libostree prunes whatever neither a ref nor a deployment reaches. */
 #define PULLED_REF "uptane/pulled"
+/* libostree's own: what a shutdown is to write, and that it must not. */
+#define INSTALL_RUN "/run/ostree"
+#define INSTALL_STAGED INSTALL_RUN "/staged-deployment"
+#define INSTALL_HELD INSTALL_STAGED "-locked"
 
 struct InstallOstree {
         OstreeSysroot *sysroot;
         GFile *path;
         char *os_name, *ca_file, *cert_file, *key_file;
-        bool allow_http, no_stage;
+        bool allow_http, no_stage, private_mounts;
         const BootDriver *boot;
 };
 

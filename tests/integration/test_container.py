@@ -105,6 +105,7 @@ def test_a_good_update_is_staged_applied_at_the_reboot_and_reported(world):
     assert v.machine.journal("SYSLOG_IDENTIFIER=uptaned", "--priority=warning") == []
 
 
+# T-62
 def test_an_old_entry_booted_by_hand_is_reported_as_it_is_and_nothing_loops(world):
     v = start(world)
     world.assign(world.publish_commit("2"))
@@ -127,6 +128,7 @@ def test_an_old_entry_booted_by_hand_is_reported_as_it_is_and_nothing_loops(worl
     assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
 
 
+# T-61
 def test_software_that_does_not_boot_is_left_by_the_boot_loader_and_reported(world):
     v = start(world)
     broken = world.images.commit("broken", without_init=True)

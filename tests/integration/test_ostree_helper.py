@@ -309,7 +309,7 @@ def test_closing_the_connection_ends_the_pull(helper, server, sysroot, repo):
     for path in repo.content_objects(repo.second)[:3]:
         server.routes["/ostree/" + path] = stall
     c = OstreeClient(helper)
-    c.connection.call(None, c.object_path, c.interface, "Pull", GLib.Variant("(ssb)", (server.repo_url, repo.second, False)), None,
+    c.connection.call(None, c.object_path, c.interface, "Pull", c.pull_arguments(server.repo_url, repo.second), None,
                       Gio.DBusCallFlags.NONE, -1, None)
     c.connection.flush_sync(None)
     assert stalled.wait(10)

@@ -36,6 +36,7 @@ typedef enum Type {
         TYPE_PERCENT,
         TYPE_BYTES,
         TYPE_SPEED,
+        TYPE_MAX_SPEED,
 } Type;
 
 static const struct {
@@ -51,6 +52,7 @@ static const struct {
         ROW("server", "ostree-url", TYPE_URL, ostree_url, NULL),
         ROW("server", "require-director-timestamp", TYPE_BOOL, require_director_timestamp, "yes"),
         ROW("server", "require-vehicle-id", TYPE_BOOL, require_vehicle_id, "no"),
+        ROW("server", "static-deltas", TYPE_BOOL, static_deltas, "no"),
         ROW("primary", "serial", TYPE_TEXT, serial, ""),
         ROW("primary", "hardware-id", TYPE_TEXT, hardware_id, NULL),
         ROW("primary", "vin", TYPE_TEXT, vin, ""),
@@ -78,6 +80,7 @@ static const struct {
         ROW("limits", "delegations", TYPE_BYTES, max_delegated_bytes, "64M"),
         ROW("limits", "min-speed", TYPE_SPEED, slowest.speed, "100"),
         ROW("limits", "min-speed-seconds", TYPE_SECONDS, slowest.seconds, "30"),
+        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
@@ -215,6 +218,9 @@ static int set_value(Type type, void *p, const char *value, Error *error)
                 return 0;
         case TYPE_BYTES:
                 return set_bytes(p, value, error);
+        case TYPE_MAX_SPEED:
+                *(size_t *) p = 0;
+                return strcmp(value, "0") == 0 ? 0 : set_bytes(p, value, error);
         case TYPE_SPEED:
                 if (parse_number(value, 1, SPEED_MAX, &n, error) < 0)
                         return -1;
@@ -510,6 +516,8 @@ static int complete(Config *c, Error *error)
                 return error_set(error, ERR_CONFIG, "[primary] serial is longer than %d bytes", ECU_SERIAL_MAX);
         if (c->exec_installer != (c->handler != NULL))
                 return error_set(error, ERR_CONFIG, "[primary] handler is %s", c->handler ? "for installer = exec" : "missing");
+        if (c->max_speed > 0 && c->max_speed < 2 * (size_t) c->slowest.speed)
+                return error_set(error, ERR_CONFIG, "[limits] max-speed is not twice min-speed");
         for (size_t i = 0; i < c->n_secondaries; i++)
                 if (complete_secondary(&c->secondaries[i], error) < 0)
                         return -1;

@@ -44,6 +44,7 @@ typedef struct Config {
         char *ostree_url;     /* ostree-url: default url/treehub */
         bool require_director_timestamp;
         bool require_vehicle_id;
+        bool static_deltas;   /* static-deltas: OSTree's are asked for */
         /* [primary] */
         char *serial;      /* "": the id of its key */
         char *hardware_id;
@@ -63,6 +64,7 @@ typedef struct Config {
         size_t max_bytes[_ROLE_MAX]; /* root, timestamp, snapshot, targets: one file */
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         RateLimit slowest;           /* min-speed, min-speed-seconds */
+        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         /* [timeouts], seconds */
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */

@@ -12,6 +12,7 @@
 #include <ini.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define VENDOR_DIR "/usr/lib/uptane"
@@ -40,6 +41,7 @@ typedef enum Type {
         TYPE_BANDWIDTH,
         TYPE_COUNT,
         TYPE_ON_FAILURE,
+        TYPE_MAX_SPEED,
 } Type;
 
 static const struct {
@@ -55,6 +57,7 @@ static const struct {
         ROW("server", "ostree-url", TYPE_URL, ostree_url, NULL),
         ROW("server", "require-director-timestamp", TYPE_BOOL, require_director_timestamp, "yes"),
         ROW("server", "require-vehicle-id", TYPE_BOOL, require_vehicle_id, "no"),
+        ROW("server", "static-deltas", TYPE_BOOL, static_deltas, "no"),
         ROW("primary", "serial", TYPE_TEXT, serial, ""),
         ROW("primary", "hardware-id", TYPE_TEXT, hardware_id, NULL),
         ROW("primary", "vin", TYPE_TEXT, vin, ""),
@@ -85,6 +88,7 @@ static const struct {
         ROW("limits", "min-speed", TYPE_SPEED, slowest.speed, "100"),
         ROW("limits", "min-speed-seconds", TYPE_SECONDS, slowest.seconds, "30"),
         ROW("limits", "secondaries", TYPE_BANDWIDTH, secondaries_bandwidth, "0"),
+        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
@@ -237,6 +241,9 @@ static int set_value(Type type, void *p, const char *value, Error *error)
                 return 0;
         case TYPE_BYTES:
                 return set_bytes(p, value, error);
+        case TYPE_MAX_SPEED:
+                *(size_t *) p = 0;
+                return strcmp(value, "0") == 0 ? 0 : set_bytes(p, value, error);
         case TYPE_SPEED:
                 if (parse_number(value, 1, SPEED_MAX, &n, error) < 0)
                         return -1;
@@ -334,6 +341,8 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 replace(&s->address, value);
         } else if (strcmp(key, "verification") == 0)
                 return set_bool(&s->partial, value, "partial", "full", error);
+        else if (strcmp(key, "replacement") == 0)
+                return set_bool(&s->may_be_replaced, value, "register", "refuse", error);
         else if (strcmp(key, "tls") == 0)
                 return set_bool(&s->tls, value, "yes", "no", error);
         else
@@ -390,17 +399,28 @@ static int on_line(void *user, const char *section, const char *key, const char 
         return n < 0 ? 0 : 1;
 }
 
+/* What everybody can write says what anybody wants: where the Roots are, which handler runs. */
+static int check_mode(int fd, const char *path, Error *error)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return error_set_errno(error, ERR_CONFIG, errno, "%s", path);
+        return st.st_mode & S_IWOTH ? error_set(error, ERR_CONFIG, "%s can be written by everybody", path) : 0;
+}
+
 /* 1: read, 0: not there. */
 static int read_file(const char *path, Config *config, Error *error)
 {
         Reader reader = { .config = config, .path = path, .file = fopen(path, "re"), .error = error };
-        int line;
+        int line = 0;
 
         if (!reader.file && errno == ENOENT)
                 return 0;
         if (!reader.file)
                 return error_set_errno(error, ERR_CONFIG, errno, "%s", path);
-        line = ini_parse_stream(read_line, &reader, on_line, &reader);
+        if (check_mode(fileno(reader.file), path, error) == 0)
+                line = ini_parse_stream(read_line, &reader, on_line, &reader);
         (void) fclose(reader.file);
         if (error->code != ERR_NONE)
                 return -1;
@@ -429,6 +449,10 @@ static int list_dropins(const char *folder, Dropins *d, Error *error)
 
         if (!dir)
                 return errno == ENOENT ? 0 : error_set_errno(error, ERR_CONFIG, errno, "%s", folder);
+        if (check_mode(dirfd(dir), folder, error) < 0) {
+                (void) closedir(dir);
+                return -1;
+        }
         for (struct dirent *e; (e = readdir(dir)) && d->n < DROPINS_MAX;) {
                 size_t n = strlen(e->d_name);
                 bool there = false;
@@ -506,8 +530,8 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
 
         if (ip && !*s->address)
                 return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", s->label);
-        if (!ip && (*s->address || s->tls || s->partial))
-                return error_set(error, ERR_CONFIG, "[secondary %s] address, tls and verification are for driver = ip", s->label);
+        if (!ip && (*s->address || s->tls || s->partial || s->may_be_replaced))
+                return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification and replacement are for driver = ip", s->label);
         if (ip && (*s->hardware_id || *s->serial))
                 return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id and serial are for driver = exec and driver = virtual", s->label);
         if (!exec && (*s->handler || *s->handler_option))
@@ -532,6 +556,8 @@ static int complete(Config *c, Error *error)
                 return error_set(error, ERR_CONFIG, "[primary] serial is longer than %d bytes", ECU_SERIAL_MAX);
         if (c->exec_installer != (c->handler != NULL))
                 return error_set(error, ERR_CONFIG, "[primary] handler is %s", c->handler ? "for installer = exec" : "missing");
+        if (c->max_speed > 0 && c->max_speed < 2 * (size_t) c->slowest.speed)
+                return error_set(error, ERR_CONFIG, "[limits] max-speed is not twice min-speed");
         for (size_t i = 0; i < c->n_secondaries; i++)
                 if (complete_secondary(&c->secondaries[i], error) < 0)
                         return -1;

@@ -22,6 +22,7 @@ typedef struct ConfigSecondary {
         char *address; /* host:port */
         bool tls;      /* tls: it is spoken to over a protected link or not at all */
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
+        bool may_be_replaced; /* replacement = refuse | register: another ECU at its address becomes this one */
         /* exec, and the last two virtual: */
         char *handler;        /* absolute path of a program */
         char *handler_option; /* told to it as it is */
@@ -44,6 +45,7 @@ typedef struct Config {
         char *ostree_url;     /* ostree-url: default url/treehub */
         bool require_director_timestamp;
         bool require_vehicle_id;
+        bool static_deltas;   /* static-deltas: OSTree's are asked for */
         /* [primary] */
         char *serial;      /* "": the id of its key */
         char *hardware_id;
@@ -64,6 +66,7 @@ typedef struct Config {
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         RateLimit slowest;           /* min-speed, min-speed-seconds */
         uint64_t secondaries_bandwidth; /* bytes a second to all of them together; 0: no limit */
+        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         /* [timeouts], seconds */
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */

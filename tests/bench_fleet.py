@@ -57,7 +57,8 @@ def fleet(folder, images, count, sizes):
     vehicle = Vehicle(backend, images, os.path.join(folder, "vehicle-%d" % count), secondaries=count,
                       config="[update]\nparallel = %d\n[timeouts]\nsecondary = 60\n" % PARALLEL)
     try:
-        vehicle.boot()
+        vehicle.boot(wait=False)
+        vehicle.wait_ready(600)
         vehicle.wait_state("idle", seconds=300)
         for megabytes in sizes:
             update(vehicle, backend, "fleet-%d.bin" % megabytes, megabytes)

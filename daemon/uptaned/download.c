@@ -303,13 +303,29 @@ static void start_file(Download *d)
                 failed(d, &error);
 }
 
+/* Another ECU gets the same file: it was just fetched, or found to be there. */
+static bool is_there(const EngineUpdate *update, size_t index)
+{
+        const EngineEcu *ecu = &update->ecus[index];
+
+        for (size_t i = 0; i < index; i++) {
+                const EngineEcu *other = &update->ecus[i];
+
+                if (other->state == ENGINE_ECU_PENDING && !other->ostree && !ecu->ostree && other->length == ecu->length &&
+                    other->hashes.has_sha256 == ecu->hashes.has_sha256 && other->hashes.has_sha512 == ecu->hashes.has_sha512 &&
+                    hashes_match(&other->hashes, &ecu->hashes))
+                        return true;
+        }
+        return false;
+}
+
 static void next(Download *d)
 {
         EngineUpdate *update = &d->m->engine.update;
         Error error = { 0 };
 
         (void) snprintf(d->step, sizeof d->step, "downloading");
-        while (d->index < update->n_ecus && update->ecus[d->index].state != ENGINE_ECU_PENDING)
+        while (d->index < update->n_ecus && (update->ecus[d->index].state != ENGINE_ECU_PENDING || is_there(update, d->index)))
                 d->index++;
         if (d->index == update->n_ecus)
                 manager_job_done(d->m, &(EngineEvent) { .kind = ENGINE_DOWNLOADED });

@@ -311,7 +311,7 @@ static void what_is_missing_is_named(void **state)
         must_refuse(w, GOOD "[secondary a]\ndriver = ip\n", "[secondary a] address is missing");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhandler = /h\n", "[secondary a] hardware-id is missing");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\n", "[secondary a] handler is missing");
-        must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\naddress = h:1\n", "address is for driver = ip");
+        must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\naddress = h:1\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\ntls = yes\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\nverification = partial\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhandler = /h\n", "are for driver = exec");

@@ -38,10 +38,10 @@ typedef enum Type {
         TYPE_PERCENT,
         TYPE_BYTES,
         TYPE_SPEED,
-        TYPE_MAX_SPEED,
         TYPE_BANDWIDTH,
         TYPE_COUNT,
         TYPE_ON_FAILURE,
+        TYPE_MAX_SPEED,
 } Type;
 
 static const struct {
@@ -87,8 +87,8 @@ static const struct {
         ROW("limits", "delegations", TYPE_BYTES, max_delegated_bytes, "64M"),
         ROW("limits", "min-speed", TYPE_SPEED, slowest.speed, "100"),
         ROW("limits", "min-speed-seconds", TYPE_SECONDS, slowest.seconds, "30"),
-        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("limits", "secondaries", TYPE_BANDWIDTH, secondaries_bandwidth, "0"),
+        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),

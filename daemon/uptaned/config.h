@@ -65,8 +65,8 @@ typedef struct Config {
         size_t max_bytes[_ROLE_MAX]; /* root, timestamp, snapshot, targets: one file */
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         RateLimit slowest;           /* min-speed, min-speed-seconds */
-        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         uint64_t secondaries_bandwidth; /* bytes a second to all of them together; 0: no limit */
+        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         /* [timeouts], seconds */
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */

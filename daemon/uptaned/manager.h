@@ -167,7 +167,8 @@ void vehicle_unlearn(Manager *m, VehicleEcu *ecu) __attribute__((nonnull));
 int register_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* check.c: sends the manifest, then verifies both repositories; or, for a report, only the first */
 int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnull, warn_unused_result));
-/* download.c */
+/* download.c; the arguments of Pull for this ECU's commit: a negative errno, or not */
+int download_append_pull(Manager *m, sd_bus_message *call, const EngineEcu *ecu) __attribute__((nonnull, warn_unused_result));
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* install-exec.c: the update is over: what waited for a reboot does not any more. */
 void install_exec_forget(Manager *m) __attribute__((nonnull));

@@ -142,8 +142,8 @@ int vehicle_load(Manager *m, Error *error)
 
                 init_ecu(ecu, s->label, s->driver, s->address);
                 ecu->partial = s->partial;
-                ecu->may_be_replaced = s->may_be_replaced;
                 ecu->order = s->order;
+                ecu->may_be_replaced = s->may_be_replaced;
                 if ((strcmp(s->driver, "ip") != 0 && init_signed_for(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0 ||
                     restore_report(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);

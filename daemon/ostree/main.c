@@ -17,6 +17,7 @@
 /* The sysroot is opened with the first call, so that what is wrong with it reaches the caller. */
 typedef struct Server {
         InstallOstreeOptions options;
+        bool finalize; /* serve nobody: this is the shutdown */
         InstallOstree *ostree;
 } Server;
 
@@ -172,14 +173,16 @@ static const sd_bus_vtable vtable[] = {
 
 /* ---- starting ---- */
 
-static int parse_arguments(int argc, char **argv, InstallOstreeOptions *options, Error *error)
+static int parse_arguments(int argc, char **argv, Server *server, Error *error)
 {
+        InstallOstreeOptions *options = &server->options;
         static const struct option longs[] = {
                 { "sysroot", required_argument, NULL, 's' },
                 { "os", required_argument, NULL, 'o' },
                 { "allow-http", no_argument, NULL, 'a' },
                 { "no-stage", no_argument, NULL, 'n' },
                 { "boot", required_argument, NULL, 'b' },
+                { "finalize", no_argument, NULL, 'f' },
                 { 0 },
         };
         int c;
@@ -203,10 +206,13 @@ static int parse_arguments(int argc, char **argv, InstallOstreeOptions *options,
                         if (!options->boot)
                                 return error_set(error, ERR_INVALID_ARGUMENT, "unknown boot driver '%.40s'", optarg);
                         break;
+                case 'f':
+                        server->finalize = true;
+                        break;
                 default:
                         return error_set(error, ERR_INVALID_ARGUMENT,
                                          "usage: uptane-ostree [--sysroot=PATH] [--os=NAME] [--allow-http] [--no-stage] "
-                                         "[--boot=none|uboot-generic|uboot-masked|systemd-boot]");
+                                         "[--boot=none|uboot-generic|uboot-masked|systemd-boot] [--finalize]");
                 }
         return optind < argc ? error_set(error, ERR_INVALID_ARGUMENT, "unknown argument '%.40s'", argv[optind]) : 0;
 }
@@ -217,9 +223,12 @@ static int run(int argc, char **argv, Error *error)
         Server server = { .options = { .sysroot = "/", .ca_file = ca, .cert_file = cert, .key_file = key } };
         int r;
 
-        if (parse_arguments(argc, argv, &server.options, error) < 0)
+        if (parse_arguments(argc, argv, &server, error) < 0)
                 return -1;
-        r = peer_serve("/org/uptane/Install1", "org.uptane.Install1", vtable, &server, error);
+        if (server.finalize)
+                r = open_ostree(&server, error) < 0 ? -1 : install_ostree_finalize(server.ostree, error);
+        else
+                r = peer_serve("/org/uptane/Install1", "org.uptane.Install1", vtable, &server, error);
         install_ostree_free(server.ostree);
         return r;
 }

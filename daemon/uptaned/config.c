@@ -297,6 +297,8 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 replace(&s->address, value);
         } else if (strcmp(key, "verification") == 0)
                 return set_bool(&s->partial, value, "partial", "full", error);
+        else if (strcmp(key, "replacement") == 0)
+                return set_bool(&s->may_be_replaced, value, "register", "refuse", error);
         else if (strcmp(key, "tls") == 0)
                 return set_bool(&s->tls, value, "yes", "no", error);
         else
@@ -484,8 +486,8 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
 
         if (!exec && !*s->address)
                 return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", s->label);
-        if (exec && (s->tls || s->partial))
-                return error_set(error, ERR_CONFIG, "[secondary %s] tls and verification are for driver = ip", s->label);
+        if (exec && (s->tls || s->partial || s->may_be_replaced))
+                return error_set(error, ERR_CONFIG, "[secondary %s] tls, verification and replacement are for driver = ip", s->label);
         if (!exec && (*s->handler || *s->handler_option || *s->hardware_id || *s->serial))
                 return error_set(error, ERR_CONFIG, "[secondary %s] handler, handler-option, hardware-id and serial are for driver = exec", s->label);
         if (exec && *s->address)

@@ -21,6 +21,7 @@ typedef struct ConfigSecondary {
         char *address; /* host:port */
         bool tls;      /* tls: it is spoken to over a protected link or not at all */
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
+        bool may_be_replaced; /* replacement = refuse | register: another ECU at its address becomes this one */
         /* exec: */
         char *handler;        /* absolute path of a program */
         char *handler_option; /* told to it as it is */

@@ -97,7 +97,7 @@ static int load_registered(Manager *m, Error *error)
         cleanup_buffer Buffer text = { 0 };
         int r = store_value_get(m->store, "registered", &text, error);
 
-        m->provisioned = r > 0;
+        m->provisioned = m->registered = r > 0;
         return r < 0 ? -1 : 0;
 }
 
@@ -226,10 +226,15 @@ void manager_stop_job(Manager *m)
 
 void manager_note(Manager *m, const Error *error)
 {
+        manager_note_ecu(m, NULL, error);
+}
+
+void manager_note_ecu(Manager *m, const VehicleEcu *ecu, const Error *error)
+{
         Error storing = { 0 };
 
         log_write(&(LogContext) { .priority = LOG_WARNING, .message_id = is_attack(error) ? MESSAGE_ATTACK_DETECTED : NULL, .error = error,
-                                  .cycle = m->cycle },
+                                  .ecu = ecu && *ecu->serial ? ecu->serial : NULL, .cycle = m->cycle },
                   "%s", error->message);
         if (is_attack(error) && attack_remember(m, error, &storing) < 0)
                 manager_note(m, &storing); /* which is none */

@@ -38,7 +38,11 @@ typedef struct VehicleEcu {
         Hashes hashes;
         int64_t length;
         int64_t release_counter; /* -1: none */
-        Buffer report;           /* its signed version report in the cycle that runs */
+        Buffer report;           /* its last good signed version report, also from before the start; empty: none */
+        bool report_fresh;       /* it gave that in the cycle that runs */
+        int64_t report_counter;  /* the highest of its reports; 0: they have none */
+        int64_t report_time;     /* when it came; 0: never */
+        bool may_be_replaced;    /* replacement = register */
         char *attacks; /* that it said it had detected, when the journal was told last; NULL: none yet */
         Error last_error;
         int64_t last_error_time; /* when D-Bus was told of it */
@@ -62,6 +66,8 @@ struct Manager {
         Signer *signer;
         Engine engine;
         bool provisioned;
+        bool registered;   /* the back-end knew this vehicle once, perhaps with other ECUs */
+        bool ecus_changed; /* an ECU was learnt since: the back-end has to be told */
         VehicleEcu *ecus;
         size_t n_ecus;
         Job *job;
@@ -116,6 +122,8 @@ int64_t manager_now_for(Manager *m, TrustKind kind) __attribute__((nonnull));
 int manager_raise_floor(Manager *m, TrustKind kind, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Writes an error to the journal that does not end a cycle; an attack is remembered, too. */
 void manager_note(Manager *m, const Error *error) __attribute__((nonnull));
+/* The same about this ECU. */
+void manager_note_ecu(Manager *m, const VehicleEcu *ecu, const Error *error) __attribute__((nonnull(1, 3)));
 void manager_set_step(Manager *m, const char *step, uint64_t done, uint64_t total) __attribute__((nonnull));
 /* URL of something below one of the back-end's bases; free() it. */
 char *manager_url(const char *base, const char *path) __attribute__((nonnull, returns_nonnull));
@@ -143,6 +151,17 @@ int vehicle_registered(Manager *m, Error *error) __attribute__((nonnull, warn_un
 int vehicle_take_booted(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
                   Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* vehicle-changes.c: which ECUs came, went, or are others than before */
+/* Against what is stored; what changed is told in the journal, and the back-end has to be told (m->provisioned). */
+int vehicle_notice_changes(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The back-end knows: those that are not in this vehicle any more are forgotten. */
+int vehicle_forget_gone(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Somebody says who it is: 0 if that is who it always was, 1 if it is new or has replaced the one before, where that may be; ERR_ECU_REPLACED. */
+int vehicle_meet(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
+                 Error *error) __attribute__((nonnull, warn_unused_result));
+/* It was replaced: whatever was known of it is not true any more. */
+void vehicle_unlearn(Manager *m, VehicleEcu *ecu) __attribute__((nonnull));
 
 /* register.c: tells the back-end which ECUs this vehicle has */
 int register_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));

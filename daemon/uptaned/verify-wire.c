@@ -40,7 +40,7 @@ int verify_append_request(const Manager *m, sd_bus_message *call, const int64_t 
         if (r >= 0)
                 r = sd_bus_message_open_container(call, 'a', "(ssbxsayayx)");
         for (size_t i = 0; i < m->n_ecus && r >= 0; i++)
-                r = append_ecu(call, &m->ecus[i]);
+                r = m->ecus[i].key ? append_ecu(call, &m->ecus[i]) : 0; /* one that nobody has met is nobody's target */
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 

@@ -9,12 +9,16 @@
 
 /* Keeps what was pulled: libostree prunes whatever neither a ref nor a deployment reaches. */
 #define PULLED_REF "uptane/pulled"
+/* libostree's own: what a shutdown is to write, and that it must not. */
+#define INSTALL_RUN "/run/ostree"
+#define INSTALL_STAGED INSTALL_RUN "/staged-deployment"
+#define INSTALL_HELD INSTALL_STAGED "-locked"
 
 struct InstallOstree {
         OstreeSysroot *sysroot;
         GFile *path;
         char *os_name, *ca_file, *cert_file, *key_file;
-        bool allow_http, no_stage;
+        bool allow_http, no_stage, private_mounts;
         const BootDriver *boot;
 };
 
@@ -22,6 +26,8 @@ int install_check_commit(const char *commit, Error *error);
 /* code is used unless g says something more exact. Takes g. */
 int install_set_error(Error *error, ErrorCode code, GError *g, const char *what);
 int install_reload(InstallOstree *o, Error *error);
+/* Of a booted sysroot that is mounted read-only; the repository is in it, and pulling locks nothing. */
+int install_make_writable(InstallOstree *o, Error *error);
 /* As watch lets it wait; unlock with ostree_sysroot_unlock(). */
 int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error);
 /* Brings /boot to its place on the medium. */

@@ -250,7 +250,7 @@ int install_ostree_pull(InstallOstree *o, const char *url, const char *commit, b
 {
         __attribute__((cleanup(pull_done))) Pull p = { .watch = watch };
 
-        if (install_check_commit(commit, error) < 0)
+        if (install_check_commit(commit, error) < 0 || install_make_writable(o, error) < 0)
                 return -1;
         return pull(o, &p, url, commit, authenticate, error) < 0 ? error_prefix(error, "commit %.12s from %.120s", commit, url) : 0;
 }

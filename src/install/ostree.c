@@ -19,8 +19,6 @@
 #include "io/file.h"
 
 #define LOCK_PAUSE 50000 /* usec between two looks at a lock that another program holds */
-#define RUN_OSTREE "/run/ostree"
-#define HELD RUN_OSTREE "/staged-deployment-locked"
 
 int install_check_commit(const char *commit, Error *error)
 {
@@ -60,9 +58,9 @@ static bool has_private_mounts(void)
 int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret, Error *error)
 {
         CLEANUP(install_ostree_free) InstallOstree *o = xcalloc(1, sizeof *o);
-        bool private = has_private_mounts();
         GError *g = NULL;
 
+        o->private_mounts = has_private_mounts();
         o->os_name = options->os_name ? xstrdup(options->os_name) : NULL;
         o->ca_file = options->ca_file ? xstrdup(options->ca_file) : NULL;
         o->cert_file = options->cert_file ? xstrdup(options->cert_file) : NULL;
@@ -74,7 +72,7 @@ int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret
         o->sysroot = ostree_sysroot_new(o->path);
         if (!ostree_sysroot_initialize(o->sysroot, &g))
                 return install_set_error(error, ERR_INSTALL, g, "opening the sysroot");
-        if (ostree_sysroot_is_booted(o->sysroot) && private)
+        if (ostree_sysroot_is_booted(o->sysroot) && o->private_mounts)
                 ostree_sysroot_set_mount_namespace_in_use(o->sysroot);
         if (!ostree_sysroot_load(o->sysroot, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "reading the sysroot");
@@ -247,17 +245,17 @@ static int set_held(bool hold, Error *error)
         cleanup_close int fd = -1;
 
         if (!hold)
-                return unlink(HELD) < 0 && errno != ENOENT ? error_set_errno(error, ERR_INSTALL, errno, HELD) : 0;
-        if (mkdir(RUN_OSTREE, 0755) < 0 && errno != EEXIST)
-                return error_set_errno(error, ERR_INSTALL, errno, RUN_OSTREE);
-        fd = open(HELD, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-        return fd < 0 ? error_set_errno(error, ERR_INSTALL, errno, HELD) : 0;
+                return unlink(INSTALL_HELD) < 0 && errno != ENOENT ? error_set_errno(error, ERR_INSTALL, errno, INSTALL_HELD) : 0;
+        if (mkdir(INSTALL_RUN, 0755) < 0 && errno != EEXIST)
+                return error_set_errno(error, ERR_INSTALL, errno, INSTALL_RUN);
+        fd = open(INSTALL_HELD, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+        return fd < 0 ? error_set_errno(error, ERR_INSTALL, errno, INSTALL_HELD) : 0;
 }
 
 int install_ostree_release(InstallOstree *o, Error *error)
 {
-        if (access(HELD, F_OK) < 0)
-                return errno == ENOENT ? 0 : error_set_errno(error, ERR_INSTALL, errno, HELD);
+        if (access(INSTALL_HELD, F_OK) < 0)
+                return errno == ENOENT ? 0 : error_set_errno(error, ERR_INSTALL, errno, INSTALL_HELD);
         return install_begin_trial(o, error) < 0 ? -1 : set_held(false, error);
 }
 
@@ -364,6 +362,21 @@ static int deploy_locked(InstallOstree *o, const InstallDeployment *new, bool *r
  * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
  * still works.
  */
+/* libostree does that before it locks, whether it gets the lock or not. */
+int install_make_writable(InstallOstree *o, Error *error)
+{
+        gboolean locked = FALSE;
+        GError *g = NULL;
+
+        if (!ostree_sysroot_is_booted(o->sysroot))
+                return 0;
+        if (!ostree_sysroot_try_lock(o->sysroot, &locked, &g))
+                return install_set_error(error, ERR_INSTALL, g, "making the sysroot writable");
+        if (locked)
+                ostree_sysroot_unlock(o->sysroot);
+        return 0;
+}
+
 int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error)
 {
         gboolean locked = FALSE;

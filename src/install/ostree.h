@@ -82,5 +82,10 @@ int install_ostree_mark_good(InstallOstree *o, const InstallWatch *watch, Error 
  */
 int install_ostree_rollback(InstallOstree *o, const char *commit, const InstallWatch *watch, bool *ret_need_reboot, Error *error)
         __attribute__((nonnull, warn_unused_result));
+/*
+ * For the shutdown, in the place of "ostree admin finalize-staged": the same, but what the old boot entries need stays, because a
+ * power cut may bring them back. Nothing happens where nothing is staged, or it is held. ERR_INSTALL, ERR_NOT_FOUND, ERR_TIMEOUT.
+ */
+int install_ostree_finalize(InstallOstree *o, Error *error) __attribute__((nonnull, warn_unused_result));
 
 #endif

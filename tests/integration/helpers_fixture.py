@@ -173,8 +173,8 @@ class OstreeClient(Client):
     def is_deployed(self, commit):
         return commit in self.full_status()[1]
 
-    def deploy(self, commit, name="agl-image", timeout=30):
-        return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, False)), "(b)", timeout=timeout)[0]
+    def deploy(self, commit, name="agl-image", timeout=30, hold=False):
+        return self.call("Deploy", GLib.Variant("(ssb)", (commit, name, hold)), "(b)", timeout=timeout)[0]
 
     def mark_good(self):
         self.call("MarkGood", None, "()")
@@ -364,7 +364,7 @@ def make_tree(folder, version, kernel="6.1.0-test"):
     for sub in ("bin", "sbin", "lib", "lib64"):
         (folder / sub).symlink_to("usr/" + sub)
     (folder / "ostree").symlink_to("sysroot/ostree")
-    (folder / f"usr/lib/modules/{kernel}/vmlinuz").write_text("kernel")
+    (folder / f"usr/lib/modules/{kernel}/vmlinuz").write_text(f"kernel {version}")
     (folder / f"usr/lib/modules/{kernel}/initramfs.img").write_text("initrd")
     (folder / "usr/lib/os-release").write_text(f'NAME=test\nID=test\nVERSION_ID={version}\nPRETTY_NAME="test {version}"\n')
     (folder / "usr/etc/app.conf").write_text(f"version {version}\n")

@@ -119,7 +119,7 @@ static int deploy(Install *in, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         char commit[2 * SHA256_SIZE + 1];
-        int hold = engine_holds_reboot(&in->m->engine), r;
+        int hold = engine_holds_reboot(&in->m->engine, manager_now(in->m)), r;
 
         if (!current(in)->ostree)
                 return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is no OSTree image; the Primary takes no other", current(in)->image);

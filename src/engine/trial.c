@@ -85,6 +85,13 @@ static void condemn(Engine *engine, const Error *error, int64_t now, EngineEffec
                 engine_finalize(engine, effects);
 }
 
+/* Installed and never booted: it must not be booted any more, by no reboot. */
+void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
+{
+        engine_enter(engine, ENGINE_FINALIZING);
+        condemn(engine, error, now, effects);
+}
+
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         if (engine->state != ENGINE_FINALIZING || !engine->rolling_back)
@@ -198,7 +205,7 @@ static void install_again(Engine *engine, const EngineEvent *event, int64_t now,
 {
         for (size_t i; (i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
                 engine->update.ecus[i].state = ENGINE_ECU_PENDING;
-        if (engine_holds_reboot(engine))
+        if (engine_holds_reboot(engine, now))
                 engine_install_next(engine, now, effects);
         else
                 engine_resume_install(engine, event, now, effects);

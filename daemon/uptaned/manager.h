@@ -177,6 +177,8 @@ int assess_start(Manager *m, size_t index, Error *error) __attribute__((nonnull,
 int rollback_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
 /* reboot.c: into what was installed; ENGINE_REBOOT_FAILED is posted if it comes to nothing later */
 int reboot_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* What was installed must not be booted by any reboot but that: whether or not it was let go before. The same event. */
+int reboot_hold(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 

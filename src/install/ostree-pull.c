@@ -306,6 +306,8 @@ int install_ostree_pull(InstallOstree *o, const InstallPull *request, const Inst
 
         if (install_check_commit(request->commit, error) < 0)
                 return -1;
+        if (install_make_writable(o, error) < 0)
+                return -1;
         r = install_open_remote(o, request->url, request->authenticate, &p.repo, error);
         if (r == 0) {
                 p.meter = install_meter_new(request->max_speed);

@@ -12,6 +12,7 @@
 #include <ini.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define VENDOR_DIR "/usr/lib/uptane"
@@ -361,17 +362,28 @@ static int on_line(void *user, const char *section, const char *key, const char 
         return n < 0 ? 0 : 1;
 }
 
+/* What everybody can write says what anybody wants: where the Roots are, which handler runs. */
+static int check_mode(int fd, const char *path, Error *error)
+{
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return error_set_errno(error, ERR_CONFIG, errno, "%s", path);
+        return st.st_mode & S_IWOTH ? error_set(error, ERR_CONFIG, "%s can be written by everybody", path) : 0;
+}
+
 /* 1: read, 0: not there. */
 static int read_file(const char *path, Config *config, Error *error)
 {
         Reader reader = { .config = config, .path = path, .file = fopen(path, "re"), .error = error };
-        int line;
+        int line = 0;
 
         if (!reader.file && errno == ENOENT)
                 return 0;
         if (!reader.file)
                 return error_set_errno(error, ERR_CONFIG, errno, "%s", path);
-        line = ini_parse_stream(read_line, &reader, on_line, &reader);
+        if (check_mode(fileno(reader.file), path, error) == 0)
+                line = ini_parse_stream(read_line, &reader, on_line, &reader);
         (void) fclose(reader.file);
         if (error->code != ERR_NONE)
                 return -1;
@@ -400,6 +412,10 @@ static int list_dropins(const char *folder, Dropins *d, Error *error)
 
         if (!dir)
                 return errno == ENOENT ? 0 : error_set_errno(error, ERR_CONFIG, errno, "%s", folder);
+        if (check_mode(dirfd(dir), folder, error) < 0) {
+                (void) closedir(dir);
+                return -1;
+        }
         for (struct dirent *e; (e = readdir(dir)) && d->n < DROPINS_MAX;) {
                 size_t n = strlen(e->d_name);
                 bool there = false;

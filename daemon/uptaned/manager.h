@@ -94,6 +94,7 @@ struct Manager {
         Error announced_error;
         int64_t announced_error_time;
         sd_bus_slot *reboot_call;
+        unsigned n_asking; /* verbs that wait for polkit */
         Buffer last_manifest; /* as sent last; "" before */
         unsigned cycle; /* UPTANE_CYCLE= in the journal */
 };

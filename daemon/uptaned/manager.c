@@ -35,7 +35,7 @@ int manager_load_key(Manager *m, const char *name, bool must_exist, Signer **ret
 {
         cleanup_free char *path = xasprintf("%s/%s", m->config.state_directory, name);
         cleanup_buffer Buffer pem = { 0 };
-        int r = file_read(path, KEY_TEXT_MAX, &pem, error);
+        int r = file_make_private(path, error) < 0 ? -1 : file_read(path, KEY_TEXT_MAX, &pem, error);
 
         if (r < 0)
                 return error_prefix(error, "a key of this vehicle");
@@ -119,7 +119,7 @@ int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *
         CLEANUP(manager_free) Manager *m = xcalloc(1, sizeof *m);
 
         m->event = sd_event_ref(event);
-        if (config_load(config_path, &m->config, error) < 0 ||
+        if (config_load(config_path, &m->config, error) < 0 || file_make_private(m->config.state_directory, error) < 0 ||
             store_open(m->config.state_directory, DATABASE, &m->store, error) < 0 || load_floors(m, error) < 0 ||
             load_registered(m, error) < 0 || check_roots(m, error) < 0 ||
             manager_load_key(m, KEY_FILE, m->provisioned, &m->signer, error) < 0 || load_engine(m, error) < 0 ||

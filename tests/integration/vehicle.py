@@ -174,7 +174,7 @@ class Vehicle(Remote):
             "mount_point": self.path("root"), "sysroot": self.sysroot, "deployment": deployment, "build": self.build,
             "var": os.path.join(self.sysroot, "ostree/deploy", images.OS_NAME, "var"), "boot_id": self.path("boot_id"),
             "control": self.path("control"), "services": services, "order": order,
-            "environment": {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=" + self.path("bus"), "REBOOT_REFUSED": self.path("reboot-refused"),
+            "environment": {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=" + self.path("bus"), "REBOOT_REFUSED": self.path("reboot-refused"), "REBOOT_SLOW": self.path("reboot-slow"),
                             "PATH": os.environ.get("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")},
         }
 

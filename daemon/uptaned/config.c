@@ -95,6 +95,7 @@ static const struct {
         ROW("timeouts", "secondary", TYPE_SECONDS, secondary_timeout, "20"),
         ROW("timeouts", "announce", TYPE_SECONDS, announce_timeout, "60"),
         ROW("paths", "state-directory", TYPE_PATH, state_directory, "/var/lib/uptane"),
+        ROW("paths", "factory-image", TYPE_PATH, factory_image, NULL),
         ROW("paths", "root-directory", TYPE_PATH, root_directory, VENDOR_DIR),
         ROW("paths", "fetch-socket", TYPE_PATH, fetch_socket, "/run/uptane/fetch.sock"),
         ROW("paths", "verify-socket", TYPE_PATH, verify_socket, "/run/uptane/verify.sock"),

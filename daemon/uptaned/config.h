@@ -71,6 +71,7 @@ typedef struct Config {
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */
         char *state_directory;
+        char *factory_image;  /* factory-image; NULL: in the usual places */
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */
         char *fetch_socket, *verify_socket, *ostree_socket, *health_socket, *secondary_ip_socket, *exec_socket;
         /* [secondary LABEL] */

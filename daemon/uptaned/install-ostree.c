@@ -66,7 +66,7 @@ static int deploy(Work *w, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         char commit[2 * SHA256_SIZE + 1];
-        int hold = engine_holds_reboot(&w->m->engine), r;
+        int hold = engine_holds_reboot(&w->m->engine, manager_now(w->m)), r;
 
         hex_encode(slice(work_ecu(w)->hashes.sha256, SHA256_SIZE), commit);
         if (open_call(w, "Deploy", &call, error) < 0)

@@ -266,7 +266,9 @@ void vehicle_unlearn(Manager *m, VehicleEcu *ecu)
 int vehicle_take_booted(Manager *m, Error *error)
 {
         VehicleEcu *primary = &m->ecus[0];
+        CLEANUP(arena_free) Arena *arena = arena_new();
         Hashes hashes = { .has_sha256 = true };
+        VersionReport image;
 
         if (!*m->booted)
                 return 0;
@@ -275,5 +277,9 @@ int vehicle_take_booted(Manager *m, Error *error)
                 m->booted[0] = '\0';
                 return -1;
         }
-        return hashes_match(&hashes, &primary->hashes) ? 0 : vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
+        if (hashes_match(&hashes, &primary->hashes))
+                return 0;
+        if (factory_name(m, &hashes, arena, &image) > 0)
+                return vehicle_set_installed(m, primary, image.image, &image.hashes, image.length, -1, error);
+        return vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
 }

@@ -77,6 +77,13 @@ static void condemn(Engine *engine, const Error *error, int64_t now, EngineEffec
                 engine_give_up_failed(engine, effects);
 }
 
+/* Installed and never booted: it must not be booted any more, by no reboot. */
+void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
+{
+        engine_enter(engine, ENGINE_FINALIZING);
+        condemn(engine, error, now, effects);
+}
+
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         if (engine->state != ENGINE_FINALIZING || !engine->rolling_back)
@@ -191,7 +198,7 @@ static void install_again(Engine *engine, const EngineEvent *event, int64_t now,
 {
         for (size_t i; (i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
                 engine->update.ecus[i].state = ENGINE_ECU_PENDING;
-        if (engine_holds_reboot(engine))
+        if (engine_holds_reboot(engine, now))
                 engine_go_on(engine, now, effects);
         else
                 engine_resume_install(engine, event, now, effects);

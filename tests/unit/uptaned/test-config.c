@@ -147,7 +147,7 @@ static void every_key_is_taken(void **state)
                      "[health]\nboot-complete = yes\nchecks = yes\ndirector = yes\ntimeout = 7\ncheck-timeout = 8\n"
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\nmax-speed = 2M\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\nannounce = 4\n"
-                     "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
+                     "[paths]\nstate-directory = /s\nfactory-image = /x\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
                      "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
                      "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\norder = 7\n"
                      "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\n"
@@ -168,6 +168,7 @@ static void every_key_is_taken(void **state)
         assert_true(c->max_speed == 2097152 && c->static_deltas);
         assert_true(c->metadata_timeout == 1 && c->image_timeout == 2 && c->install_timeout == 3 && c->secondary_timeout == 2592000 && c->announce_timeout == 4);
         assert_string_equal(c->state_directory, "/s");
+        assert_string_equal(c->factory_image, "/x");
         assert_string_equal(c->root_directory, "/r");
         assert_string_equal(c->fetch_socket, "/f");
         assert_string_equal(c->verify_socket, "/v");

@@ -21,6 +21,8 @@
 #define DROPINS_MAX 256
 #define SECONDS_MAX (30 * 86400)
 #define SPEED_MAX (1024 * 1024)
+#define BANDWIDTH_MIN 16384
+#define BANDWIDTH_MAX ((size_t) 1024 * 1024 * 1024)
 #define KEYS_MAX 64
 
 typedef enum Type {
@@ -36,6 +38,9 @@ typedef enum Type {
         TYPE_PERCENT,
         TYPE_BYTES,
         TYPE_SPEED,
+        TYPE_BANDWIDTH,
+        TYPE_COUNT,
+        TYPE_ON_FAILURE,
         TYPE_MAX_SPEED,
 } Type;
 
@@ -67,6 +72,8 @@ static const struct {
         ROW("update", "consent-download", TYPE_CONSENT, policy.ask[ENGINE_STAGE_DOWNLOAD], "auto"),
         ROW("update", "consent-install", TYPE_CONSENT, policy.ask[ENGINE_STAGE_INSTALL], "auto"),
         ROW("update", "consent-reboot", TYPE_CONSENT, policy.ask[ENGINE_STAGE_REBOOT], "auto"),
+        ROW("update", "parallel", TYPE_COUNT, policy.parallel, "8"),
+        ROW("update", "on-failure", TYPE_ON_FAILURE, policy.keep, "rollback"),
         ROW("update", "must-match", TYPE_TEXT, must_match, ""),
         ROW("health", "boot-complete", TYPE_BOOL, health.boot_complete, "no"),
         ROW("health", "checks", TYPE_BOOL, health.checks, "no"),
@@ -80,6 +87,7 @@ static const struct {
         ROW("limits", "delegations", TYPE_BYTES, max_delegated_bytes, "64M"),
         ROW("limits", "min-speed", TYPE_SPEED, slowest.speed, "100"),
         ROW("limits", "min-speed-seconds", TYPE_SECONDS, slowest.seconds, "30"),
+        ROW("limits", "secondaries", TYPE_BANDWIDTH, secondaries_bandwidth, "0"),
         ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
@@ -161,6 +169,21 @@ static int set_bytes(size_t *p, const char *value, Error *error)
         return 0;
 }
 
+/* 0, or 16K to 1024M a second. */
+static int set_bandwidth(uint64_t *p, const char *value, Error *error)
+{
+        size_t n = strlen(value), unit = n > 0 && value[n - 1] == 'K' ? 1024 : n > 0 && value[n - 1] == 'M' ? (size_t) 1024 * 1024 : 1;
+        cleanup_free char *digits = xstrndup(value, unit > 1 ? n - 1 : n);
+        long long number;
+
+        if (parse_number(digits, 0, (long long) (BANDWIDTH_MAX / unit), &number, error) < 0)
+                return -1;
+        if (number > 0 && (uint64_t) number * unit < BANDWIDTH_MIN)
+                return error_set(error, ERR_CONFIG, "'%.40s' is less than 16K and not 0", value);
+        *p = (uint64_t) number * unit;
+        return 0;
+}
+
 static int set_key_type(KeyType *p, const char *value, Error *error)
 {
         if (strcmp(value, "ed25519") == 0)
@@ -227,6 +250,15 @@ static int set_value(Type type, void *p, const char *value, Error *error)
                         return -1;
                 *(unsigned *) p = (unsigned) n;
                 return 0;
+        case TYPE_BANDWIDTH:
+                return set_bandwidth(p, value, error);
+        case TYPE_COUNT:
+                if (parse_number(value, 1, CONFIG_SECONDARIES_MAX, &n, error) < 0)
+                        return -1;
+                *(unsigned *) p = (unsigned) n;
+                return 0;
+        case TYPE_ON_FAILURE:
+                return set_bool(p, value, "keep", "rollback", error);
         case TYPE_PERCENT:
                 if (parse_number(value, 0, 50, &n, error) < 0)
                         return -1;
@@ -268,7 +300,7 @@ static ConfigSecondary *find_secondary(Config *c, const char *label)
         return &c->secondaries[c->n_secondaries++];
 }
 
-/* The keys of driver exec. */
+/* The keys of drivers exec and virtual. */
 static int set_exec_secondary(ConfigSecondary *s, const char *key, const char *value, Error *error)
 {
         if (strcmp(key, "handler") == 0)
@@ -292,9 +324,15 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
         if (!s)
                 return error_set(error, ERR_CONFIG, "more than %d Secondaries", CONFIG_SECONDARIES_MAX);
         if (strcmp(key, "driver") == 0) {
-                if (strcmp(value, "ip") != 0 && strcmp(value, "exec") != 0)
-                        return error_set(error, ERR_CONFIG, "driver '%.40s' is not known; there are: ip, exec", value);
+                if (strcmp(value, "ip") != 0 && strcmp(value, "exec") != 0 && strcmp(value, "virtual") != 0)
+                        return error_set(error, ERR_CONFIG, "driver '%.40s' is not known; there are: ip, exec, virtual", value);
                 replace(&s->driver, value);
+        } else if (strcmp(key, "order") == 0) {
+                long long order;
+
+                if (parse_number(value, 0, ENGINE_ORDER_MAX, &order, error) < 0)
+                        return -1;
+                s->order = (int) order;
         } else if (strcmp(key, "address") == 0) {
                 const char *colon = strrchr(value, ':');
                 long long port;
@@ -489,18 +527,20 @@ static void default_url(char **p, const char *base, const char *path)
 
 static int complete_secondary(const ConfigSecondary *s, Error *error)
 {
-        bool exec = strcmp(s->driver, "exec") == 0;
+        bool exec = strcmp(s->driver, "exec") == 0, ip = strcmp(s->driver, "ip") == 0;
 
-        if (!exec && !*s->address)
+        if (ip && !*s->address)
                 return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", s->label);
-        if (exec && (s->tls || s->partial || s->may_be_replaced))
-                return error_set(error, ERR_CONFIG, "[secondary %s] tls, verification and replacement are for driver = ip", s->label);
-        if (!exec && (*s->handler || *s->handler_option || *s->hardware_id || *s->serial))
-                return error_set(error, ERR_CONFIG, "[secondary %s] handler, handler-option, hardware-id and serial are for driver = exec", s->label);
-        if (exec && *s->address)
-                return error_set(error, ERR_CONFIG, "[secondary %s] address is for driver = ip", s->label);
-        if (exec && (!*s->handler || !*s->hardware_id))
-                return error_set(error, ERR_CONFIG, "[secondary %s] %s is missing", s->label, *s->handler ? "hardware-id" : "handler");
+        if (!ip && (*s->address || s->tls || s->partial || s->may_be_replaced))
+                return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification and replacement are for driver = ip", s->label);
+        if (ip && (*s->hardware_id || *s->serial))
+                return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id and serial are for driver = exec and driver = virtual", s->label);
+        if (!exec && (*s->handler || *s->handler_option))
+                return error_set(error, ERR_CONFIG, "[secondary %s] handler and handler-option are for driver = exec", s->label);
+        if (exec && !*s->handler)
+                return error_set(error, ERR_CONFIG, "[secondary %s] handler is missing", s->label);
+        if (!ip && !*s->hardware_id)
+                return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id is missing", s->label);
         if (strlen(s->serial) > ECU_SERIAL_MAX)
                 return error_set(error, ERR_CONFIG, "[secondary %s] serial is longer than %d bytes", s->label, ECU_SERIAL_MAX);
         return 0;

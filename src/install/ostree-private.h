@@ -28,6 +28,8 @@ int install_check_commit(const char *commit, Error *error);
 /* code is used unless g says something more exact. Takes g. */
 int install_set_error(Error *error, ErrorCode code, GError *g, const char *what);
 int install_reload(InstallOstree *o, Error *error);
+/* Of a booted sysroot that is mounted read-only; the repository is in it, and pulling locks nothing. */
+int install_make_writable(InstallOstree *o, Error *error);
 /* As watch lets it wait; unlock with ostree_sysroot_unlock(). */
 int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error);
 /* Brings /boot to its place on the medium. */

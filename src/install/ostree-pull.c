@@ -299,23 +299,13 @@ static void forget_parts(OstreeRepo *repo)
                 closedir(folder);
 }
 
-/* Where /sysroot is mounted read-only, taking the lock makes it writable, for this process alone, and for as long as it lives. */
-static void make_writable(InstallOstree *o)
-{
-        gboolean locked = FALSE;
-
-        if (ostree_sysroot_try_lock(o->sysroot, &locked, NULL) && locked)
-                ostree_sysroot_unlock(o->sysroot);
-}
-
 int install_ostree_pull(InstallOstree *o, const InstallPull *request, const InstallWatch *watch, Error *error)
 {
         __attribute__((cleanup(pull_done))) Pull p = { .request = request, .watch = watch };
         int r;
 
-        if (install_check_commit(request->commit, error) < 0)
+        if (install_check_commit(request->commit, error) < 0 || install_make_writable(o, error) < 0)
                 return -1;
-        make_writable(o);
         r = install_open_remote(o, request->url, request->authenticate, &p.repo, error);
         if (r == 0) {
                 p.meter = install_meter_new(request->max_speed);

@@ -396,6 +396,21 @@ static int deploy_locked(InstallOstree *o, const InstallDeployment *new, const I
  * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
  * still works.
  */
+/* libostree does that before it locks, whether it gets the lock or not. */
+int install_make_writable(InstallOstree *o, Error *error)
+{
+        gboolean locked = FALSE;
+        GError *g = NULL;
+
+        if (!ostree_sysroot_is_booted(o->sysroot))
+                return 0;
+        if (!ostree_sysroot_try_lock(o->sysroot, &locked, &g))
+                return install_set_error(error, ERR_INSTALL, g, "making the sysroot writable");
+        if (locked)
+                ostree_sysroot_unlock(o->sysroot);
+        return 0;
+}
+
 int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error)
 {
         gboolean locked = FALSE;

@@ -392,11 +392,7 @@ static int deploy_locked(InstallOstree *o, const InstallDeployment *new, const I
         return 0;
 }
 
-/*
- * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
- * still works.
- */
-/* libostree does that before it locks, whether it gets the lock or not. */
+/* Where /sysroot is mounted read-only: libostree does that before it locks, whether it gets the lock or not. */
 int install_make_writable(InstallOstree *o, Error *error)
 {
         gboolean locked = FALSE;
@@ -411,6 +407,10 @@ int install_make_writable(InstallOstree *o, Error *error)
         return 0;
 }
 
+/*
+ * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
+ * still works.
+ */
 int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error)
 {
         gboolean locked = FALSE;

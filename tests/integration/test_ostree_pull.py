@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How uptane-ostree gets a commit: whole, verified, no faster than allowed, and only if there is room for it."""
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -22,8 +23,8 @@ class Steps:
         client.connection.signal_subscribe(None, client.interface, "Step", client.object_path, None, Gio.DBusSignalFlags.NONE,
                                            lambda *a: self.steps.append(a[5].unpack()))
 
-    def seen(self):
-        context, end = GLib.MainContext.default(), time.monotonic() + 2
+    def seen(self, seconds=5):
+        context, end = GLib.MainContext.default(), time.monotonic() + seconds
         while not self.steps and time.monotonic() < end:
             context.iteration(False)
         while context.iteration(False):
@@ -149,6 +150,29 @@ def test_objects_are_counted_while_they_come_and_while_they_are_verified(helper,
         seen = steps.seen()
     assert {"downloading", "verifying"} <= {what for what, _, _ in seen}, seen
     assert all(0 < done <= total for what, done, total in seen if what == "downloading")
+
+
+def test_what_was_verified_in_this_boot_and_has_not_changed_is_not_read_again(helper, server, sysroot, repo):  # noqa: F811
+    def verified(client, call):
+        steps = Steps(client)
+        call()
+        client.status()
+        return any(what == "verifying" for what, _, _ in steps.seen(1))
+    known = pathlib.Path("/run/ostree/uptane-verified")
+    with OstreeClient(helper) as c:
+        assert verified(c, lambda: c.pull(server.repo_url, repo.second))
+        assert not verified(c, lambda: c.pull(server.repo_url, repo.second))
+        known.unlink()  # as a boot does
+        assert verified(c, lambda: c.pull(server.repo_url, repo.second))
+        path = local(sysroot, object_of(repo, repo.second, "filez", "app.conf"))
+        with open(path, "r+b") as f:  # the same inode, the same length, and the old time of change
+            data, times = bytearray(f.read()), os.stat(path)
+            f.seek(0)
+            f.write(bytes([data[0] ^ 1]))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        fails("CommitDamaged", c.deploy, repo.second)
+        c.pull(server.repo_url, repo.second)
+        assert not verified(c, lambda: c.deploy(repo.second))
 
 
 # ---- speed ----

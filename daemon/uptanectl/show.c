@@ -148,6 +148,8 @@ static void print_update(const Ctl *ctl, const Status *s)
         row("update", s->update);
         if (*s->stage)
                 printf("%16s  %sconsent to %s%s: uptanectl approve %s\n", "waits for", paint(ctl, YELLOW), s->stage, paint(ctl, PLAIN), s->stage);
+        else if (strcmp(s->state, "reboot-required") == 0)
+                printf("%16s  %sa reboot%s: any reboot of the vehicle applies it\n", "waits for", paint(ctl, YELLOW), paint(ctl, PLAIN));
 }
 
 static void print_status(const Ctl *ctl, const Status *s)
@@ -213,7 +215,7 @@ int show_status(Ctl *ctl, Error *error)
 typedef struct EcuRow {
         const char *serial, *hardware, *driver, *state, *image, *sha256, *pending, *error_name, *error_text;
         int primary, reachable;
-        uint64_t done, total, error_time;
+        uint64_t done, total, error_time, report_time;
 } EcuRow;
 
 static int read_ecu_property(sd_bus_message *m, const char *key, EcuRow *e)
@@ -226,6 +228,7 @@ static int read_ecu_property(sd_bus_message *m, const char *key, EcuRow *e)
                 { "State", "s", &e->state },          { "InstalledImage", "s", &e->image }, { "InstalledSha256", "s", &e->sha256 },
                 { "PendingImage", "s", &e->pending }, { "Primary", "b", &e->primary },      { "Reachable", "b", &e->reachable },
                 { "ProgressDone", "t", &e->done },    { "ProgressTotal", "t", &e->total },
+                { "ReportTime", "t", &e->report_time },
         };
 
         if (strcmp(key, "LastError") == 0)
@@ -238,11 +241,17 @@ static int read_ecu_property(sd_bus_message *m, const char *key, EcuRow *e)
 
 static void print_ecu(const Ctl *ctl, const char *label, const EcuRow *e)
 {
+        char when[64];
+
         printf("%s%s%s  %s  (%s, %s%s)\n", paint(ctl, BOLD), label, paint(ctl, PLAIN), *e->serial ? e->serial : "not heard of yet",
                *e->hardware ? e->hardware : "unknown hardware", e->driver, e->reachable ? "" : ", not reachable");
         printf("%16s  %s\n", "state", e->state);
         printf("%16s  %s%s%.16s%s\n", "installed", *e->image ? e->image : *e->sha256 ? "unknown name" : "unknown", *e->sha256 ? ", SHA-256 " : "",
                e->sha256, *e->sha256 ? "..." : "");
+        if (!e->reachable) {
+                show_time(e->report_time, when, sizeof when);
+                row("last report", when);
+        }
         if (*e->pending)
                 row("to be installed", e->pending);
         if (e->total)
@@ -253,7 +262,7 @@ static void print_ecu(const Ctl *ctl, const char *label, const EcuRow *e)
 
 static int show_ecu(Ctl *ctl, sd_bus_message *m, const char *path)
 {
-        EcuRow e = { "", "", "", "", "", "", "", "", "", 0, 0, 0, 0, 0 };
+        EcuRow e = { "", "", "", "", "", "", "", "", "", 0, 0, 0, 0, 0, 0 };
         const char *key, *label = strrchr(path, '/');
         int r = sd_bus_message_enter_container(m, 'a', "{sv}");
 

@@ -72,6 +72,14 @@ static int get_progress(sd_bus *bus, const char *path, const char *interface, co
         return sd_bus_message_append(reply, "t", strcmp(property, "ProgressDone") == 0 ? ecu->progress_done : ecu->progress_total);
 }
 
+static int get_report_time(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+                           void *userdata, sd_bus_error *error)
+{
+        const VehicleEcu *ecu = userdata;
+
+        return sd_bus_message_append(reply, "t", (uint64_t) ecu->report_time * 1000000);
+}
+
 static int get_error(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                      void *userdata, sd_bus_error *error)
 {
@@ -93,6 +101,7 @@ const sd_bus_vtable bus_ecu_vtable[] = {
         SD_BUS_PROPERTY("PendingImage", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ProgressDone", "t", get_progress, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("ProgressTotal", "t", get_progress, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
+        SD_BUS_PROPERTY("ReportTime", "t", get_report_time, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_PROPERTY("LastError", "(sst)", get_error, 0, SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE),
         SD_BUS_VTABLE_END,
 };
@@ -103,9 +112,9 @@ static char *visible(const VehicleEcu *ecu)
         char sha256[2 * SHA256_SIZE + 1];
 
         sha256_text(ecu, sha256);
-        return xasprintf("%s|%s|%d|%s|%s|%s|%s|%llu|%llu|%d%s", ecu->serial, ecu->hardware_id, ecu->reachable, state_name(ecu), ecu->image,
+        return xasprintf("%s|%s|%d|%s|%s|%s|%s|%llu|%llu|%lld|%d%s", ecu->serial, ecu->hardware_id, ecu->reachable, state_name(ecu), ecu->image,
                          sha256, pending_image(ecu), (unsigned long long) ecu->progress_done, (unsigned long long) ecu->progress_total,
-                         ecu->last_error.code, ecu->last_error.message);
+                         (long long) ecu->report_time, ecu->last_error.code, ecu->last_error.message);
 }
 
 void bus_ecu_changed(Manager *m, const VehicleEcu *changed)
@@ -123,5 +132,5 @@ void bus_ecu_changed(Manager *m, const VehicleEcu *changed)
         ecu->last_error_time = ecu->last_error.code == ERR_NONE ? 0 : manager_now(m);
         (void) sd_bus_emit_properties_changed(m->bus, path, "org.uptane.Primary1.Ecu", "Serial", "HardwareId", "Reachable", "State",
                                               "InstalledImage", "InstalledSha256", "PendingImage", "ProgressDone", "ProgressTotal",
-                                              "LastError", NULL);
+                                              "ReportTime", "LastError", NULL);
 }

@@ -106,6 +106,10 @@ static void on_reports(void *userdata)
         FetchRequest request = { .seconds = c->m->config.metadata_timeout, .done = on_manifest_sent, .userdata = c };
         Error error = { 0 };
 
+        if (c->m->ecus_changed && !c->report_only) { /* nothing is to be said about ECUs that the back-end does not know */
+                manager_job_done(c->m, &(EngineEvent) { .kind = ENGINE_STARTED, .provisioned = false });
+                return;
+        }
         manager_set_step(c->m, "sending the vehicle manifest", 0, 0);
         c->manifest_url = manager_url(c->m->config.director_url, "manifest");
         request.url = c->manifest_url;

@@ -35,7 +35,7 @@ int manager_load_key(Manager *m, const char *name, bool must_exist, Signer **ret
 {
         cleanup_free char *path = xasprintf("%s/%s", m->config.state_directory, name);
         cleanup_buffer Buffer pem = { 0 };
-        int r = file_read(path, KEY_TEXT_MAX, &pem, error);
+        int r = file_make_private(path, error) < 0 ? -1 : file_read(path, KEY_TEXT_MAX, &pem, error);
 
         if (r < 0)
                 return error_prefix(error, "a key of this vehicle");
@@ -97,7 +97,7 @@ static int load_registered(Manager *m, Error *error)
         cleanup_buffer Buffer text = { 0 };
         int r = store_value_get(m->store, "registered", &text, error);
 
-        m->provisioned = r > 0;
+        m->provisioned = m->registered = r > 0;
         return r < 0 ? -1 : 0;
 }
 
@@ -119,7 +119,7 @@ int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *
         CLEANUP(manager_free) Manager *m = xcalloc(1, sizeof *m);
 
         m->event = sd_event_ref(event);
-        if (config_load(config_path, &m->config, error) < 0 ||
+        if (config_load(config_path, &m->config, error) < 0 || file_make_private(m->config.state_directory, error) < 0 ||
             store_open(m->config.state_directory, DATABASE, &m->store, error) < 0 || load_floors(m, error) < 0 ||
             load_registered(m, error) < 0 || check_roots(m, error) < 0 ||
             manager_load_key(m, KEY_FILE, m->provisioned, &m->signer, error) < 0 || load_engine(m, error) < 0 ||
@@ -226,10 +226,15 @@ void manager_stop_job(Manager *m)
 
 void manager_note(Manager *m, const Error *error)
 {
+        manager_note_ecu(m, NULL, error);
+}
+
+void manager_note_ecu(Manager *m, const VehicleEcu *ecu, const Error *error)
+{
         Error storing = { 0 };
 
         log_write(&(LogContext) { .priority = LOG_WARNING, .message_id = is_attack(error) ? MESSAGE_ATTACK_DETECTED : NULL, .error = error,
-                                  .cycle = m->cycle },
+                                  .ecu = ecu && *ecu->serial ? ecu->serial : NULL, .cycle = m->cycle },
                   "%s", error->message);
         if (is_attack(error) && attack_remember(m, error, &storing) < 0)
                 manager_note(m, &storing); /* which is none */

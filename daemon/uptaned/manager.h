@@ -6,8 +6,9 @@
  * Everything the daemon holds, and the one road through it: something happens -> manager_post() -> engine_step() ->
  * effects, carried out in order -> announced on D-Bus, in the journal and in the service status.
  *
- * At most one job runs at a time. A job is a chain of callbacks on the event loop; it ends by posting an event, and is
- * freed before that event is looked at. Freeing a job closes its helpers, which cancels what they do.
+ * At most one job runs at a time; that of a bundle (bundle.h) does something on many ECUs. A job is a chain of callbacks
+ * on the event loop; it ends by posting an event, and is freed before that event is looked at. Freeing a job closes its
+ * helpers, which cancels what they do.
  */
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -15,6 +16,7 @@
 #include "crypto/signer.h"
 #include "engine/engine.h"
 #include "store/store.h"
+#include "uptane/manifest.h"
 #include "uptaned/config.h"
 
 typedef struct Manager Manager;
@@ -22,7 +24,7 @@ typedef struct Manager Manager;
 /* An ECU of this vehicle as the daemon knows it; [0] is the Primary. */
 typedef struct VehicleEcu {
         char *label;   /* object path element, "primary" or the configuration's name */
-        char *driver;  /* "ostree", "ip", "exec" */
+        char *driver;  /* "ostree", "ip", "exec", "virtual" */
         char *address; /* as helpers want it (docs/HELPERS.md); "" for the Primary */
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
@@ -33,12 +35,17 @@ typedef struct VehicleEcu {
         PublicKey *key; /* NULL as serial */
         Signer *signer; /* of a Secondary that has a handler: the Primary keeps its key and signs for it; NULL: it does so itself */
         const char *handler, *handler_option; /* with driver "exec"; borrowed from the configuration */
+        int order; /* in which it installs */
         bool reachable;
         char *image; /* "": unknown */
         Hashes hashes;
         int64_t length;
         int64_t release_counter; /* -1: none */
-        Buffer report;           /* its signed version report in the cycle that runs */
+        Buffer report;           /* its last good signed version report, also from before the start; empty: none */
+        bool report_fresh;       /* it gave that in the cycle that runs */
+        int64_t report_counter;  /* the highest of its reports; 0: they have none */
+        int64_t report_time;     /* when it came; 0: never */
+        bool may_be_replaced;    /* replacement = register */
         char *attacks; /* that it said it had detected, when the journal was told last; NULL: none yet */
         Error last_error;
         int64_t last_error_time; /* when D-Bus was told of it */
@@ -52,8 +59,6 @@ typedef struct Job {
         void (*free)(struct Job *job);
 } Job;
 
-#define MANAGER_EVENTS_MAX 8
-
 struct Manager {
         sd_event *event;
         sd_bus *bus;
@@ -62,10 +67,12 @@ struct Manager {
         Signer *signer;
         Engine engine;
         bool provisioned;
+        bool registered;   /* the back-end knew this vehicle once, perhaps with other ECUs */
+        bool ecus_changed; /* an ECU was learnt since: the back-end has to be told */
         VehicleEcu *ecus;
         size_t n_ecus;
         Job *job;
-        EngineEvent events[MANAGER_EVENTS_MAX]; /* posted, not looked at yet */
+        EngineEvent *events; /* posted, not looked at yet */
         size_t n_events;
         EngineEffects effects; /* of the last event looked at */
         size_t next_effect;    /* the first not carried out yet */
@@ -87,6 +94,7 @@ struct Manager {
         Error announced_error;
         int64_t announced_error_time;
         sd_bus_slot *reboot_call;
+        unsigned n_asking; /* verbs that wait for polkit */
         Buffer last_manifest; /* as sent last; "" before */
         unsigned cycle; /* UPTANE_CYCLE= in the journal */
 };
@@ -115,6 +123,8 @@ int64_t manager_now_for(Manager *m, TrustKind kind) __attribute__((nonnull));
 int manager_raise_floor(Manager *m, TrustKind kind, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Writes an error to the journal that does not end a cycle; an attack is remembered, too. */
 void manager_note(Manager *m, const Error *error) __attribute__((nonnull));
+/* The same about this ECU. */
+void manager_note_ecu(Manager *m, const VehicleEcu *ecu, const Error *error) __attribute__((nonnull(1, 3)));
 void manager_set_step(Manager *m, const char *step, uint64_t done, uint64_t total) __attribute__((nonnull));
 /* URL of something below one of the back-end's bases; free() it. */
 char *manager_url(const char *base, const char *path) __attribute__((nonnull, returns_nonnull));
@@ -138,28 +148,41 @@ int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const 
 
 /* The back-end knows all ECUs as they are now. */
 int vehicle_registered(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
-/* What runs is the truth: where it is not what was written down, it is known by its hash alone from now on. */
+/* What runs is the truth: where it is not what was written down, it is known by its hash alone from now on, or by its factory name. */
 int vehicle_take_booted(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
                   Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* factory.c: 1 if a file names what is booted; its strings live in arena. */
+int factory_name(Manager *m, const Hashes *booted, Arena *arena, VersionReport *ret) __attribute__((nonnull, warn_unused_result));
+
+/* vehicle-changes.c: which ECUs came, went, or are others than before */
+/* Against what is stored; what changed is told in the journal, and the back-end has to be told (m->provisioned). */
+int vehicle_notice_changes(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The back-end knows: those that are not in this vehicle any more are forgotten. */
+int vehicle_forget_gone(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Somebody says who it is: 0 if that is who it always was, 1 if it is new or has replaced the one before, where that may be; ERR_ECU_REPLACED. */
+int vehicle_meet(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
+                 Error *error) __attribute__((nonnull, warn_unused_result));
+/* It was replaced: whatever was known of it is not true any more. */
+void vehicle_unlearn(Manager *m, VehicleEcu *ecu) __attribute__((nonnull));
 
 /* register.c: tells the back-end which ECUs this vehicle has */
 int register_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* check.c: sends the manifest, then verifies both repositories; or, for a report, only the first */
 int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnull, warn_unused_result));
-/* download.c */
+/* download.c; the arguments of Pull for this ECU's commit: a negative errno, or not */
+int download_append_pull(Manager *m, sd_bus_message *call, const EngineEcu *ecu) __attribute__((nonnull, warn_unused_result));
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
-/* install.c */
-int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
-/* install-exec.c: the same for an ECU that has a handler program */
-int install_exec_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
-/* The update is over: what waited for a reboot does not any more. */
+/* install-exec.c: the update is over: what waited for a reboot does not any more. */
 void install_exec_forget(Manager *m) __attribute__((nonnull));
 /* assess.c: finds out whether what was booted is good and confirms it; the way back */
 int assess_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
 int rollback_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
 /* reboot.c: into what was installed; ENGINE_REBOOT_FAILED is posted if it comes to nothing later */
 int reboot_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
+/* What was installed must not be booted by any reboot but that: whether or not it was let go before. The same event. */
+int reboot_hold(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* status.c: asks uptane-ostree what is booted, then posts ENGINE_STARTED */
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 

@@ -64,11 +64,13 @@ int manifest_build(Manager *m, Buffer *ret, int64_t *ret_attacks, Error *error)
         CLEANUP(arena_free) Arena *arena = arena_new();
         cleanup_free const char **serials = xcalloc(m->n_ecus, sizeof *serials);
         cleanup_free Slice *reports = xcalloc(m->n_ecus, sizeof *reports);
+        cleanup_free int64_t *received = xcalloc(m->n_ecus, sizeof *received);
         VehicleManifest manifest = {
                 .primary_serial = m->ecus[0].serial,
                 .vin = *m->config.vin ? m->config.vin : NULL,
                 .serials = serials,
                 .reports = reports,
+                .received = received,
         };
 
         if (build_own_report(m, ret_attacks, error) < 0 || store_report_get(m->store, arena, &manifest, error) < 0)
@@ -76,6 +78,7 @@ int manifest_build(Manager *m, Buffer *ret, int64_t *ret_attacks, Error *error)
         for (size_t i = 0; i < m->n_ecus; i++)
                 if (m->ecus[i].report.size) {
                         serials[manifest.n_reports] = m->ecus[i].serial;
+                        received[manifest.n_reports] = m->ecus[i].primary || m->ecus[i].report_fresh ? 0 : m->ecus[i].report_time;
                         reports[manifest.n_reports++] = buffer_slice(&m->ecus[i].report);
                 }
         return vehicle_manifest_sign(&manifest, m->signer, ret, error);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Registration: every Secondary is asked who it is (once; its key is pinned from then on), then the back-end is told.
- * The Primary is registered last, so that a vehicle is either registered with all its ECUs or not at all.
+ * The Primary is registered last, so that a vehicle is either registered with all its ECUs or not at all. A vehicle that the
+ * back-end knows already does not wait for a newcomer that does not answer: that one follows when a check finds it there.
  */
 #include <stdio.h>
 
@@ -82,11 +83,15 @@ static void on_info(void *userdata, sd_bus_message *reply, Error *error)
                 ecu->last_error = *error;
                 bus_ecu_changed(r->m, ecu);
                 (void) error_prefix(error, "%s", ecu->label);
-                failed(r, error);
-                return;
+                if (!r->m->registered) {
+                        failed(r, error);
+                        return;
+                }
+                manager_note_ecu(r->m, ecu, error); /* the others are not made to wait for a newcomer */
+        } else {
+                ecu->reachable = true;
+                bus_ecu_changed(r->m, ecu);
         }
-        ecu->reachable = true;
-        bus_ecu_changed(r->m, ecu);
         r->helper = helper_free(r->helper);
         r->awaited = false;
         r->index++;
@@ -116,7 +121,8 @@ static void on_sent(void *userdata, const FetchAnswer *answer, Error *error)
                                      answer->body.data ? (const char *) answer->body.data : "");
         if (error->code == ERR_NONE && vehicle_registered(r->m, error) == 0 &&
             store_value_put(r->m->store, "registered", "yes", error) == 0) {
-                r->m->provisioned = true;
+                r->m->provisioned = r->m->registered = true;
+                r->m->ecus_changed = false;
                 manager_job_done(r->m, &(EngineEvent) { .kind = ENGINE_REGISTERED });
                 return;
         }
@@ -128,13 +134,15 @@ static void send(Register *r)
         FetchRequest request = { .seconds = r->m->config.metadata_timeout, .done = on_sent, .userdata = r };
         cleanup_free EcuRegistration *ecus = xcalloc(r->m->n_ecus, sizeof *ecus);
         Error error = { 0 };
+        size_t n = 0;
 
         for (size_t i = 0; i < r->m->n_ecus; i++) {
                 const VehicleEcu *ecu = &r->m->ecus[i];
 
-                ecus[i] = (EcuRegistration) { ecu->serial, ecu->hardware_id, ecu->key_type, ecu->key_text };
+                if (ecu->key)
+                        ecus[n++] = (EcuRegistration) { ecu->serial, ecu->hardware_id, ecu->key_type, ecu->key_text };
         }
-        ecu_registration_write(ecus, r->m->n_ecus, &r->body);
+        ecu_registration_write(ecus, n, &r->body);
         r->url = manager_url(r->m->config.director_url, "ecus");
         request.url = r->url;
         request.authenticate = manager_authenticates(r->m, r->url);

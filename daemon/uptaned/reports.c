@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "uptaned/reports.h"
 
+#include <syslog.h>
+
 #include "uptane/manifest.h"
 #include "uptaned/attack.h"
 #include "uptaned/exec.h"
+#include "uptaned/log.h"
 
 typedef struct Asked {
         Reports *reports;
         VehicleEcu *ecu;
         Helper *helper;
+        Error error; /* of its report, while it is asked who it is */
 } Asked;
 
 struct Reports {
@@ -32,6 +36,32 @@ Reports *reports_free(Reports *r)
         return NULL;
 }
 
+/* Uptane 5.4.3.6 (b). The counter is durable before anybody sees the report: whoever repeats it later is found out, over a restart too. */
+static int keep(Manager *m, VehicleEcu *ecu, Slice report, int64_t counter, Error *error)
+{
+        const StoredEcuReport stored = { .counter = counter, .received = manager_now(m), .bytes = report };
+
+        if (store_ecu_report_put(m->store, ecu->label, &stored, error) < 0)
+                return -1;
+        if (ecu->report.data != report.data) {
+                buffer_done(&ecu->report);
+                buffer_put(&ecu->report, report.data, report.size);
+        }
+        ecu->report_fresh = true;
+        ecu->report_counter = stored.counter;
+        ecu->report_time = stored.received;
+        return 0;
+}
+
+/* Uptane 5.4.2.1.2 (k). One whose reports have no counter cannot be told from its own past; one that had a counter has it always. */
+static int check_counter(const VehicleEcu *ecu, int64_t counter, Error *error)
+{
+        if (ecu->report_counter == 0 || counter > ecu->report_counter)
+                return 0;
+        return error_set(error, ERR_REPORT_REPLAYED, "ECU %s: its version report has counter %lld, and one with %lld is known", ecu->serial,
+                         (long long) counter, (long long) ecu->report_counter);
+}
+
 int reports_take(Manager *m, VehicleEcu *ecu, Slice report, Error *error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
@@ -40,10 +70,9 @@ int reports_take(Manager *m, VehicleEcu *ecu, Slice report, Error *error)
 
         if (!ecu->key)
                 return error_set(error, ERR_SECONDARY, "%s: its key is not known yet", ecu->label);
-        if (version_report_verify(report, ecu->serial, ecu->key, arena, &v, error) < 0)
+        if (version_report_verify(report, ecu->serial, ecu->key, arena, &v, error) < 0 || check_counter(ecu, v.report_counter, error) < 0 ||
+            keep(m, ecu, report, v.report_counter, error) < 0)
                 return error_prefix(error, "%s", ecu->label);
-        buffer_done(&ecu->report);
-        buffer_put(&ecu->report, report.data, report.size);
         attack_of_ecu(m, ecu, v.attacks_detected);
         /* A release counter belongs to an image: it is known only of what this Primary had installed. */
         same = v.image && strcmp(v.image, ecu->image) == 0 && hashes_match(&v.hashes, &ecu->hashes);
@@ -77,25 +106,64 @@ static void count_down(Reports *r)
 static void finish(Asked *asked, Error *error)
 {
         Manager *m = asked->reports->m;
+        VehicleEcu *ecu = asked->ecu;
+        bool is_back = ecu->last_error.code != ERR_NONE && error->code == ERR_NONE;
 
-        mark(asked->ecu, asked->ecu->primary || error->code == ERR_NONE, error);
+        mark(ecu, ecu->primary || error->code == ERR_NONE, error);
         if (error->code != ERR_NONE)
-                manager_note(m, error);
-        bus_ecu_changed(m, asked->ecu);
+                manager_note_ecu(m, ecu, error);
+        else if (is_back)
+                log_write(&(LogContext) { .priority = LOG_NOTICE, .ecu = ecu->serial, .cycle = m->cycle }, "%s: ECU %s reports again", ecu->label,
+                          ecu->serial);
+        bus_ecu_changed(m, ecu);
         count_down(asked->reports);
+}
+
+/* Who is there? Where it is the one that always was, or nobody says, what was wrong with its report stays. */
+static void on_info(void *userdata, sd_bus_message *reply, Error *error)
+{
+        Asked *asked = userdata;
+        VehicleEcu *ecu = asked->ecu;
+        const char *serial, *hardware_id, *key_type, *key;
+        int r = -1;
+
+        if (!reply)
+                (void) error_prefix(error, "%s", ecu->label);
+        else if (sd_bus_message_read(reply, "ssss", &serial, &hardware_id, &key_type, &key) < 0)
+                (void) error_set(error, ERR_HELPER, "%s: the helper answered in another form than agreed", ecu->label);
+        else
+                r = vehicle_meet(asked->reports->m, ecu, serial, hardware_id, key_type, key, error);
+        if (asked->error.code != ERR_NONE && r <= 0 && error->code != ERR_ECU_REPLACED)
+                *error = asked->error;
+        finish(asked, error);
+}
+
+static int ask_who(Asked *asked, Error *error)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+        int r;
+
+        if (helper_message(asked->helper, "GetInfo", &call, error) < 0)
+                return -1;
+        r = sd_bus_message_append(call, "s", asked->ecu->address);
+        if (r < 0)
+                return error_set_errno(error, ERR_HELPER, -r, "asking a helper");
+        return helper_call(asked->helper, call, asked->reports->m->config.secondary_timeout, on_info, asked, error);
 }
 
 static void on_report(void *userdata, sd_bus_message *reply, Error *error)
 {
         Asked *asked = userdata;
-        VehicleEcu *ecu = asked->ecu;
-        Manager *m = asked->reports->m;
+        Error why = { 0 };
         Slice report;
 
         if (!reply || helper_read_bytes(reply, MANIFEST_BYTES_MAX, &report, error) < 0)
-                (void) error_prefix(error, "%s", ecu->label);
-        else if (reports_take(m, ecu, report, error) < 0)
-                buffer_done(&ecu->report);
+                (void) error_prefix(error, "%s", asked->ecu->label);
+        else if (reports_take(asked->reports->m, asked->ecu, report, error) < 0 && error->code == ERR_REPORT_FORGED) {
+                asked->error = *error;
+                if (ask_who(asked, &why) == 0)
+                        return;
+        }
         finish(asked, error);
 }
 
@@ -106,7 +174,8 @@ static void on_firmware_info(void *userdata, sd_bus_message *reply, Error *error
         Manager *m = asked->reports->m;
 
         if (!reply || exec_take_info(m, asked->ecu, reply, error) < 0 ||
-            (asked->ecu->signer && manifest_sign_report(m, asked->ecu, error) < 0))
+            (asked->ecu->signer && (manifest_sign_report(m, asked->ecu, error) < 0 ||
+                                    keep(m, asked->ecu, buffer_slice(&asked->ecu->report), 0, error) < 0)))
                 (void) error_prefix(error, "%s", asked->ecu->label);
         finish(asked, error);
 }
@@ -136,12 +205,17 @@ static void ask(Asked *asked)
         Manager *m = asked->reports->m;
         Error error = { 0 };
 
-        buffer_done(&asked->ecu->report);
-        if (asked->ecu->handler) {
+        asked->ecu->report_fresh = false;
+        if (strcmp(asked->ecu->driver, "virtual") == 0) {
+                if (manifest_sign_report(m, asked->ecu, &error) < 0 ||
+                    keep(m, asked->ecu, buffer_slice(&asked->ecu->report), 0, &error) < 0)
+                        (void) error_prefix(&error, "%s", asked->ecu->label);
+        } else if (asked->ecu->handler) {
                 if (exec_open(m, &asked->helper, &error) == 0 && exec_ask_info(m, asked->ecu, asked->helper, on_firmware_info, asked, &error) == 0)
                         return;
         } else if (reports_open_helper(m, asked->ecu, &asked->helper, &error) == 0 &&
-            reports_ask(asked->ecu, asked->helper, m->config.secondary_timeout, on_report, asked, &error) == 0)
+                   (asked->ecu->key ? reports_ask(asked->ecu, asked->helper, m->config.secondary_timeout, on_report, asked, &error)
+                                    : ask_who(asked, &error)) == 0)
                 return;
         finish(asked, &error);
 }

@@ -4,8 +4,8 @@
 
 /*
  * Collects the Secondaries' signed version reports, all at the same time, each over its own helper connection
- * (Uptane 5.4.2.1). One that does not answer, or answers nonsense, is marked so and left out; it holds up nobody else
- * beyond its time-out.
+ * (Uptane 5.4.2.1). Of one that does not answer, or answers nonsense, the last good report stays, marked as an old one; it
+ * holds up nobody else beyond its time-out. A report that another key signed makes the Primary ask who is there.
  */
 #include "uptaned/helper.h"
 #include "uptaned/manager.h"
@@ -18,7 +18,10 @@ int reports_start(Manager *m, ReportsDone done, void *userdata, Reports **ret, E
         __attribute__((nonnull(1, 2, 4, 5), warn_unused_result));
 Reports *reports_free(Reports *reports);
 
-/* Checks one Secondary's report, keeps it for the manifest, and remembers what the ECU says it runs. */
+/*
+ * Checks one Secondary's report (signature, serial, counter), keeps it for the manifest and over a restart, and remembers what
+ * the ECU says it runs. ERR_REPORT_FORGED, ERR_REPORT_REPLAYED, ERR_SECONDARY, ERR_STORAGE.
+ */
 int reports_take(Manager *m, VehicleEcu *ecu, Slice report, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Opens a helper for this Secondary's driver. */
 int reports_open_helper(Manager *m, const VehicleEcu *ecu, Helper **ret, Error *error) __attribute__((nonnull, warn_unused_result));

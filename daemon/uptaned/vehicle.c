@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The ECUs of this vehicle: the Primary, and the Secondaries of the configuration with what was learnt of them. */
 #include "base/codec.h"
+#include "uptane/manifest.h"
 #include "uptaned/manager.h"
 
 static void copy(char **p, const char *text)
@@ -71,6 +72,22 @@ static int restore(Manager *m, VehicleEcu *ecu, Error *error)
         return *stored.key_text ? take_key(ecu, stored.key_type, stored.key_text, error) : 0;
 }
 
+/* Its last report; one that is not its own any more, because its key is another now, is none. */
+static int restore_report(Manager *m, VehicleEcu *ecu, Error *error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        StoredEcuReport stored;
+        Error why = { 0 };
+        int r = store_ecu_report_get(m->store, ecu->label, arena, &stored, error);
+
+        if (r <= 0 || !ecu->key || version_report_verify(stored.bytes, ecu->serial, ecu->key, arena, NULL, &why) < 0)
+                return r < 0 ? -1 : 0;
+        buffer_put(&ecu->report, stored.bytes.data, stored.bytes.size);
+        ecu->report_counter = stored.counter;
+        ecu->report_time = stored.received;
+        return 0;
+}
+
 static int init_primary(Manager *m, VehicleEcu *ecu, Error *error)
 {
         init_ecu(ecu, "primary", m->config.exec_installer ? "exec" : "ostree", "");
@@ -85,8 +102,8 @@ static int init_primary(Manager *m, VehicleEcu *ecu, Error *error)
         return restore(m, ecu, error);
 }
 
-/* Uptane 5.4.1 (3c). An ECU with a handler program cannot sign: the Primary keeps a key for it. Who it is, says the configuration. */
-static int init_exec(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Error *error)
+/* Uptane 5.4.1 (3c): the key of what cannot sign (a handler, a virtual ECU) is kept by the Primary. Who it is, says the configuration. */
+static int init_signed_for(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Error *error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
         cleanup_free char *file = xasprintf("secondary-%s.key", s->label);
@@ -101,7 +118,8 @@ static int init_exec(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Erro
                 return error_set(error, ERR_CONFIG, "serial %s is that of %s", serial, vehicle_find(m, serial)->label);
         copy(&ecu->serial, serial);
         copy(&ecu->hardware_id, s->hardware_id);
-        ecu->handler = s->handler;
+        if (strcmp(s->driver, "exec") == 0)
+                ecu->handler = s->handler;
         ecu->handler_option = s->handler_option;
         if (take_key(ecu, signer_key_type(ecu->signer), signer_public_text(ecu->signer), error) < 0)
                 return -1;
@@ -124,14 +142,17 @@ int vehicle_load(Manager *m, Error *error)
 
                 init_ecu(ecu, s->label, s->driver, s->address);
                 ecu->partial = s->partial;
-                if ((strcmp(s->driver, "exec") == 0 && init_exec(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0)
+                ecu->order = s->order;
+                ecu->may_be_replaced = s->may_be_replaced;
+                if ((strcmp(s->driver, "ip") != 0 && init_signed_for(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0 ||
+                    restore_report(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);
                 set_address(ecu, s);
                 /* a Secondary that came into the configuration later: the back-end must be told of it */
                 if (!ecu->key)
                         m->provisioned = false;
         }
-        return 0;
+        return vehicle_notice_changes(m, error);
 }
 
 void vehicle_done(Manager *m)
@@ -185,7 +206,7 @@ int vehicle_registered(Manager *m, Error *error)
         for (size_t i = 0; i < m->n_ecus; i++)
                 if (m->ecus[i].signer && put(m, &m->ecus[i], error) < 0)
                         return -1;
-        return 0;
+        return vehicle_forget_gone(m, error);
 }
 
 /* ---- first contact ---- */
@@ -227,10 +248,27 @@ int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *h
         return put(m, ecu, error);
 }
 
+void vehicle_unlearn(Manager *m, VehicleEcu *ecu)
+{
+        copy(&ecu->serial, "");
+        copy(&ecu->hardware_id, "");
+        copy(&ecu->key_text, "");
+        copy(&ecu->image, "");
+        ecu->key = public_key_free(ecu->key);
+        ecu->hashes = (Hashes) { 0 };
+        ecu->length = ecu->release_counter = -1;
+        buffer_done(&ecu->report);
+        ecu->report_fresh = false;
+        ecu->report_counter = ecu->report_time = 0;
+        set_address(ecu, &m->config.secondaries[ecu - m->ecus - 1]);
+}
+
 int vehicle_take_booted(Manager *m, Error *error)
 {
         VehicleEcu *primary = &m->ecus[0];
+        CLEANUP(arena_free) Arena *arena = arena_new();
         Hashes hashes = { .has_sha256 = true };
+        VersionReport image;
 
         if (!*m->booted)
                 return 0;
@@ -239,5 +277,9 @@ int vehicle_take_booted(Manager *m, Error *error)
                 m->booted[0] = '\0';
                 return -1;
         }
-        return hashes_match(&hashes, &primary->hashes) ? 0 : vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
+        if (hashes_match(&hashes, &primary->hashes))
+                return 0;
+        if (factory_name(m, &hashes, arena, &image) > 0)
+                return vehicle_set_installed(m, primary, image.image, &image.hashes, image.length, -1, error);
+        return vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
 }

@@ -40,7 +40,7 @@ int verify_append_request(const Manager *m, sd_bus_message *call, const int64_t 
         if (r >= 0)
                 r = sd_bus_message_open_container(call, 'a', "(ssbxsayayx)");
         for (size_t i = 0; i < m->n_ecus && r >= 0; i++)
-                r = append_ecu(call, &m->ecus[i]);
+                r = m->ecus[i].key ? append_ecu(call, &m->ecus[i]) : 0; /* one that nobody has met is nobody's target */
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
@@ -110,6 +110,8 @@ static int read_ecu(Manager *m, sd_bus_message *reply, EngineEcu *ret)
         (void) snprintf(ret->image, sizeof ret->image, "%s", image);
         (void) snprintf(ret->uri, sizeof ret->uri, "%s", uri);
         ret->primary = ecu->primary;
+        ret->order = ecu->order;
+        ret->restorable = !ecu->primary && ecu->signer; /* not one that speaks for itself: its protocol has no word for it */
         ret->ostree = ostree;
         ret->state = installed ? ENGINE_ECU_INSTALLED : ENGINE_ECU_PENDING;
         return 0;

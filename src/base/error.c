@@ -37,6 +37,8 @@ static const char *const attack_names[] = {
         [ATTACK_MIX_MATCH] = "mix and match",
         [ATTACK_ENDLESS] = "endless data",
         [ATTACK_SLOW] = "slow retrieval",
+        [ATTACK_FORGED] = "forged report",
+        [ATTACK_REPLAYED] = "replayed report",
 };
 static_assert(sizeof attack_names / sizeof *attack_names == _ATTACK_MAX, "an attack without a name");
 

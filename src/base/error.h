@@ -33,6 +33,8 @@ typedef enum ErrorAttack {
         ATTACK_MIX_MATCH,
         ATTACK_ENDLESS,
         ATTACK_SLOW,
+        ATTACK_FORGED,
+        ATTACK_REPLAYED,
         _ATTACK_MAX,
 } ErrorAttack;
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define PIECE 16384
 
@@ -57,6 +58,18 @@ int file_write_all(int fd, Slice bytes, Error *error)
                         return error_set_errno(error, code_of(errno), errno, "writing");
                 done += (size_t) n;
         }
+        return 0;
+}
+
+int file_make_private(const char *path, Error *error)
+{
+        cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+        struct stat st;
+
+        if (fd < 0 && errno == ENOENT)
+                return 0;
+        if (fd < 0 || fstat(fd, &st) < 0 || ((st.st_mode & 0077) && fchmod(fd, st.st_mode & 0700) < 0))
+                return error_set_errno(error, ERR_STORAGE, errno, "%s", path);
         return 0;
 }
 

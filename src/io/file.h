@@ -28,6 +28,8 @@ int file_read(const char *path, size_t max, Buffer *ret, Error *error) __attribu
 int file_read_fd(int fd, const char *what, size_t max, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 /* New file beside it, fsync, rename, fsync of the folder. ERR_NO_SPACE, ERR_STORAGE. */
 int file_write(const char *path, Slice bytes, unsigned mode, Error *error) __attribute__((nonnull, warn_unused_result));
+/* Takes the rights of group and others away where it has any: it may be older than we are. Not there: 0. ERR_STORAGE. */
+int file_make_private(const char *path, Error *error) __attribute__((nonnull, warn_unused_result));
 /* A file in memory with these bytes, its offset at the start. The fd. ERR_SYSTEM. */
 int file_memory(Slice bytes, Error *error) __attribute__((nonnull, warn_unused_result));
 /* All of bytes to fd, whatever write() takes at a time. ERR_NO_SPACE, ERR_STORAGE. */

@@ -29,6 +29,7 @@ static const char *const steps[] = {
         "CREATE TABLE attack (sequence INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, attack TEXT NOT NULL, text TEXT NOT NULL,"
         "  time INTEGER NOT NULL, count INTEGER NOT NULL) STRICT;",
         "ALTER TABLE metadata ADD COLUMN file TEXT; ALTER TABLE delegated ADD COLUMN file TEXT;",
+        "CREATE TABLE ecu_report (label TEXT PRIMARY KEY, counter INTEGER NOT NULL, received INTEGER NOT NULL, bytes BLOB NOT NULL) STRICT;",
 };
 
 #define OLDEST 4

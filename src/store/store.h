@@ -97,6 +97,23 @@ typedef struct StoredEcu {
 int store_ecu_get(Store *store, const char *label, Arena *arena, StoredEcu *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 int store_ecu_put(Store *store, const StoredEcu *ecu, Error *error) __attribute__((nonnull, warn_unused_result));
 
+/* The labels of all ECUs that are stored, in arena. */
+int store_ecu_list(Store *store, Arena *arena, const char *const **ret, size_t *ret_n, Error *error) __attribute__((nonnull, warn_unused_result));
+/* It is not in this vehicle any more: with its report. */
+int store_ecu_forget(Store *store, const char *label, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* The last good version report of an ECU (Uptane 5.4.3.6 (b)). */
+typedef struct StoredEcuReport {
+        int64_t counter;  /* the highest that was seen; 0: its reports have none */
+        int64_t received; /* seconds since 1970 */
+        Slice bytes;
+} StoredEcuReport;
+/* 1 and the bytes in arena, 0 if absent. */
+int store_ecu_report_get(Store *store, const char *label, Arena *arena, StoredEcuReport *ret, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+int store_ecu_report_put(Store *store, const char *label, const StoredEcuReport *report, Error *error)
+        __attribute__((nonnull, warn_unused_result));
+
 /* The installation report that waits to be sent with the next manifest; put replaces it. */
 int store_report_put(Store *store, const char *correlation_id, const char *raw_report, const InstallResult *results, size_t n_results,
                      Error *error) __attribute__((nonnull(1, 2, 3, 6), warn_unused_result));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The vehicle version manifest, with the device API's installation report. */
+#include "base/time.h"
 #include "uptane/manifest-json.h"
 
 #define REPORT_TYPE "application/vnd.com.here.otac.installationReport.v1"
@@ -61,13 +62,39 @@ static json_t *installation_report_json(const VehicleManifest *m)
         return o;
 }
 
+/*
+ * The device API has no place for a report's age, but one for what others do not read: {"cached_reports": {SERIAL: TIME}} in
+ * "custom". NULL where all reports are new.
+ */
+static json_t *custom_json(const VehicleManifest *m)
+{
+        json_t *custom = NULL, *cached = NULL;
+
+        for (size_t i = 0; m->received && i < m->n_reports; i++) {
+                char time[TIME_TEXT_SIZE];
+
+                if (m->received[i] == 0)
+                        continue;
+                if (!custom) {
+                        custom = json_object();
+                        cached = json_object();
+                        manifest_set(custom, "cached_reports", cached);
+                }
+                time_format(m->received[i], time);
+                manifest_set_text(cached, m->serials[i], time);
+        }
+        return custom;
+}
+
 int vehicle_manifest_sign(const VehicleManifest *m, const Signer *signer, Buffer *ret, Error *error)
 {
         cleanup_json json_t *body = json_object();
-        json_t *reports = json_object();
+        json_t *reports = json_object(), *custom = custom_json(m);
 
         /* Uptane 5.4.2.1.1 (h) */
         manifest_set(body, "ecu_version_manifests", reports);
+        if (custom)
+                manifest_set(body, "custom", custom);
         for (size_t i = 0; i < m->n_reports; i++) {
                 json_t *report;
 

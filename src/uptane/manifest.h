@@ -28,10 +28,17 @@ int version_report_sign(const VersionReport *report, const Signer *signer, Buffe
         __attribute__((nonnull, warn_unused_result));
 /*
  * Checks a Secondary's report: form, serial and signature by its registered key. ret is filled if not NULL; its
- * strings live in arena. report_counter is 0 where the report has none. ERR_SECONDARY names the serial and what is wrong.
+ * strings live in arena. report_counter is 0 where the report has none. ERR_REPORT_FORGED where another key signed it or it
+ * is another ECU's, ERR_SECONDARY for everything else; both name the serial and what is wrong.
  */
 int version_report_verify(Slice bytes, const char *serial, const PublicKey *key, Arena *arena, VersionReport *ret, Error *error)
         __attribute__((nonnull(2, 3, 4, 6), warn_unused_result));
+
+/*
+ * What an image says of itself outside a report: a document that is what "installed_image" is in there. Fills image (not "unknown"),
+ * length and hashes; image lives in arena. ERR_MALFORMED.
+ */
+int installed_image_read(Slice text, Arena *arena, VersionReport *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* One ECU's result, for the installation report. */
 typedef struct InstallResult {
@@ -46,6 +53,7 @@ typedef struct VehicleManifest {
         const char *vin; /* NULL: left out. The device certificate already names the vehicle to the back-end. */
         const char *const *serials; /* n_reports of them, with the signed version report of each */
         const Slice *reports;
+        const int64_t *received; /* of each: 0, or when it came, where it is an old one of an ECU that gave none now; NULL: all 0 */
         size_t n_reports;
         /* an installation report is added only where correlation_id is not NULL: the device API refuses others */
         const char *correlation_id;

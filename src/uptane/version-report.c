@@ -86,17 +86,35 @@ static int parse_hashes(const json_t *info, Hashes *ret, Error *error)
         return 0;
 }
 
-static int parse_image(const json_t *body, Arena *arena, VersionReport *ret, Error *error)
+static int parse_image_value(const json_t *image, Arena *arena, VersionReport *ret, Error *error)
 {
-        json_t *image, *info;
+        json_t *info;
         const char *path;
 
-        if (json_get_object(body, "report", "installed_image", 16, &image, error) < 0 ||
-            json_get_string(image, "installed_image", "filepath", TARGET_NAME_MAX, &path, error) < 0 ||
+        if (json_get_string(image, "installed_image", "filepath", TARGET_NAME_MAX, &path, error) < 0 ||
             json_get_object(image, "installed_image", "fileinfo", 16, &info, error) < 0 ||
             json_get_int(info, "fileinfo", "length", &ret->length, error) < 0 || parse_hashes(info, &ret->hashes, error) < 0)
                 return -1;
         ret->image = strcmp(path, "unknown") == 0 || strcmp(path, "noimage") == 0 ? NULL : arena_strdup(arena, path);
+        return 0;
+}
+
+static int parse_image(const json_t *body, Arena *arena, VersionReport *ret, Error *error)
+{
+        json_t *image;
+
+        return json_get_object(body, "report", "installed_image", 16, &image, error) < 0 ? -1 : parse_image_value(image, arena, ret, error);
+}
+
+int installed_image_read(Slice text, Arena *arena, VersionReport *ret, Error *error)
+{
+        cleanup_json json_t *image = NULL;
+
+        *ret = (VersionReport) { 0 };
+        if (json_read(text, &image, error) < 0 || parse_image_value(image, arena, ret, error) < 0)
+                return -1;
+        if (!ret->image || !*ret->image)
+                return error_set(error, ERR_MALFORMED, "it names no image");
         return 0;
 }
 
@@ -118,7 +136,7 @@ static int parse_report(const Envelope *e, const char *serial, Arena *arena, Ver
         if (json_get_string(e->body, "report", "ecu_serial", ECU_SERIAL_MAX, &found, error) < 0)
                 return -1;
         if (strcmp(found, serial) != 0)
-                return error_set(error, ERR_MALFORMED, "it is the report of ECU %s", found);
+                return error_set(error, ERR_REPORT_FORGED, "it is the report of ECU %s", found);
         if (json_has(e->body, "attacks_detected") &&
             json_get_string(e->body, "report", "attacks_detected", ATTACKS_TEXT_MAX, &attacks, error) < 0)
                 return -1;
@@ -142,6 +160,12 @@ static int verify(const Envelope *e, const PublicKey *key, Error *error)
         return envelope_verify(e, &keyset, "by its registered key", error);
 }
 
+/* By somebody else, or about somebody else; the rest is nonsense. */
+static ErrorCode kind_of(const Error *why)
+{
+        return why->code == ERR_BAD_SIGNATURE || why->code == ERR_REPORT_FORGED ? ERR_REPORT_FORGED : ERR_SECONDARY;
+}
+
 int version_report_verify(Slice bytes, const char *serial, const PublicKey *key, Arena *arena, VersionReport *ret, Error *error)
 {
         CLEANUP(envelope_free) Envelope *e = NULL;
@@ -151,7 +175,7 @@ int version_report_verify(Slice bytes, const char *serial, const PublicKey *key,
         if (bytes.size > MANIFEST_BYTES_MAX)
                 return error_set(error, ERR_SECONDARY, "ECU %s: a version report of %zu bytes", serial, bytes.size);
         if (envelope_parse(bytes, NULL, &e, &why) < 0 || verify(e, key, &why) < 0 || parse_report(e, serial, arena, &report, &why) < 0)
-                return error_set(error, ERR_SECONDARY, "ECU %s: its version report: %s", serial, why.message);
+                return error_set(error, kind_of(&why), "ECU %s: its version report: %s", serial, why.message);
         if (ret)
                 *ret = report;
         return 0;

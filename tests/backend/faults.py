@@ -5,10 +5,10 @@ import threading
 
 
 class Fault:
-    """kind: status (value: code), tamper (value: byte position, one bit is flipped), replace (value: bytes), cutoff (value:
-    bytes sent of what was promised), trickle (value: bytes a second), endless, stall (until cleared), drop (the
-    connection), redirect (value: URL), announce (value: what Content-Length says beside the truth), inflate (value: so many
-    zeros, compressed)."""
+    """kind: status (value: code), refusal (value: status and the code in its body), tamper (value: byte position, one bit is
+    flipped), replace (value: bytes), cutoff (value: bytes sent of what was promised), trickle (value: bytes a second), endless,
+    stall (until cleared), drop (the connection), redirect (value: URL), announce (value: what Content-Length says beside the
+    truth), inflate (value: so many zeros, compressed)."""
 
     def __init__(self, pattern, kind, value=None, times=None, method=None):
         self.pattern, self.kind, self.value, self.times, self.method = re.compile(pattern), kind, value, times, method

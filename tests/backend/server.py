@@ -9,6 +9,7 @@ import re
 import socketserver
 import ssl
 import threading
+import time
 import urllib.parse
 
 from .director import Refused, Vehicle, parse
@@ -34,6 +35,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for name, value in group:
                 if name == "commonName":
                     self.device_id = value
+
+    def date_time_string(self, timestamp=None):
+        return super().date_time_string((time.time() if timestamp is None else timestamp) + self.backend.clock_ahead)
 
     # answers
 
@@ -68,6 +72,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Carries a fault out; returns the bytes to send all the same, or None if the answer was given."""
         if fault.kind == "status":
             self.answer(fault.value, b"{}")
+        elif fault.kind == "refusal":
+            self.answer_json(fault.value[0], {"code": fault.value[1], "description": "on command"})
         elif fault.kind == "redirect":
             self.answer(302, b"", [("Location", fault.value)])
         elif fault.kind == "tamper":
@@ -207,6 +213,7 @@ class Backend:
         self.images = {}  # name -> bytes, below repo/targets/
         self.open_files = {}  # path below /open/ -> bytes, without a certificate
         self.events = []
+        self.clock_ahead = 0  # seconds, of what it says the time was
         self.ostree = ostree
         self.require_certificate = tls
         self.authority = Authority(os.path.join(directory, "pki"))

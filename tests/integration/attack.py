@@ -11,7 +11,7 @@ CLASSES = {
     "SignatureThreshold": "arbitrary software", "WrongRole": "arbitrary software", "TargetMismatch": "arbitrary software",
     "UnknownEcu": "arbitrary software", "HardwareMismatch": "arbitrary software", "ImageMismatch": "arbitrary software",
     "WrongVehicle": "arbitrary software", "Rollback": "rollback", "MetadataExpired": "freeze", "MixAndMatch": "mix and match",
-    "TooLarge": "endless data", "TooSlow": "slow retrieval",
+    "TooLarge": "endless data", "TooSlow": "slow retrieval", "ForgedReport": "forged report", "ReplayedReport": "replayed report", "EcuReplaced": "forged report",
 }
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """org.freedesktop.login1 of a test vehicle: Reboot() asks PID 1 (its control socket is the argument) for a reboot.
 
-With $REBOOT_REFUSED set to a path that exists, it refuses as logind does.
+With $REBOOT_REFUSED set to a path that exists, it refuses as logind does; with $REBOOT_SLOW, it makes the file PATH.asked and
+answers nobody.
 """
 import os
 import socket
@@ -18,6 +19,10 @@ def on_call(connection, sender, path, interface, method, arguments, invocation):
     if refused and os.path.exists(refused):
         invocation.return_dbus_error("org.freedesktop.DBus.Error.AccessDenied", "a test says no")
         return
+    slow = os.environ.get("REBOOT_SLOW", "")
+    if slow and os.path.exists(slow):
+        with open(slow + ".asked", "w", encoding="utf-8"):
+            return
     invocation.return_value(None)
     connection.flush_sync(None)
     with socket.socket(socket.AF_UNIX) as control:

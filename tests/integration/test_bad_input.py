@@ -366,6 +366,55 @@ def test_a_manifest_the_director_refuses_is_told_and_the_vehicle_can_still_be_re
     recover(ready)
 
 
+# T-49: whatever the Director says to a manifest, the loop goes on
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 429, 500, 503])
+def test_t49_a_manifest_that_is_refused_in_any_way_stops_nothing(ready, status):
+    v = ready.vehicle
+    ready.backend.faults.add("/director/manifest", "refusal", (status, "signature_not_valid"), method="PUT")
+    before = len(ready.backend.requests("director/timestamp"))
+    v.call("CheckForUpdates")
+    wait_for(lambda: v.error()[0] == "Rejected" and v.state() == "idle", lambda: "the refusal; %s" % (v.error(),))
+    assert "status %d" % status in v.error()[1] and "signature_not_valid" in v.error()[1]
+    assert len(ready.backend.requests("director/timestamp")) > before  # the rest of the check took place
+    assert v.property("NextCheck") > time.time() * 1e6
+    recover(ready)
+
+
+# T-49
+def test_t49_a_director_that_does_not_answer_a_manifest_is_asked_again_later(ready):
+    v = ready.vehicle
+    ready.backend.faults.add("/director/manifest", "stall", method="PUT")
+    v.call("CheckForUpdates")
+    wait_for(lambda: v.error()[0] == "Timeout" and v.state() == "idle", lambda: "the time-out; %s" % (v.error(),), 60)
+    assert v.property("NextCheck") > time.time() * 1e6
+    recover(ready)
+
+
+CODES = ("ecu_already_registered", "device_already_registered", "ecu_not_primary", "signature_not_valid", "ecu_replacement_disabled",
+         "ecu_reuse_not_allowed", "replace_ecu_assignment_exists", "primary_is_not_listed_for_device")
+
+
+# T-49
+def test_t49_a_registration_that_is_refused_is_told_in_the_directors_words_and_tried_again(world):
+    v = world.vehicle
+    world.backend.faults.add("/director/ecus", "refusal", (409, CODES[0]), method="POST")
+    v.boot()
+    for code in CODES:
+        world.backend.faults.clear()
+        world.backend.faults.add("/director/ecus", "refusal", (409, code), method="POST")
+        v.verb("CheckForUpdates")
+        wait_for(lambda: v.error()[0] == "Rejected" and code in v.error()[1], lambda: "the refusal; %s" % (v.error(),))
+        assert v.state() == "unprovisioned" and v.property("Provisioned") is False
+        assert "status 409" in v.error()[1] and v.property("NextCheck") > time.time() * 1e6
+    assert not world.backend.requests("director/manifest")
+    assert CODES[-1] in v.ctl("status").stdout
+    world.backend.faults.clear()
+    v.verb("CheckForUpdates")
+    v.wait_state("idle")
+    assert v.property("Provisioned") is True and v.error() == ("", "")
+    world.update_firmware()
+
+
 def test_a_secondary_that_answers_garbage_delays_nobody_and_is_named(ready):
     v = ready.vehicle
     v.control("stop", "secondary1")

@@ -118,6 +118,7 @@ BAD = {
 }
 
 
+# T-61
 @pytest.mark.parametrize("kind", BAD)
 def test_bad_software_is_rolled_back_and_reported_once_by_the_name_of_the_check(images, kind):
     skip_without_vehicle()
@@ -206,7 +207,7 @@ def test_bad_software_without_a_way_back_stays_and_says_so(world):
     assert ["INSTALL_FAILED" in code for _, code, _ in reports(world)] == [True]
 
 
-# ---- software that does not boot ----
+# ---- software that does not boot ---- T-61
 
 @pytest.mark.world(boot="uboot-masked", config=CHECKS)
 def test_fallback_of_uboot_is_reported_once_and_not_installed_again(world):
@@ -382,3 +383,109 @@ def test_bad_software_is_rolled_back_whichever_write_the_daemon_dies_at(images, 
         if not died:
             break
     assert number > {"trial": 2, "old": 5}[life]  # otherwise nobody was killed
+
+
+# ---- what the user does not want ----
+
+@pytest.mark.world(boot="uboot-masked")
+def test_a_written_deployment_that_is_declined_before_the_reboot_is_booted_by_none(world):
+    v = start(world)
+    write(v.path("reboot-refused"), "")
+    update_id = world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_state("reboot-required")
+    wait_for(lambda: v.error()[0] == "RebootRefused", "the refusal")
+    v.call("Decline", "(ss)", (update_id, "not on a Friday"))
+    v.wait_state("idle")
+    assert commits(v) == [v.factory_commit, world.images.commit("2")]
+    [(correlation, code, raw)] = reports(world)
+    assert correlation == update_id and "OPERATION_CANCELLED" in code and "not on a Friday" in raw
+    os.unlink(v.path("reboot-refused"))
+    for _ in range(2):
+        v.power_cut()
+        v.boot_by_uboot()
+        v.wait_state("idle")
+        v.check()
+        assert v.state() == "idle" and v.booted_commit == v.factory_commit == world.director.installed(v.serial)[1]
+    assert len(world.director.reports()) == 1
+    assert v.uboot.values()["upgrade_available"] == "0" and ostree.pinned(v.sysroot) == []
+    update(world, "2", v.boot_by_uboot)  # another assignment of it is another question
+    assert v.booted_commit == world.images.commit("2")
+
+
+# ---- what somebody does by hand ---- T-62
+
+@pytest.mark.world(config="[update]\nconsent-reboot = ask\n")
+def test_t62_a_deployment_that_somebody_takes_away_before_the_reboot_is_made_again_and_nothing_false_is_told(world):
+    v = start(world)
+    correlation = world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_state("reboot-required")
+    ostree.run("ostree", "--repo=" + v.sysroot + "/ostree/repo", "refs", "--create=uptane/pulled", world.images.commit("2"))
+    ostree.run("ostree", "admin", "--sysroot=" + v.sysroot, "undeploy", "0")
+    v.power_cut()
+    v.boot()
+    wait_for(lambda: len(commits(v)) > 1, "the deployment again", 60)
+    v.wait_state("reboot-required")
+    assert v.booted_commit == v.factory_commit and not world.director.reports()
+    assert world.director.installed(v.serial)[1] == v.factory_commit
+    v.verb("Reboot")
+    v.wait_reboot()
+    v.boot()
+    v.wait_state("idle")
+    assert v.booted_commit == world.images.commit("2") and reports(world) == [(correlation, "OK", "")]
+
+
+def test_t62_a_deployment_that_is_taken_away_every_time_is_given_up_and_reported_once(world):
+    v = start(world)
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    for _ in range(30):
+        v.wait_reboot()
+        if len(commits(v)) > 1:
+            ostree.run("ostree", "--repo=" + v.sysroot + "/ostree/repo", "refs", "--force", "--create=uptane/pulled", world.images.commit("2"))
+            ostree.run("ostree", "admin", "--sysroot=" + v.sysroot, "undeploy", "0")
+        v.boot()
+        if wait_for(lambda: v.process.poll() is not None or world.director.reports(), lambda: "what follows; " + v.state(), 60) is True:
+            continue
+        break
+    v.wait_state("idle")
+    assert v.booted_commit == v.factory_commit == world.director.installed(v.serial)[1]
+    assert ["INSTALL_FAILED" in code for _, code, _ in reports(world)] == [True]
+    v.check()
+    assert v.state() == "idle" and len(world.director.reports()) == 1
+
+
+def test_t62_software_that_nobody_assigned_is_told_by_its_hash_and_left_alone(world):
+    v = start(world)
+    update(world, "2")
+    v.power_cut()
+    repo = v.sysroot + "/ostree/repo"
+    ostree.run("ostree", "--repo=" + repo, "pull-local", world.images.repo, world.images.commit("by-hand"))
+    ostree.run("ostree", "admin", "--sysroot=" + v.sysroot, "deploy", "--os=" + ostree.OS_NAME, world.images.commit("by-hand"))
+    world.director.clear()
+    v.boot()
+    v.wait_state("idle")
+    v.check()
+    assert v.booted_commit == world.images.commit("by-hand") == world.director.installed(v.serial)[1]
+    assert world.director.installed(v.serial)[0] != "os-2" and v.ecu("primary", "InstalledSha256") == v.booted_commit
+    assert len(world.director.reports()) == 1 and v.boots == 3 and v.state() == "idle"
+    update(world, "4")  # and it is an update like any other from there
+    assert world.director.installed(v.serial) == ("os-4", world.images.commit("4"))
+
+
+def test_t62_where_nobody_can_say_what_has_booted_nothing_is_told_and_nothing_done(world):
+    v = start(world)
+    correlation = world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_reboot()
+    manifests = len(world.director.manifests)
+    v.wrap["uptane-ostree"] = ["sh", "-c", "[ -e '%s' ] || exit 1; exec /run/build/daemon/ostree/uptane-ostree \"$@\"" % v.path("known"), "sh"]
+    v.boot()
+    wait_for(lambda: v.log("uptaned").count("uptane-ostree") >= 2, "that it is asked again", 60)
+    assert v.state() == "reboot-required" and not world.director.reports() and len(world.director.manifests) == manifests
+    with pytest.raises(GLib.Error, match="still starting"):
+        v.call("Reboot")
+    write(v.path("known"), "")
+    v.wait_state("idle", seconds=90)
+    assert reports(world) == [(correlation, "OK", "")] and v.boots == 2

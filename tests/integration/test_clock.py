@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""T-47: clocks that are wrong. What is expired is never taken, a time once seen holds, and no jump locks a vehicle out."""
+"""T-47, T-48: clocks that are wrong, and those who make them so. What is expired is never taken, a time once seen holds, and no jump locks a vehicle out."""
+import calendar
+import time
+
 import pytest
 from backend.repository import after
 from clock import DAY, Clock
@@ -92,3 +95,48 @@ def test_a_good_cycle_with_a_clock_ahead_locks_nobody_out(clocked):
     assert v.property("TimeSource") == "clock-behind" and v.error() == ("", "")
     v.kill_daemon()
     clocked.update_firmware()
+
+
+def told_time(world):
+    """What the last accepted manifest says the time was."""
+    return calendar.timegm(time.strptime(world.director.manifests[-1]["signed"]["ecu_version_manifests"][world.vehicle.serial]["signed"]
+                                         ["timeserver_time"], "%Y-%m-%dT%H:%M:%SZ"))
+
+
+# T-48: there is no message with the time that would be taken from anybody: not what a server says beside its answers, ahead or behind
+@pytest.mark.parametrize("ahead", [3650 * DAY, -3650 * DAY])
+def test_t48_a_time_that_nobody_attests_is_not_believed(clocked, ahead):
+    v = clocked.vehicle
+    clocked.backend.clock_ahead = ahead
+    boot(clocked)
+    clocked.update_firmware()
+    assert v.property("TimeSource") == "system" and abs(told_time(clocked) - time.time()) < 600
+    refuse_expired(clocked, clocked.director.repository, days=-1)
+    clocked.backend.clock_ahead = 0
+    v.kill_daemon()
+    clocked.update_firmware()
+    assert v.property("TimeSource") == "system" and v.error() == ("", "")
+
+
+# T-48: whoever drops what sets the clock, or replays an older time to it, every time, wins nothing beyond what was seen
+@pytest.mark.parametrize("days", [0, -365])
+def test_t48_a_clock_that_is_kept_behind_is_shown_and_told_and_ends_no_freeze(clocked, days):
+    v, director = clocked.vehicle, clocked.director.repository
+    clocked.clock.set(100 * DAY)
+    boot(clocked)
+    clocked.update_firmware()
+    seen = told_time(clocked)
+    for restart in (v.kill_daemon, lambda: (v.power_cut(), boot(clocked))):
+        clocked.clock.set(days * DAY)  # again what it was a hundred days ago, or older
+        restart()
+        good_cycle(clocked)
+        assert v.property("TimeSource") == "clock-behind" and "behind a time already seen" in v.ctl("status").stdout
+        # the Director sees that this vehicle's time stands still, and never that it goes back
+        assert seen - 600 <= told_time(clocked) <= seen + 600
+        message = refuse_expired(clocked, director, days=99)  # what had expired by the time that was seen
+        good_cycle(clocked)
+        attacks = clocked.director.manifests[-1]["signed"]["ecu_version_manifests"][v.serial]["signed"]["attacks_detected"]
+        assert attacks.startswith("freeze: " + message.split(" (")[0][:40])
+    clocked.clock.set(100 * DAY)
+    clocked.update_firmware()
+    assert v.property("TimeSource") == "system" and v.error() == ("", "")

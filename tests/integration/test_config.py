@@ -70,3 +70,12 @@ def test_dropins_win_in_the_order_of_their_names(tmp_path):
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     result = subprocess.run([UPTANED, "--config", str(tmp_path / "none"), "--check-config"], capture_output=True, text=True, check=False)
     assert result.returncode == 64 and "is missing" in result.stderr
+
+
+# T-59
+@pytest.mark.parametrize("what", ["uptaned.conf", "uptaned.conf.d", "uptaned.conf.d/10-a.conf"])
+def test_t59_what_everybody_can_write_is_no_configuration(tmp_path, what):
+    assert check(tmp_path, GOOD, [("10-a.conf", "[primary]\nvin = x\n")]).returncode == 0
+    (tmp_path / what).chmod(0o777)
+    result = check(tmp_path, GOOD)
+    assert result.returncode == 64 and "%s can be written by everybody" % (tmp_path / what) in result.stderr

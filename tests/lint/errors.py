@@ -10,7 +10,7 @@ DOCUMENT = "docs/ERRORS.md"
 ROW = re.compile(r'X\((\w+),\s*"(\w+)",\s*(\w+),\s*(\w+),\s*(\w+),\s*(\d+),\s*"((?:[^"\\]|\\.)*)"\)')
 RETRY = {"NEVER": "no", "BACKOFF": "soon, ever later", "NEXT_CYCLE": "next poll"}
 ATTACK = {"NONE": "", "ARBITRARY": "arbitrary software", "ROLLBACK": "rollback", "FREEZE": "freeze", "MIX_MATCH": "mix and match",
-          "ENDLESS": "endless data", "SLOW": "slow retrieval"}
+          "ENDLESS": "endless data", "SLOW": "slow retrieval", "FORGED": "forged report", "REPLAYED": "replayed report"}
 INTRO = """<!-- Generated from src/base/error.def by tests/lint/errors.py --write -->
 # Errors
 

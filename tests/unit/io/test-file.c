@@ -204,6 +204,24 @@ static void a_writer_killed_at_any_moment_leaves_a_whole_file(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* T-58 */
+static void a_file_that_others_may_read_is_made_private(void **state)
+{
+        World *w = *state;
+        struct stat st;
+
+        assert_int_equal(file_make_private(w->path, &w->error), 0); /* it is not there */
+        assert_int_equal(file_write(w->path, slice("key", 3), 0600, &w->error), 0);
+        assert_int_equal(chmod(w->path, 0666), 0);
+        assert_int_equal(file_make_private(w->path, &w->error), 0);
+        assert_int_equal(stat(w->path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        assert_int_equal(chmod(w->folder, 0755), 0);
+        assert_int_equal(file_make_private(w->folder, &w->error), 0);
+        assert_int_equal(stat(w->folder, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0700);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -216,6 +234,7 @@ int main(void)
                 TEST(a_link_in_the_place_of_the_new_file_is_not_followed),
                 TEST(a_full_disk_is_told_apart),
                 TEST(a_writer_killed_at_any_moment_leaves_a_whole_file),
+                TEST(a_file_that_others_may_read_is_made_private),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

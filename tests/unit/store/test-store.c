@@ -518,6 +518,35 @@ static void a_writer_killed_at_any_moment_leaves_whole_transactions(void **state
         }
 }
 
+/* Uptane 5.4.3.6 (b) */
+static void the_last_report_of_an_ecu_survives_and_goes_with_the_ecu(void **state)
+{
+        World *w = *state;
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        const StoredEcu ecu = { "s1", "serial", "hw", KEY_ED25519, "KEY", "image", { 0 }, 12, -1 };
+        StoredEcuReport got;
+        const char *const *labels;
+        size_t n;
+
+        OK(store_ecu_put(w->store, &ecu, &w->error));
+        assert_int_equal(store_ecu_report_get(w->store, "s1", arena, &got, &w->error), 0);
+        OK(store_ecu_report_put(w->store, "s1", &(StoredEcuReport) { 7, 70, slice_str("old") }, &w->error));
+        OK(store_ecu_report_put(w->store, "s1", &(StoredEcuReport) { 8, 80, slice_str("new") }, &w->error));
+        OK(store_ecu_report_put(w->store, "s2", &(StoredEcuReport) { 0, 1, slice_str("other") }, &w->error));
+        w->store = store_free(w->store);
+        open_store(w);
+        assert_int_equal(store_ecu_report_get(w->store, "s1", arena, &got, &w->error), 1);
+        assert_true(got.counter == 8 && got.received == 80 && slice_equal(got.bytes, slice_str("new")));
+        OK(store_ecu_list(w->store, arena, &labels, &n, &w->error));
+        assert_int_equal(n, 1);
+        assert_string_equal(labels[0], "s1");
+        OK(store_ecu_forget(w->store, "s1", &w->error));
+        assert_int_equal(store_ecu_report_get(w->store, "s1", arena, &got, &w->error), 0);
+        assert_int_equal(store_ecu_report_get(w->store, "s2", arena, &got, &w->error), 1);
+        OK(store_ecu_list(w->store, arena, &labels, &n, &w->error));
+        assert_int_equal(n, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 /* systemd shows a dynamic user's StateDirectory= that way. */
@@ -539,6 +568,7 @@ static void the_folder_may_be_reached_through_a_link_but_the_database_may_be_non
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                TEST(the_last_report_of_an_ecu_survives_and_goes_with_the_ecu),
                 TEST(everything_comes_back_after_a_restart),
                 TEST(roots_are_all_kept_and_forgetting_takes_timestamp_and_snapshot_only),
                 TEST(a_large_file_lies_beside_the_database_until_another_takes_its_place),

@@ -22,7 +22,7 @@ GOOD, FALLBACK = ({"bootcount": "0", "upgrade_available": "0", "rollback": r} fo
 SKIPPED = 77  # says meson
 TRIES = 3
 FINALIZING, FINALIZING_SECONDS = "Stopping ostree-finalize-sta", 1  # by systemd, on the console; in the middle of it
-SECONDS = 400  # a loaded machine emulates slowly
+SECONDS = 900  # a loaded machine emulates slowly
 
 
 def polls(world):

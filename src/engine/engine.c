@@ -502,7 +502,7 @@ static void on_decline(Engine *engine, const EngineEvent *event, int64_t now, En
                          event->text ? event->text : "");
         engine_emit(effects, ENGINE_DO_STOP);
         if (engine->state == ENGINE_REBOOT_REQUIRED) {
-                disarm(engine, effects);
+                engine_disarm(engine, effects);
                 engine_decline_reboot(engine, &error, now, effects);
                 return;
         }

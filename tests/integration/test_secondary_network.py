@@ -43,12 +43,14 @@ def install(world):
 
 
 def ended(world, before, seconds):
-    """The one report about it."""
+    """The one report about it; None where it is put off with an error, to be tried again."""
     v = world.vehicle
-    wait_for(lambda: len(world.director.reports()) > before and v.state() == "idle",
-             lambda: "the end of it; %s, %s" % (v.state(), v.log("uptaned")[-1500:]), seconds)
-    assert len(world.director.reports()) == before + 1
-    return world.director.reports()[-1]
+
+    def over():
+        return v.state() in ("idle", "awaiting-consent") and (len(world.director.reports()) > before or v.error()[0] != "")
+    wait_for(over, lambda: "the end of it; %s, %s" % (v.state(), v.log("uptaned")[-1500:]), seconds)
+    assert len(world.director.reports()) <= before + 1
+    return world.director.reports()[-1] if len(world.director.reports()) > before else None
 
 
 def in_the_middle(v, data):
@@ -57,24 +59,26 @@ def in_the_middle(v, data):
 
 
 def is_truthful(world, report, data, old):
-    """Whether it succeeded. Either way the reports say what the Secondary has."""
+    """Whether it succeeded. Whatever is said of it is what the Secondary has."""
     v = world.vehicle
     secondary, = v.secondaries
-    success = report["result"]["success"]
+    success = report is not None and report["result"]["success"]
     assert secondary.content() == (data if success else old)
-    item, = report["items"]
-    assert item["ecu"] == secondary.serial and item["result"]["success"] == success
+    if report:
+        item, = report["items"]
+        assert item["ecu"] == secondary.serial and item["result"]["success"] == success
     if not success:
-        assert item["result"]["description"] and item["result"]["code"] != "OK"
-        assert "secondary1" in report["raw_report"] or secondary.serial in report["raw_report"]
-        assert v.error()[0] in ("Unreachable", "Timeout", "Secondary"), v.error()
+        name, message = v.error()
+        assert name in ("Unreachable", "Timeout", "Secondary") and "secondary1" in message, (name, message)
     return success
 
 
 def good_again(world):
+    v = world.vehicle
     world.link.mend()
     world.director.clear()
-    v = world.vehicle
+    v.wait_state("idle", "awaiting-consent")
+    v.check()
     before, data = begin(world, "good.bin", b"good again\n" * 300), b"good again\n" * 300
     install(world)
     assert ended(world, before, 30)["result"]["success"] and v.secondaries[0].content() == data
@@ -95,7 +99,7 @@ def test_every_byte_takes_a_second(linked):
     v.write_config()
     v.kill_daemon()
     v.wait_state("idle")
-    data = b"late\n" * 1000
+    data = b"late\n" * 400
     before = begin(linked, "late.bin", data)
     install(linked)
     report = ended(linked, before, 90)
@@ -129,8 +133,6 @@ def test_the_wire_is_cut_in_the_middle_of_an_image(linked, pause):
     report = ended(linked, before, 60)
     success = is_truthful(linked, report, data, None)
     assert success == (pause is not None), report
-    if not success:
-        assert not v.ecu("secondary1", "Reachable")
     good_again(linked)
 
 
@@ -140,5 +142,7 @@ def test_the_wire_is_cut_before_anything_is_sent(linked):
     linked.link.cut()
     install(linked)
     assert not is_truthful(linked, ended(linked, before, 60), None, None)
-    assert not v.ecu("secondary1", "Reachable") and "not reachable" in v.ctl("ecus").stdout
+    v.verb("CheckForUpdates")
+    wait_for(lambda: not v.ecu("secondary1", "Reachable"), "the next look at it")
+    assert "not reachable" in v.ctl("ecus").stdout
     good_again(linked)

@@ -124,8 +124,8 @@ static void put_bar(const Bar *bar, size_t width, char *ret, size_t size)
                 return;
         memset(marks, '#', full);
         memset(marks + full, '-', width - full);
-        (void) snprintf(ret, size, "[%.*s] %3u %%  %s of %s", (int) width, marks, (unsigned) ((double) done / (double) bar->total * 100), have,
-                        whole);
+        (void) snprintf(ret, size, "[%.*s] %3u %%  %s of %s", (int) width, marks, (unsigned) ((double) done / (double) bar->total * 100),
+                        have, whole);
 }
 
 static void draw_one(const Bar *bar, int columns)

@@ -344,8 +344,11 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 return set_bool(&s->partial, value, "partial", "full", error);
         else if (strcmp(key, "replacement") == 0)
                 return set_bool(&s->may_be_replaced, value, "register", "refuse", error);
-        else if (strcmp(key, "tls") == 0)
-                return set_bool(&s->tls, value, "yes", "no", error);
+        else if (strcmp(key, "tls") == 0) {
+                s->psk = strcmp(value, "psk") == 0;
+                s->tls = false;
+                return s->psk ? 0 : set_bool(&s->tls, value, "yes", "no", error);
+        }
         else
                 return set_exec_secondary(s, key, value, error);
         return 0;
@@ -531,10 +534,13 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
 
         if (ip && !*s->address)
                 return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", s->label);
-        if (!ip && (*s->address || s->tls || s->partial || s->may_be_replaced))
+        if (ip && s->psk != (*s->serial != '\0'))
+                return error_set(error, ERR_CONFIG, "[secondary %s] serial is %s", s->label,
+                                 s->psk ? "missing: tls = psk shows the key of that name" : "for driver = exec, driver = virtual and tls = psk");
+        if (!ip && (*s->address || s->tls || s->psk || s->partial || s->may_be_replaced))
                 return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification and replacement are for driver = ip", s->label);
-        if (ip && (*s->hardware_id || *s->serial))
-                return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id and serial are for driver = exec and driver = virtual", s->label);
+        if (ip && *s->hardware_id)
+                return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id is for driver = exec and driver = virtual", s->label);
         if (!exec && (*s->handler || *s->handler_option))
                 return error_set(error, ERR_CONFIG, "[secondary %s] handler and handler-option are for driver = exec", s->label);
         if (exec && !*s->handler)

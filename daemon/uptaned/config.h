@@ -20,7 +20,8 @@ typedef struct ConfigSecondary {
         int order;     /* lower ones install before higher ones */
         /* ip: */
         char *address; /* host:port */
-        bool tls;      /* tls: it is spoken to over a protected link or not at all */
+        bool tls;      /* tls = yes | no | psk: it is spoken to over a protected link or not at all */
+        bool psk;      /* the key of its serial protects the link, not certificates; the serial is configured */
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
         bool may_be_replaced; /* replacement = refuse | register: another ECU at its address becomes this one */
         /* exec, and the last two virtual: */

@@ -26,7 +26,9 @@ static void init_ecu(VehicleEcu *ecu, const char *label, const char *driver, con
 static void set_address(VehicleEcu *ecu, const ConfigSecondary *s)
 {
         free(ecu->address);
-        if (!s->tls)
+        if (s->psk)
+                ecu->address = xasprintf("psk://%s@%s", s->serial, s->address);
+        else if (!s->tls)
                 ecu->address = xstrdup(s->address);
         else
                 ecu->address = xasprintf("tls://%s%s%s", ecu->serial, *ecu->serial ? "@" : "", s->address);

@@ -43,8 +43,11 @@ def enter(plan):
 
 def is_listening(port, pid):
     """Whether somebody does in the network of this process. Without connecting: a Secondary serves few connections."""
-    with open("/proc/%d/net/tcp" % pid, encoding="ascii") as f:
-        return any(line.split()[1].endswith(":%04X" % port) and line.split()[3] == "0A" for line in f.readlines()[1:])
+    try:
+        with open("/proc/%d/net/tcp" % pid, encoding="ascii") as f:
+            return any(line.split()[1].endswith(":%04X" % port) and line.split()[3] == "0A" for line in f.readlines()[1:])
+    except OSError:
+        return False  # it has ended
 
 
 def is_up(service, pid):

@@ -28,14 +28,14 @@ const Psk *psk_find(const PskList *psks, Slice identity)
         return NULL;
 }
 
-/* What others may read is no secret. */
+/* What others may read is no secret. A credential of systemd's may be root's, with an ACL that shows as rights of root's group. */
 static int check_mode(const char *path, Error *error)
 {
         struct stat st;
 
         if (stat(path, &st) < 0)
                 return error_set_errno(error, ERR_KEY, errno, "%s", path);
-        if (!S_ISREG(st.st_mode) || (st.st_mode & 077))
+        if (!S_ISREG(st.st_mode) || (st.st_mode & (st.st_uid == 0 && st.st_gid == 0 ? 037 : 077)))
                 return error_set(error, ERR_KEY, "%s: it is no file that its owner alone may read (mode %03o)", path, (unsigned) st.st_mode & 0777);
         return 0;
 }

@@ -141,18 +141,22 @@ def cut_and_boot(world):
     assert v.booted_commit == v.machine.came_up[-1]
 
 
+def exists(vehicle, path):
+    return vehicle.machine.run("test", "-e", path, check=False).returncode == 0
+
+
 def power_cuts(world):
     """Power cuts while an update is pulled, deployed, waits for the reboot, is written: it boots, tells the truth, and completes"""
     v = start(world)
     truth, new = Witness(v), world.images.commit("2")
-    world.backend.faults.add("treehub/objects/.*filez", "trickle", 100000)
+    world.backend.faults.add("treehub/objects/.*filez", "stall")
     correlation = world.assign(world.publish_commit("2"))
-    wait_for(lambda: len(world.backend.requests("treehub/objects/.*filez")) > 1, "the pull", SECONDS)
+    wait_for(lambda: exists(v, "/ostree/repo/state/%s.commitpartial" % new), "half a pull", SECONDS)
     cut_and_boot(world)
     assert v.machine.came_up[-1] == v.factory_commit
     world.backend.faults.clear()
 
-    wait_for(lambda: v.machine.run("test", "-e", "/ostree/deploy/test-os/deploy/%s.0" % new, check=False).returncode == 0, "the deployment", SECONDS)
+    wait_for(lambda: exists(v, "/ostree/deploy/test-os/deploy/%s.0" % new), "half a deployment", SECONDS)
     cut_and_boot(world)
     assert v.machine.came_up[-1] == v.factory_commit
 

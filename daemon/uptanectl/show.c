@@ -148,6 +148,8 @@ static void print_update(const Ctl *ctl, const Status *s)
         row("update", s->update);
         if (*s->stage)
                 printf("%16s  %sconsent to %s%s: uptanectl approve %s\n", "waits for", paint(ctl, YELLOW), s->stage, paint(ctl, PLAIN), s->stage);
+        else if (strcmp(s->state, "reboot-required") == 0)
+                printf("%16s  %sa reboot%s: any reboot of the vehicle applies it\n", "waits for", paint(ctl, YELLOW), paint(ctl, PLAIN));
 }
 
 static void print_status(const Ctl *ctl, const Status *s)

@@ -214,7 +214,7 @@ static int on_reboot_reply(sd_bus_message *reply, void *userdata, sd_bus_error *
         m->reboot_call = sd_bus_slot_unref(m->reboot_call);
         if (!e)
                 return 0;
-        (void) error_set(&event.error, ERR_SYSTEM, "logind does not reboot: %s: %s", e->name, e->message ? e->message : "");
+        (void) error_set(&event.error, ERR_REBOOT, "logind does not reboot: %s: %s", e->name, e->message ? e->message : "");
         manager_post(m, &event);
         return 0;
 }
@@ -226,7 +226,7 @@ int bus_reboot(Manager *m, Error *error)
         m->reboot_call = sd_bus_slot_unref(m->reboot_call);
         r = sd_bus_call_method_async(m->bus, &m->reboot_call, "org.freedesktop.login1", "/org/freedesktop/login1",
                                      "org.freedesktop.login1.Manager", "Reboot", on_reboot_reply, m, "b", 0);
-        return r < 0 ? error_set_errno(error, ERR_SYSTEM, -r, "asking logind for a reboot") : 0;
+        return r < 0 ? error_set_errno(error, ERR_REBOOT, -r, "asking logind for a reboot") : 0;
 }
 
 /* ---- start ---- */

@@ -38,10 +38,10 @@ typedef enum Type {
         TYPE_PERCENT,
         TYPE_BYTES,
         TYPE_SPEED,
-        TYPE_MAX_SPEED,
         TYPE_BANDWIDTH,
         TYPE_COUNT,
         TYPE_ON_FAILURE,
+        TYPE_MAX_SPEED,
 } Type;
 
 static const struct {
@@ -87,14 +87,15 @@ static const struct {
         ROW("limits", "delegations", TYPE_BYTES, max_delegated_bytes, "64M"),
         ROW("limits", "min-speed", TYPE_SPEED, slowest.speed, "100"),
         ROW("limits", "min-speed-seconds", TYPE_SECONDS, slowest.seconds, "30"),
-        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("limits", "secondaries", TYPE_BANDWIDTH, secondaries_bandwidth, "0"),
+        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
         ROW("timeouts", "secondary", TYPE_SECONDS, secondary_timeout, "20"),
         ROW("timeouts", "announce", TYPE_SECONDS, announce_timeout, "60"),
         ROW("paths", "state-directory", TYPE_PATH, state_directory, "/var/lib/uptane"),
+        ROW("paths", "factory-image", TYPE_PATH, factory_image, NULL),
         ROW("paths", "root-directory", TYPE_PATH, root_directory, VENDOR_DIR),
         ROW("paths", "fetch-socket", TYPE_PATH, fetch_socket, "/run/uptane/fetch.sock"),
         ROW("paths", "verify-socket", TYPE_PATH, verify_socket, "/run/uptane/verify.sock"),

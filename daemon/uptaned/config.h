@@ -66,12 +66,13 @@ typedef struct Config {
         size_t max_bytes[_ROLE_MAX]; /* root, timestamp, snapshot, targets: one file */
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         RateLimit slowest;           /* min-speed, min-speed-seconds */
-        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         uint64_t secondaries_bandwidth; /* bytes a second to all of them together; 0: no limit */
+        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         /* [timeouts], seconds */
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */
         char *state_directory;
+        char *factory_image;  /* factory-image; NULL: in the usual places */
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */
         char *fetch_socket, *verify_socket, *ostree_socket, *health_socket, *secondary_ip_socket, *exec_socket;
         /* [secondary LABEL] */

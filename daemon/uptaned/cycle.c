@@ -180,6 +180,7 @@ static void start(Manager *m, const EngineEffect *effect)
         case ENGINE_DO_FINALIZE:
         case ENGINE_DO_OFFER:
         case ENGINE_DO_REBOOT:
+        case ENGINE_DO_HOLD:
         case ENGINE_DO_TIMER:
         case ENGINE_DO_FINISHED:
         case ENGINE_DO_ATTACK:
@@ -200,6 +201,14 @@ static void reboot(Manager *m)
                 manager_job_done(m, &failure);
 }
 
+static void hold(Manager *m)
+{
+        EngineEvent failure = { .kind = ENGINE_REBOOT_FAILED };
+
+        if (reboot_hold(m, &failure.error) < 0)
+                manager_job_done(m, &failure);
+}
+
 /* Fails only where something could not be written. */
 static int run_effect(Manager *m, const EngineEffect *effect, Error *error)
 {
@@ -213,6 +222,7 @@ static int run_effect(Manager *m, const EngineEffect *effect, Error *error)
                 break;
         case ENGINE_DO_STOP:
                 manager_stop_job(m);
+                m->reboot_call = sd_bus_slot_unref(m->reboot_call);
                 manager_set_step(m, "", 0, 0);
                 break;
         case ENGINE_DO_REGISTER:
@@ -237,6 +247,9 @@ static int run_effect(Manager *m, const EngineEffect *effect, Error *error)
                 break;
         case ENGINE_DO_REBOOT:
                 reboot(m);
+                break;
+        case ENGINE_DO_HOLD:
+                hold(m);
                 break;
         case ENGINE_DO_TIMER:
                 set_timer(m, effect->seconds);

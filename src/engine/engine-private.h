@@ -46,6 +46,8 @@ bool engine_is_refused(const Engine *engine, const EngineUpdate *update);
 void engine_after_reboot(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
 void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+/* The user does not want what waits for a reboot. */
+void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, EngineEffects *effects);
 void engine_trial_timer(Engine *engine, EngineEffects *effects);
 
 #endif

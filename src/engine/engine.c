@@ -226,9 +226,10 @@ static void await_consent(Engine *engine, EngineStage stage, const EngineEvent *
 
 void engine_request_reboot(Engine *engine, int64_t now, EngineEffects *effects)
 {
-        if (is_postponed(engine, now))
+        if (is_postponed(engine, now)) {
+                engine_emit(effects, ENGINE_DO_HOLD); /* it may have been released before */
                 arm_postponed(engine, now, effects);
-        else if (needs_consent(engine, ENGINE_STAGE_REBOOT))
+        } else if (needs_consent(engine, ENGINE_STAGE_REBOOT))
                 offer(engine, ENGINE_STAGE_REBOOT, effects);
         else
                 engine_emit(effects, ENGINE_DO_REBOOT);
@@ -263,9 +264,9 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
         }
 }
 
-bool engine_holds_reboot(const Engine *engine)
+bool engine_holds_reboot(const Engine *engine, int64_t now)
 {
-        return needs_consent(engine, ENGINE_STAGE_REBOOT);
+        return needs_consent(engine, ENGINE_STAGE_REBOOT) || is_postponed(engine, now);
 }
 
 /* Back to waiting; what was interrupted will be started again. */
@@ -500,6 +501,11 @@ static void on_decline(Engine *engine, const EngineEvent *event, int64_t now, En
         (void) error_set(&error, ERR_DECLINED, "declined by the user%s%.200s", event->text && *event->text ? ": " : "",
                          event->text ? event->text : "");
         engine_emit(effects, ENGINE_DO_STOP);
+        if (engine->state == ENGINE_REBOOT_REQUIRED) {
+                engine_disarm(engine, effects);
+                engine_decline_reboot(engine, &error, now, effects);
+                return;
+        }
         engine_note_error(engine, &error, now, effects);
         engine_give_up(engine, &error, effects);
 }
@@ -511,7 +517,10 @@ static void on_postpone(Engine *engine, const EngineEvent *event, int64_t now, E
         engine_persist(effects);
         if (engine->state == ENGINE_DOWNLOADING || engine->state == ENGINE_CHECKING)
                 return; /* takes effect when that is done */
-        arm_postponed(engine, now, effects);
+        if (engine->state == ENGINE_REBOOT_REQUIRED)
+                engine_request_reboot(engine, now, effects);
+        else
+                arm_postponed(engine, now, effects);
 }
 
 static void on_cancel(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)

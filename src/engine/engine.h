@@ -189,7 +189,7 @@ typedef struct EngineEvent {
 
 typedef enum EngineEffectKind {
         ENGINE_DO_PERSIST,  /* store engine_save() before anything after it */
-        ENGINE_DO_STOP,     /* give up the running job, if any */
+        ENGINE_DO_STOP,     /* give up the running job, if any; a reboot that was asked for is not waited for any more */
         ENGINE_DO_REGISTER,
         ENGINE_DO_CHECK,    /* send the manifest, verify both repositories */
         ENGINE_DO_DOWNLOAD, /* get every image of .update */
@@ -202,6 +202,7 @@ typedef enum EngineEffectKind {
         ENGINE_DO_REPORT,   /* send the manifest with the installation report */
         ENGINE_DO_OFFER,    /* tell the user: .stage is waiting for consent */
         ENGINE_DO_REBOOT,
+        ENGINE_DO_HOLD,     /* what waits for a reboot must not boot before ENGINE_DO_REBOOT; ENGINE_REBOOT_FAILED if that cannot be done */
         ENGINE_DO_TIMER,    /* ENGINE_TIMER after .seconds, or none if negative; replaces an earlier one */
         ENGINE_DO_FINISHED, /* engine->finished is over: .result, .text. To be made durable together with ENGINE_DO_PERSIST */
         ENGINE_DO_ATTACK,   /* one was detected: .error. To be made durable together with ENGINE_DO_PERSIST */
@@ -227,8 +228,8 @@ typedef struct EngineEffects {
 void engine_init(Engine *engine, const EnginePolicy *policy) __attribute__((nonnull));
 void engine_done(Engine *engine) __attribute__((nonnull));
 
-/* Whether what is installed now must not boot, not by accident either, before the user agrees to the reboot. */
-bool engine_holds_reboot(const Engine *engine) __attribute__((nonnull));
+/* Whether what is installed now must not boot, not by accident either, before the user agrees to the reboot, or has put it off until. */
+bool engine_holds_reboot(const Engine *engine, int64_t now) __attribute__((nonnull));
 
 /* Total: every (state, event) pair is defined; what does not fit the state is ignored. ret is overwritten. */
 void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *ret) __attribute__((nonnull));

@@ -77,6 +77,23 @@ static void condemn(Engine *engine, const Error *error, int64_t now, EngineEffec
                 engine_give_up_failed(engine, effects);
 }
 
+/* Installed and never booted: it must not be booted any more, by no reboot. It is the update that is declined, not the software. */
+void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
+{
+        size_t primary = find_primary(engine);
+
+        engine_note_error(engine, error, now, effects);
+        engine_enter(engine, ENGINE_FINALIZING);
+        if (primary == engine->update.n_ecus || engine->update.ecus[primary].state != ENGINE_ECU_NEED_REBOOT) {
+                engine_give_up(engine, error, effects);
+                return;
+        }
+        engine_fail_ecu(engine, &engine->update.ecus[primary], error);
+        engine->attempts = 0;
+        engine->rolling_back = true;
+        roll_back(engine, effects);
+}
+
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         if (engine->state != ENGINE_FINALIZING || !engine->rolling_back)
@@ -191,7 +208,7 @@ static void install_again(Engine *engine, const EngineEvent *event, int64_t now,
 {
         for (size_t i; (i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
                 engine->update.ecus[i].state = ENGINE_ECU_PENDING;
-        if (engine_holds_reboot(engine))
+        if (engine_holds_reboot(engine, now))
                 engine_go_on(engine, now, effects);
         else
                 engine_resume_install(engine, event, now, effects);

@@ -32,7 +32,7 @@ int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Er
         case ENGINE_DECLINE:
                 if (check_update(engine, event, error) < 0)
                         return -1;
-                ok = s != ENGINE_PAUSED && !busy_installing(s);
+                ok = s != ENGINE_PAUSED && (s == ENGINE_REBOOT_REQUIRED || !busy_installing(s));
                 break;
         case ENGINE_POSTPONE:
                 if (check_update(engine, event, error) < 0)

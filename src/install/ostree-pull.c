@@ -304,7 +304,7 @@ int install_ostree_pull(InstallOstree *o, const InstallPull *request, const Inst
         __attribute__((cleanup(pull_done))) Pull p = { .request = request, .watch = watch };
         int r;
 
-        if (install_check_commit(request->commit, error) < 0)
+        if (install_check_commit(request->commit, error) < 0 || install_make_writable(o, error) < 0)
                 return -1;
         r = install_open_remote(o, request->url, request->authenticate, &p.repo, error);
         if (r == 0) {

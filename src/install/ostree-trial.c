@@ -224,6 +224,7 @@ static OstreeDeployment *known_good(GPtrArray *all, const char *bad)
         return found;
 }
 
+/* What is only staged is not among them, and given up with that. */
 static int write_order(InstallOstree *o, GPtrArray *all, OstreeDeployment *first, Error *error)
 {
         g_autoptr(GPtrArray) order = g_ptr_array_new_with_free_func(g_object_unref);
@@ -232,7 +233,7 @@ static int write_order(InstallOstree *o, GPtrArray *all, OstreeDeployment *first
 
         g_ptr_array_add(order, g_object_ref(first));
         for (guint i = 0; i < all->len; i++)
-                if (g_ptr_array_index(all, i) != first)
+                if (g_ptr_array_index(all, i) != first && !ostree_deployment_is_staged(g_ptr_array_index(all, i)))
                         g_ptr_array_add(order, g_object_ref(g_ptr_array_index(all, i)));
         if (!ostree_sysroot_write_deployments_with_options(o->sysroot, order, &options, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "writing the boot entries");

@@ -385,6 +385,34 @@ def test_bad_software_is_rolled_back_whichever_write_the_daemon_dies_at(images, 
     assert number > {"trial": 2, "old": 5}[life]  # otherwise nobody was killed
 
 
+# ---- what the user does not want ----
+
+@pytest.mark.world(boot="uboot-masked")
+def test_a_written_deployment_that_is_declined_before_the_reboot_is_booted_by_none(world):
+    v = start(world)
+    write(v.path("reboot-refused"), "")
+    update_id = world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_state("reboot-required")
+    wait_for(lambda: v.error()[0] == "RebootRefused", "the refusal")
+    v.call("Decline", "(ss)", (update_id, "not on a Friday"))
+    v.wait_state("idle")
+    assert commits(v) == [v.factory_commit, world.images.commit("2")]
+    [(correlation, code, raw)] = reports(world)
+    assert correlation == update_id and "OPERATION_CANCELLED" in code and "not on a Friday" in raw
+    os.unlink(v.path("reboot-refused"))
+    for _ in range(2):
+        v.power_cut()
+        v.boot_by_uboot()
+        v.wait_state("idle")
+        v.check()
+        assert v.state() == "idle" and v.booted_commit == v.factory_commit == world.director.installed(v.serial)[1]
+    assert len(world.director.reports()) == 1
+    assert v.uboot.values()["upgrade_available"] == "0" and ostree.pinned(v.sysroot) == []
+    update(world, "2", v.boot_by_uboot)  # another assignment of it is another question
+    assert v.booted_commit == world.images.commit("2")
+
+
 # ---- what somebody does by hand ---- T-62
 
 @pytest.mark.world(config="[update]\nconsent-reboot = ask\n")

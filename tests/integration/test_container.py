@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 
 import pytest
 from backend.server import in_network
@@ -14,7 +15,7 @@ from container.images import SystemImages
 from container.vehicle import ContainerVehicle
 from gi.repository import GLib
 from helpers_fixture import Client, RemoteError
-from images import remove_tree
+from images import deployments, remove_tree
 from remote import wait_for
 from vehicle import BUILD
 
@@ -62,6 +63,7 @@ def test_the_vehicle_boots_with_every_unit_running_in_its_sandbox(world):
     v = start(world)
     assert world.director.primary == v.serial
     assert set(world.director.ecus) == {v.serial, v.secondaries[0].serial}
+    assert world.director.installed(v.serial) == ("os-factory", v.factory_commit)
     assert v.error() == ("", "")
     assert failed_units(v) == []
     assert "* test-os %s.0" % v.factory_commit in v.status()
@@ -198,6 +200,89 @@ def test_a_power_cut_between_deployment_and_reboot_costs_nothing_but_time(world)
     assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
     assert [r["result"]["success"] for r in world.director.reports()] == [True]
     look_after(world, v)
+
+
+def mask_polkit(v):
+    """In its /etc, before it boots first: nobody lets the user uptane reboot."""
+    os.symlink("/dev/null", os.path.join(deployments(v.sysroot)[0][0], "etc/systemd/system/polkit.service"))
+
+
+@pytest.mark.world(secondaries=0)
+def test_where_nobody_lets_the_daemon_reboot_it_says_so_and_any_reboot_does(world):
+    v = world.vehicle
+    mask_polkit(v)
+    start(world)
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    wait_for(lambda: v.state() == "reboot-required" and v.error()[0], lambda: "the refusal; %s" % v.state(), 60)
+    name, message = v.error()
+    assert name == "RebootRefused" and message.startswith("logind does not reboot: org.freedesktop.")
+    shown = v.ctl("status").stdout
+    for words in (message, "a reboot: any reboot of the vehicle applies it", "let the user uptane do it (polkit"):
+        assert words in shown, shown
+    entries = v.machine.journal("SYSLOG_IDENTIFIER=uptaned", "--priority=err")
+    assert message in [e["MESSAGE"] for e in entries] and {e["UPTANE_ERROR"] for e in entries} == {"org.uptane.Error.RebootRefused"}
+    v.machine.reboot()
+    v.boot()
+    v.wait_state("idle")
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+    look_after(world, v)
+
+
+def is_held(v):
+    return v.machine.run("test", "-e", "/run/ostree/staged-deployment-locked", check=False).returncode == 0
+
+
+def reboots_into_the_old(v):
+    v.machine.reboot()
+    assert [entry.commit for entry in v.machine.entries()] == [v.factory_commit]
+    v.boot()
+
+
+@pytest.mark.world(secondaries=0)
+def test_a_reboot_that_the_user_puts_off_or_declines_is_none_of_that_update_whoever_reboots(world):
+    v = world.vehicle
+    mask_polkit(v)
+    start(world)
+    update = world.assign(world.publish_commit("2"))
+    staged = "%s.0 (staged)" % world.images.commit("2")
+    v.call("CheckForUpdates")
+    wait_for(lambda: v.error()[0] == "RebootRefused" and staged in v.status(), "the refusal", 60)
+    assert not is_held(v)
+    v.verb("Postpone", "(st)", (update, int((time.time() + 3600) * 1e6)))
+    wait_for(lambda: is_held(v), "that it is held")
+    reboots_into_the_old(v)
+    wait_for(lambda: staged in v.status() and is_held(v), "the staged deployment again", 60)
+    v.wait_state("reboot-required")
+    reboots_into_the_old(v)
+    wait_for(lambda: staged in v.status() and v.state() == "reboot-required", "the staged deployment again", 60)
+    assert not world.director.reports()
+    v.verb("Decline", "(ss)", (update, "never"))
+    v.wait_state("idle")
+    assert "staged" not in v.status()
+    reboots_into_the_old(v)
+    v.wait_state("idle")
+    v.check()
+    assert v.state() == "idle" and [(r["correlation_id"], r["result"]["code"].split(":")[-1]) for r in world.director.reports()] == [
+        (update, "OPERATION_CANCELLED")]
+    assert world.director.installed(v.serial)[1] == v.factory_commit
+    look_after(world, v)
+
+
+# Uptane 5.4.3.5 (b)
+@pytest.mark.world(config="[update]\nconsent-reboot = ask\n", secondaries=0)
+def test_who_is_asked_for_the_reboot_may_decline_it(world):
+    v = start(world)
+    update = world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_state("reboot-required")
+    v.verb("Decline", "(ss)", (update, "never"))
+    v.wait_state("idle")
+    assert "staged" not in v.status()
+    reboots_into_the_old(v)
+    v.wait_state("idle")
+    assert [r["result"]["code"].split(":")[-1] for r in world.director.reports()] == ["OPERATION_CANCELLED"]
 
 
 @pytest.mark.world(secondaries=0)

@@ -135,7 +135,7 @@ def test_t60_a_death_between_installation_and_reboot_costs_nothing(images, betwe
         v.call("CheckForUpdates")
         v.wait_state("reboot-required")
         if between == "refused":
-            wait_for(lambda: v.error()[0] == "System", "the refusal")
+            wait_for(lambda: v.error()[0] == "RebootRefused", "the refusal")
         elif between == "asked for":
             wait_for(lambda: os.path.exists(v.path("reboot-slow.asked")), "the call")
         for _ in range(3):

@@ -378,7 +378,7 @@ static void follow_effects(const Search *s, const Engine *e, const EngineEffects
                         assert_int_equal(i, 0);
                         node->dirty = 0;
                 } else if (effect->kind == ENGINE_DO_STOP)
-                        node->job = 0;
+                        node->job = node->rebooting = 0;
                 else if (effect->kind == ENGINE_DO_TIMER)
                         node->timer = effect->seconds >= 0;
                 else if (effect->kind == ENGINE_DO_REBOOT)

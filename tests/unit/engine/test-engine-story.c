@@ -232,7 +232,7 @@ static void a_reboot_nobody_agreed_to_changes_nothing_however_often(void **state
         (void) state;
         start(&w, 1 << ENGINE_STAGE_REBOOT, SAMPLE_B);
         world_run_until(&w, ENGINE_REBOOT_REQUIRED);
-        assert_true(engine_holds_reboot(&w.engine));
+        assert_true(engine_holds_reboot(&w.engine, w.clock));
         for (unsigned i = 0; i < 2 * ENGINE_INTERRUPTIONS_MAX; i++) {
                 w.loses = true;
                 world_crash(&w);
@@ -243,7 +243,7 @@ static void a_reboot_nobody_agreed_to_changes_nothing_however_often(void **state
         }
         w.loses = false;
         assert_true(world_verb(&w, (EngineEvent) { .kind = ENGINE_APPROVE, .id = SAMPLE_B_ID, .stage = ENGINE_STAGE_REBOOT }));
-        assert_false(engine_holds_reboot(&w.engine));
+        assert_false(engine_holds_reboot(&w.engine, w.clock));
         world_run(&w, 3600);
         assert_int_equal(w.booted, SAMPLE_B);
         assert_int_equal(w.result, REPORT_OK);
@@ -570,6 +570,54 @@ static void an_installation_under_way_cannot_be_taken_back(void **state)
         world_done(&w);
 }
 
+/* T-56: what the user does not want is not booted, by no reboot */
+static void an_update_that_waits_for_a_reboot_can_be_declined(void **state)
+{
+        World w;
+
+        (void) state;
+        for (unsigned ask = 0; ask < 8; ask += 4) { /* whether or not the reboot needs consent */
+                start(&w, ask, SAMPLE_B);
+                world_run_until(&w, ENGINE_REBOOT_REQUIRED);
+                w.reboot_asked = false; /* logind did not */
+                assert_int_equal(w.staged, SAMPLE_B);
+                assert_true(world_verb(&w, (EngineEvent) { .kind = ENGINE_DECLINE, .id = SAMPLE_B_ID, .text = "never" }));
+                assert_int_equal(w.engine.state, ENGINE_FINALIZING);
+                world_run(&w, 30 * 86400);
+                assert_int_equal(w.staged, SAMPLE_NONE);
+                assert_int_equal(w.rollbacks, 1);
+                assert_int_equal(w.reboots, 0);
+                assert_int_equal(w.reports, 1);
+                assert_int_equal(w.finished, 1);
+                assert_int_equal(w.result, REPORT_OPERATION_CANCELLED);
+                assert_int_equal(w.installs, 1);
+                world_done(&w);
+        }
+}
+
+static void a_reboot_that_is_put_off_is_held_back_until_then(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w, 0, SAMPLE_B);
+        world_run_until(&w, ENGINE_REBOOT_REQUIRED);
+        w.reboot_asked = false; /* logind did not */
+        assert_false(engine_holds_reboot(&w.engine, w.clock));
+        assert_true(world_verb(&w, (EngineEvent) { .kind = ENGINE_POSTPONE, .id = SAMPLE_B_ID, .until = w.clock + 7200 }));
+        assert_true(engine_holds_reboot(&w.engine, w.clock));
+        assert_int_equal(w.holds, 1);
+        world_crash(&w);
+        world_start(&w, false); /* and after a crash, that may have come before it was held */
+        assert_int_equal(w.holds, 2);
+        world_run(&w, 7000);
+        assert_int_equal(w.reboots, 0);
+        world_run(&w, 1000);
+        assert_int_equal(w.reboots, 1);
+        assert_int_equal(w.booted, SAMPLE_B);
+        world_done(&w);
+}
+
 /* Uptane 5.4.3 (3) */
 static void a_cancelled_download_begins_again_at_the_next_poll(void **state)
 {
@@ -630,6 +678,8 @@ int main(void)
                 cmocka_unit_test(consent_to_one_update_is_none_to_the_next),
                 cmocka_unit_test(a_withdrawn_update_is_forgotten_and_must_be_agreed_to_anew),
                 cmocka_unit_test(a_declined_update_is_reported_and_not_offered_again),
+                cmocka_unit_test(an_update_that_waits_for_a_reboot_can_be_declined),
+                cmocka_unit_test(a_reboot_that_is_put_off_is_held_back_until_then),
                 cmocka_unit_test(a_refused_update_costs_no_writes_while_it_stays_assigned),
                 cmocka_unit_test(an_update_that_may_be_repeated_is_given_up_after_some_attempts),
                 cmocka_unit_test(an_ecu_that_failed_once_gets_its_image_the_next_time),

@@ -70,6 +70,9 @@ static void do_effect(World *w, const EngineEffect *effect, const EngineEffects 
         case ENGINE_DO_REBOOT:
                 w->reboot_asked = true;
                 break;
+        case ENGINE_DO_HOLD:
+                w->holds++;
+                break;
         case ENGINE_DO_TIMER:
                 w->timer = effect->seconds < 0 ? -1 : w->uptime + effect->seconds;
                 break;
@@ -272,6 +275,7 @@ static void end_rollback(World *w, EngineEvent *event)
                 return;
         event->need_reboot = runs(w, &w->engine.update.ecus[w->job.index]);
         w->going_back = event->need_reboot;
+        w->staged = SAMPLE_NONE;
 }
 
 static void end_job(World *w)
@@ -319,6 +323,7 @@ static void end_job(World *w)
         case ENGINE_DO_STOP:
         case ENGINE_DO_OFFER:
         case ENGINE_DO_REBOOT:
+        case ENGINE_DO_HOLD:
         case ENGINE_DO_TIMER:
         case ENGINE_DO_FINISHED:
         case ENGINE_DO_ATTACK:

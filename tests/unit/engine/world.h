@@ -46,7 +46,7 @@ typedef struct World {
         unsigned points, cut, cut_again;
         bool dark;
         /* what was seen */
-        unsigned checks, downloads, prepared, installs, restores, assessments, rollbacks, reboots, offers[_ENGINE_STAGE_MAX], writes, finished, reports;
+        unsigned checks, downloads, prepared, installs, restores, assessments, rollbacks, holds, reboots, offers[_ENGINE_STAGE_MAX], writes, finished, reports;
         int64_t last_check; /* uptime */
         int64_t longest_pause;
         unsigned history, attacks; /* rows written together with the engine */

@@ -93,6 +93,22 @@ static int parse_tls(const char *value, void *ret, Error *error)
         return 0;
 }
 
+static int parse_names(const char *value, void *ret, Error *error)
+{
+        cleanup_free char *text = xstrdup(value);
+        char **names = *(char ***) ret, *rest = NULL;
+        size_t n = 0;
+
+        (void) error;
+        for (char *name = strtok_r(text, " \t", &rest); name; name = strtok_r(NULL, " \t", &rest)) {
+                names = xrealloc(names, n + 2, sizeof *names);
+                names[n++] = xstrdup(name);
+                names[n] = NULL;
+        }
+        *(char ***) ret = names;
+        return 0;
+}
+
 static int parse_verification(const char *value, void *ret, Error *error)
 {
         if (strcmp(value, "full") != 0 && strcmp(value, "partial") != 0)
@@ -123,6 +139,7 @@ static const struct {
         { "tls-certificate", parse_path, offsetof(SecondaryConfig, tls_certificate), false },
         { "tls-key", parse_path, offsetof(SecondaryConfig, tls_key), false },
         { "tls-primary", parse_serial, offsetof(SecondaryConfig, tls_primary), false },
+        { "must-match", parse_names, offsetof(SecondaryConfig, must_match), false },
         { "require-director-timestamp", parse_bool, offsetof(SecondaryConfig, require_director_timestamp), false },
 };
 
@@ -192,6 +209,7 @@ int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
                         .tls_key = xstrdup(""),
                         .tls_primary = xstrdup(""),
                         .tls_psk = xstrdup(""),
+                        .must_match = xcalloc(1, sizeof *reader.config.must_match),
                 },
         };
         int line = ini_parse(path, on_line, &reader);
@@ -218,5 +236,6 @@ void secondary_config_done(SecondaryConfig *config)
         free(config->tls_key);
         free(config->tls_primary);
         free(config->tls_psk);
+        strv_free(config->must_match);
         *config = (SecondaryConfig) { 0 };
 }

@@ -26,6 +26,7 @@ typedef struct SecondaryConfig {
         char *tls_psk;         /* tls-psk: "": a credential of the service */
         char *tls_ca, *tls_certificate, *tls_key; /* tls-ca, tls-certificate, tls-key: "": a credential of the service */
         char *tls_primary;     /* tls-primary: name of the Primary's certificate; "": any of the CA's */
+        char **must_match;     /* must-match = NAME NAME...: members of "custom" that both repositories must agree on; ends with NULL */
         bool require_director_timestamp; /* require-director-timestamp = yes | no */
 } SecondaryConfig;
 

@@ -150,7 +150,7 @@ def test_a_key_file_that_is_none_is_named_and_its_keys_are_not(helper_at, tmp_pa
 
 
 def test_a_key_that_others_may_read_is_none(helper_at, tmp_path):
-    assert "mode" in fails(helper_at(f"psk://{SERIAL}@127.0.0.1:1", f"{SERIAL} {KEY}", mode=0o640), "Key")
+    assert "mode" in fails(helper_at(f"psk://{SERIAL}@127.0.0.1:1", f"{SERIAL} {KEY}", mode=0o644), "Key")
     ecu = Ecu(tmp_path, **{"tls": "psk", "tls-psk": write(tmp_path / "open.psk", f"{SERIAL} {KEY}", mode=0o604)})
     r = subprocess.run([program("secondary", "uptane-secondary"), "--config", str(ecu.config)], capture_output=True, text=True, timeout=10)
     assert r.returncode == 65 and "mode" in r.stderr

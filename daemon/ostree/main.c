@@ -13,6 +13,7 @@
 #include "peer/peer.h"
 
 #define GIVE_UP_SECONDS 2
+#define STEP_SECONDS 0.2 /* between two words of the same step */
 
 /* The sysroot is opened with the first call, so that what is wrong with it reaches the caller. */
 typedef struct Server {
@@ -57,6 +58,8 @@ static int on_get_status(sd_bus_message *call, void *userdata, sd_bus_error *ret
 typedef struct Watched {
         sd_bus_message *call;
         time_t gone; /* since when, by CLOCK_MONOTONIC */
+        InstallStep step; /* told last, and when */
+        struct timespec told;
 } Watched;
 
 /*
@@ -85,18 +88,37 @@ static void show_progress(void *userdata, uint64_t done, uint64_t total)
         peer_progress(watched->call, done, total);
 }
 
+static void show_step(void *userdata, InstallStep step, uint64_t done, uint64_t total)
+{
+        static const char *const names[] = { [INSTALL_FETCHING] = "downloading", [INSTALL_VERIFYING] = "verifying" };
+        Watched *watched = userdata;
+        struct timespec now = { 0 };
+        double seconds;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &now);
+        seconds = difftime(now.tv_sec, watched->told.tv_sec) + (double) (now.tv_nsec - watched->told.tv_nsec) / 1e9;
+        if (step == watched->step && seconds < STEP_SECONDS)
+                return;
+        watched->step = step;
+        watched->told = now;
+        peer_step(watched->call, names[step], done, total);
+}
+
 static int on_pull(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
         Watched watched = { .call = call };
-        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
+        const InstallWatch watch = { .cancelled = is_cancelled, .step = show_step, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
-        const char *url, *commit;
+        InstallPull pull = { 0 };
         Error error = { 0 };
-        int authenticate, r = sd_bus_message_read(call, "ssb", &url, &commit, &authenticate);
+        int authenticate, deltas, r;
 
+        r = sd_bus_message_read(call, "ssbttb", &pull.url, &pull.commit, &authenticate, &pull.size, &pull.max_speed, &deltas);
         if (r < 0)
                 return r;
-        if (open_ostree(server, &error) < 0 || install_ostree_pull(server->ostree, url, commit, authenticate, &watch, &error) < 0)
+        pull.authenticate = authenticate;
+        pull.deltas = deltas;
+        if (open_ostree(server, &error) < 0 || install_ostree_pull(server->ostree, &pull, &watch, &error) < 0)
                 return peer_error_reply(&error, ret);
         return sd_bus_reply_method_return(call, NULL);
 }
@@ -104,7 +126,7 @@ static int on_pull(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 static int on_deploy(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
         Watched watched = { .call = call };
-        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
+        const InstallWatch watch = { .cancelled = is_cancelled, .step = show_step, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
         InstallDeployment deployment = { 0 };
         bool need_reboot;
@@ -132,19 +154,24 @@ static int on_release(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 static int on_mark_good(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
         Watched watched = { .call = call };
-        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
+        const InstallWatch watch = { .cancelled = is_cancelled, .step = show_step, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
         Error error = { 0 };
+        int r;
 
         if (open_ostree(server, &error) < 0 || install_ostree_mark_good(server->ostree, &watch, &error) < 0)
                 return peer_error_reply(&error, ret);
-        return sd_bus_reply_method_return(call, NULL);
+        r = sd_bus_reply_method_return(call, NULL);
+        if (r >= 0) /* the answer does not wait for what may take long */
+                r = sd_bus_flush(sd_bus_message_get_bus(call));
+        install_ostree_clean_up(server->ostree, &watch);
+        return r;
 }
 
 static int on_rollback(sd_bus_message *call, void *userdata, sd_bus_error *ret)
 {
         Watched watched = { .call = call };
-        const InstallWatch watch = { .cancelled = is_cancelled, .progress = show_progress, .userdata = &watched };
+        const InstallWatch watch = { .cancelled = is_cancelled, .step = show_step, .progress = show_progress, .userdata = &watched };
         Server *server = userdata;
         const char *commit;
         bool need_reboot;
@@ -162,12 +189,14 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted, "as", deployed, "b", trial, "b", rolled_back),
                                  on_get_status, 0),
-        SD_BUS_METHOD_WITH_ARGS("Pull", SD_BUS_ARGS("s", url, "s", commit, "b", authenticate), SD_BUS_NO_RESULT, on_pull, 0),
+        SD_BUS_METHOD_WITH_ARGS("Pull", SD_BUS_ARGS("s", url, "s", commit, "b", authenticate, "t", size, "t", max_speed, "b", deltas),
+                                 SD_BUS_NO_RESULT, on_pull, 0),
         SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name, "b", hold), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),
         SD_BUS_METHOD_WITH_ARGS("Release", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_release, 0),
         SD_BUS_METHOD_WITH_ARGS("MarkGood", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, on_mark_good, 0),
         SD_BUS_METHOD_WITH_ARGS("Rollback", SD_BUS_ARGS("s", commit), SD_BUS_RESULT("b", need_reboot), on_rollback, 0),
         SD_BUS_SIGNAL_WITH_ARGS("Progress", SD_BUS_ARGS("t", done, "t", total), 0),
+        SD_BUS_SIGNAL_WITH_ARGS("Step", SD_BUS_ARGS("s", what, "t", done, "t", total), 0),
         SD_BUS_VTABLE_END,
 };
 

@@ -21,6 +21,8 @@
 #define DROPINS_MAX 256
 #define SECONDS_MAX (30 * 86400)
 #define SPEED_MAX (1024 * 1024)
+#define BANDWIDTH_MIN 16384
+#define BANDWIDTH_MAX ((size_t) 1024 * 1024 * 1024)
 #define KEYS_MAX 64
 
 typedef enum Type {
@@ -36,6 +38,10 @@ typedef enum Type {
         TYPE_PERCENT,
         TYPE_BYTES,
         TYPE_SPEED,
+        TYPE_MAX_SPEED,
+        TYPE_BANDWIDTH,
+        TYPE_COUNT,
+        TYPE_ON_FAILURE,
 } Type;
 
 static const struct {
@@ -51,6 +57,7 @@ static const struct {
         ROW("server", "ostree-url", TYPE_URL, ostree_url, NULL),
         ROW("server", "require-director-timestamp", TYPE_BOOL, require_director_timestamp, "yes"),
         ROW("server", "require-vehicle-id", TYPE_BOOL, require_vehicle_id, "no"),
+        ROW("server", "static-deltas", TYPE_BOOL, static_deltas, "no"),
         ROW("primary", "serial", TYPE_TEXT, serial, ""),
         ROW("primary", "hardware-id", TYPE_TEXT, hardware_id, NULL),
         ROW("primary", "vin", TYPE_TEXT, vin, ""),
@@ -65,6 +72,8 @@ static const struct {
         ROW("update", "consent-download", TYPE_CONSENT, policy.ask[ENGINE_STAGE_DOWNLOAD], "auto"),
         ROW("update", "consent-install", TYPE_CONSENT, policy.ask[ENGINE_STAGE_INSTALL], "auto"),
         ROW("update", "consent-reboot", TYPE_CONSENT, policy.ask[ENGINE_STAGE_REBOOT], "auto"),
+        ROW("update", "parallel", TYPE_COUNT, policy.parallel, "8"),
+        ROW("update", "on-failure", TYPE_ON_FAILURE, policy.keep, "rollback"),
         ROW("update", "must-match", TYPE_TEXT, must_match, ""),
         ROW("health", "boot-complete", TYPE_BOOL, health.boot_complete, "no"),
         ROW("health", "checks", TYPE_BOOL, health.checks, "no"),
@@ -78,6 +87,8 @@ static const struct {
         ROW("limits", "delegations", TYPE_BYTES, max_delegated_bytes, "64M"),
         ROW("limits", "min-speed", TYPE_SPEED, slowest.speed, "100"),
         ROW("limits", "min-speed-seconds", TYPE_SECONDS, slowest.seconds, "30"),
+        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
+        ROW("limits", "secondaries", TYPE_BANDWIDTH, secondaries_bandwidth, "0"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
@@ -157,6 +168,21 @@ static int set_bytes(size_t *p, const char *value, Error *error)
         return 0;
 }
 
+/* 0, or 16K to 1024M a second. */
+static int set_bandwidth(uint64_t *p, const char *value, Error *error)
+{
+        size_t n = strlen(value), unit = n > 0 && value[n - 1] == 'K' ? 1024 : n > 0 && value[n - 1] == 'M' ? (size_t) 1024 * 1024 : 1;
+        cleanup_free char *digits = xstrndup(value, unit > 1 ? n - 1 : n);
+        long long number;
+
+        if (parse_number(digits, 0, (long long) (BANDWIDTH_MAX / unit), &number, error) < 0)
+                return -1;
+        if (number > 0 && (uint64_t) number * unit < BANDWIDTH_MIN)
+                return error_set(error, ERR_CONFIG, "'%.40s' is less than 16K and not 0", value);
+        *p = (uint64_t) number * unit;
+        return 0;
+}
+
 static int set_key_type(KeyType *p, const char *value, Error *error)
 {
         if (strcmp(value, "ed25519") == 0)
@@ -215,11 +241,23 @@ static int set_value(Type type, void *p, const char *value, Error *error)
                 return 0;
         case TYPE_BYTES:
                 return set_bytes(p, value, error);
+        case TYPE_MAX_SPEED:
+                *(size_t *) p = 0;
+                return strcmp(value, "0") == 0 ? 0 : set_bytes(p, value, error);
         case TYPE_SPEED:
                 if (parse_number(value, 1, SPEED_MAX, &n, error) < 0)
                         return -1;
                 *(unsigned *) p = (unsigned) n;
                 return 0;
+        case TYPE_BANDWIDTH:
+                return set_bandwidth(p, value, error);
+        case TYPE_COUNT:
+                if (parse_number(value, 1, CONFIG_SECONDARIES_MAX, &n, error) < 0)
+                        return -1;
+                *(unsigned *) p = (unsigned) n;
+                return 0;
+        case TYPE_ON_FAILURE:
+                return set_bool(p, value, "keep", "rollback", error);
         case TYPE_PERCENT:
                 if (parse_number(value, 0, 50, &n, error) < 0)
                         return -1;
@@ -261,7 +299,7 @@ static ConfigSecondary *find_secondary(Config *c, const char *label)
         return &c->secondaries[c->n_secondaries++];
 }
 
-/* The keys of driver exec. */
+/* The keys of drivers exec and virtual. */
 static int set_exec_secondary(ConfigSecondary *s, const char *key, const char *value, Error *error)
 {
         if (strcmp(key, "handler") == 0)
@@ -285,9 +323,15 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
         if (!s)
                 return error_set(error, ERR_CONFIG, "more than %d Secondaries", CONFIG_SECONDARIES_MAX);
         if (strcmp(key, "driver") == 0) {
-                if (strcmp(value, "ip") != 0 && strcmp(value, "exec") != 0)
-                        return error_set(error, ERR_CONFIG, "driver '%.40s' is not known; there are: ip, exec", value);
+                if (strcmp(value, "ip") != 0 && strcmp(value, "exec") != 0 && strcmp(value, "virtual") != 0)
+                        return error_set(error, ERR_CONFIG, "driver '%.40s' is not known; there are: ip, exec, virtual", value);
                 replace(&s->driver, value);
+        } else if (strcmp(key, "order") == 0) {
+                long long order;
+
+                if (parse_number(value, 0, ENGINE_ORDER_MAX, &order, error) < 0)
+                        return -1;
+                s->order = (int) order;
         } else if (strcmp(key, "address") == 0) {
                 const char *colon = strrchr(value, ':');
                 long long port;
@@ -482,18 +526,20 @@ static void default_url(char **p, const char *base, const char *path)
 
 static int complete_secondary(const ConfigSecondary *s, Error *error)
 {
-        bool exec = strcmp(s->driver, "exec") == 0;
+        bool exec = strcmp(s->driver, "exec") == 0, ip = strcmp(s->driver, "ip") == 0;
 
-        if (!exec && !*s->address)
+        if (ip && !*s->address)
                 return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", s->label);
-        if (exec && (s->tls || s->partial || s->may_be_replaced))
-                return error_set(error, ERR_CONFIG, "[secondary %s] tls, verification and replacement are for driver = ip", s->label);
-        if (!exec && (*s->handler || *s->handler_option || *s->hardware_id || *s->serial))
-                return error_set(error, ERR_CONFIG, "[secondary %s] handler, handler-option, hardware-id and serial are for driver = exec", s->label);
-        if (exec && *s->address)
-                return error_set(error, ERR_CONFIG, "[secondary %s] address is for driver = ip", s->label);
-        if (exec && (!*s->handler || !*s->hardware_id))
-                return error_set(error, ERR_CONFIG, "[secondary %s] %s is missing", s->label, *s->handler ? "hardware-id" : "handler");
+        if (!ip && (*s->address || s->tls || s->partial || s->may_be_replaced))
+                return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification and replacement are for driver = ip", s->label);
+        if (ip && (*s->hardware_id || *s->serial))
+                return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id and serial are for driver = exec and driver = virtual", s->label);
+        if (!exec && (*s->handler || *s->handler_option))
+                return error_set(error, ERR_CONFIG, "[secondary %s] handler and handler-option are for driver = exec", s->label);
+        if (exec && !*s->handler)
+                return error_set(error, ERR_CONFIG, "[secondary %s] handler is missing", s->label);
+        if (!ip && !*s->hardware_id)
+                return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id is missing", s->label);
         if (strlen(s->serial) > ECU_SERIAL_MAX)
                 return error_set(error, ERR_CONFIG, "[secondary %s] serial is longer than %d bytes", s->label, ECU_SERIAL_MAX);
         return 0;
@@ -510,6 +556,8 @@ static int complete(Config *c, Error *error)
                 return error_set(error, ERR_CONFIG, "[primary] serial is longer than %d bytes", ECU_SERIAL_MAX);
         if (c->exec_installer != (c->handler != NULL))
                 return error_set(error, ERR_CONFIG, "[primary] handler is %s", c->handler ? "for installer = exec" : "missing");
+        if (c->max_speed > 0 && c->max_speed < 2 * (size_t) c->slowest.speed)
+                return error_set(error, ERR_CONFIG, "[limits] max-speed is not twice min-speed");
         for (size_t i = 0; i < c->n_secondaries; i++)
                 if (complete_secondary(&c->secondaries[i], error) < 0)
                         return -1;

@@ -16,13 +16,14 @@
 
 typedef struct ConfigSecondary {
         char *label;   /* [secondary LABEL]: letters, digits, '_' */
-        char *driver;  /* "ip" or "exec" */
+        char *driver;  /* "ip", "exec" or "virtual" */
+        int order;     /* lower ones install before higher ones */
         /* ip: */
         char *address; /* host:port */
         bool tls;      /* tls: it is spoken to over a protected link or not at all */
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
         bool may_be_replaced; /* replacement = refuse | register: another ECU at its address becomes this one */
-        /* exec: */
+        /* exec, and the last two virtual: */
         char *handler;        /* absolute path of a program */
         char *handler_option; /* told to it as it is */
         char *hardware_id;
@@ -44,6 +45,7 @@ typedef struct Config {
         char *ostree_url;     /* ostree-url: default url/treehub */
         bool require_director_timestamp;
         bool require_vehicle_id;
+        bool static_deltas;   /* static-deltas: OSTree's are asked for */
         /* [primary] */
         char *serial;      /* "": the id of its key */
         char *hardware_id;
@@ -55,7 +57,7 @@ typedef struct Config {
         char *handler;        /* with it; absolute path of a program, NULL: none */
         char *handler_option; /* told to it as it is */
         /* [update] */
-        EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask */
+        EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask, parallel, on-failure = rollback|keep */
         char *must_match;        /* must-match, as written */
         char **must_match_names; /* the same as a list that ends with NULL */
         ConfigHealth health; /* [health] */
@@ -63,6 +65,8 @@ typedef struct Config {
         size_t max_bytes[_ROLE_MAX]; /* root, timestamp, snapshot, targets: one file */
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         RateLimit slowest;           /* min-speed, min-speed-seconds */
+        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
+        uint64_t secondaries_bandwidth; /* bytes a second to all of them together; 0: no limit */
         /* [timeouts], seconds */
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */

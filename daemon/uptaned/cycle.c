@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "uptaned/attack.h"
+#include "uptaned/bundle.h"
 #include "uptaned/image.h"
 #include "uptaned/journal.h"
 #include "uptaned/log.h"
@@ -162,11 +163,6 @@ static void start(Manager *m, const EngineEffect *effect)
                 failure.kind = ENGINE_DOWNLOAD_FAILED;
                 r = download_start(m, &failure.error);
                 break;
-        case ENGINE_DO_INSTALL:
-                failure.kind = ENGINE_ECU_REFUSED;
-                failure.index = effect->index;
-                r = install_start(m, effect->index, &failure.error);
-                break;
         case ENGINE_DO_ASSESS:
                 failure.kind = ENGINE_ASSESSED;
                 failure.index = effect->index;
@@ -178,6 +174,9 @@ static void start(Manager *m, const EngineEffect *effect)
                 break;
         case ENGINE_DO_PERSIST:
         case ENGINE_DO_STOP:
+        case ENGINE_DO_PREPARE:
+        case ENGINE_DO_INSTALL:
+        case ENGINE_DO_RESTORE:
         case ENGINE_DO_FINALIZE:
         case ENGINE_DO_OFFER:
         case ENGINE_DO_REBOOT:
@@ -230,10 +229,18 @@ static int run_effect(Manager *m, const EngineEffect *effect, Error *error)
         case ENGINE_DO_CHECK:
         case ENGINE_DO_REPORT:
         case ENGINE_DO_DOWNLOAD:
-        case ENGINE_DO_INSTALL:
         case ENGINE_DO_ASSESS:
         case ENGINE_DO_ROLLBACK:
                 start(m, effect);
+                break;
+        case ENGINE_DO_PREPARE:
+                bundle_prepare(m);
+                break;
+        case ENGINE_DO_INSTALL:
+                bundle_install(m);
+                break;
+        case ENGINE_DO_RESTORE:
+                bundle_restore(m);
                 break;
         case ENGINE_DO_OFFER:
                 offer(m, effect->stage);
@@ -282,6 +289,7 @@ static void run_effects(Manager *m)
                 }
                 m->next_effect++;
         }
+        bundle_settle(m);
         announce(m);
         (void) sd_event_source_set_enabled(m->dispatch, m->n_events > 0 && !m->retry ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 }
@@ -326,12 +334,15 @@ void cycle_done(Manager *m)
 {
         for (size_t i = 0; i < m->n_events; i++)
                 done_event(&m->events[i]);
+        free(m->events);
+        m->events = NULL;
         m->n_events = 0;
 }
 
 void manager_post(Manager *m, const EngineEvent *event)
 {
-        assert(m->n_events < MANAGER_EVENTS_MAX); /* one job, one timer, one reboot: there are never more */
+        /* one of each ECU, one timer, one reboot: there are never more */
+        m->events = xrealloc(m->events, m->n_events + 1, sizeof *m->events);
         m->events[m->n_events++] = *event;
         if (!m->retry)
                 (void) sd_event_source_set_enabled(m->dispatch, SD_EVENT_ONESHOT);

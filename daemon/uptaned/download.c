@@ -5,6 +5,8 @@
  * is not fetched again.
  */
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/codec.h"
@@ -19,6 +21,7 @@ typedef struct Download {
         Helper *ostree;
         Rate *rate;      /* while a commit is pulled */
         uint64_t pulled; /* bytes */
+        char step[64];   /* in words */
         Fetch *fetch;
         int fd;
         ImageHash *hash;
@@ -69,7 +72,7 @@ static void show_progress(void *userdata, uint64_t done, uint64_t total)
         Download *d = userdata;
         VehicleEcu *ecu = vehicle_find(d->m, current(d)->serial);
 
-        manager_set_step(d->m, "downloading", done, total);
+        manager_set_step(d->m, d->step, done, total);
         if (!ecu)
                 return;
         ecu->progress_done = done;
@@ -86,6 +89,18 @@ static void pull_progress(void *userdata, uint64_t done, uint64_t total)
         rate_add(d->rate, done > d->pulled ? done - d->pulled : 0);
         d->pulled = done;
         show_progress(d, done, total);
+}
+
+/* "downloading: 12 of 300 objects" */
+static void pull_step(void *userdata, const char *what, uint64_t done, uint64_t total)
+{
+        Download *d = userdata;
+
+        if (total > 0)
+                (void) snprintf(d->step, sizeof d->step, "%.20s: %" PRIu64 " of %" PRIu64 " objects", what, done, total);
+        else
+                (void) snprintf(d->step, sizeof d->step, "%.20s: %" PRIu64 " objects", what, done);
+        manager_set_step(d->m, d->step, d->m->progress_done, d->m->progress_total);
 }
 
 static void on_slow_pull(void *userdata, Error *error)
@@ -131,7 +146,9 @@ static int pull(Download *d, Error *error)
                 return -1;
         d->pulled = 0;
         helper_set_progress(d->ostree, pull_progress, d);
-        r = sd_bus_message_append(call, "ssb", url, commit, manager_authenticates(d->m, url));
+        helper_set_step(d->ostree, pull_step, d);
+        r = sd_bus_message_append(call, "ssbttb", url, commit, manager_authenticates(d->m, url), (uint64_t) (ecu->length > 0 ? ecu->length : 0),
+                                  (uint64_t) d->m->config.max_speed, d->m->config.static_deltas);
         if (r < 0)
                 return error_set_errno(error, ERR_HELPER, -r, "asking uptane-ostree");
         return helper_call(d->ostree, call, d->m->config.image_timeout, on_pulled, d, error);
@@ -212,6 +229,7 @@ static void fetch_rest(Download *d)
                 .max = (uint64_t) ecu->length - d->size,
                 .seconds = d->m->config.image_timeout,
                 .slowest = d->m->config.slowest,
+                .max_speed = d->m->config.max_speed,
                 .sink = take_piece,
                 .done = on_fetched,
                 .userdata = d,
@@ -285,12 +303,29 @@ static void start_file(Download *d)
                 failed(d, &error);
 }
 
+/* Another ECU gets the same file: it was just fetched, or found to be there. */
+static bool is_there(const EngineUpdate *update, size_t index)
+{
+        const EngineEcu *ecu = &update->ecus[index];
+
+        for (size_t i = 0; i < index; i++) {
+                const EngineEcu *other = &update->ecus[i];
+
+                if (other->state == ENGINE_ECU_PENDING && !other->ostree && !ecu->ostree && other->length == ecu->length &&
+                    other->hashes.has_sha256 == ecu->hashes.has_sha256 && other->hashes.has_sha512 == ecu->hashes.has_sha512 &&
+                    hashes_match(&other->hashes, &ecu->hashes))
+                        return true;
+        }
+        return false;
+}
+
 static void next(Download *d)
 {
         EngineUpdate *update = &d->m->engine.update;
         Error error = { 0 };
 
-        while (d->index < update->n_ecus && update->ecus[d->index].state != ENGINE_ECU_PENDING)
+        (void) snprintf(d->step, sizeof d->step, "downloading");
+        while (d->index < update->n_ecus && (update->ecus[d->index].state != ENGINE_ECU_PENDING || is_there(update, d->index)))
                 d->index++;
         if (d->index == update->n_ecus)
                 manager_job_done(d->m, &(EngineEvent) { .kind = ENGINE_DOWNLOADED });

@@ -22,6 +22,8 @@ struct Fetch {
         sd_event_source *source; /* the pipe; NULL when its end was seen */
         int fd;
         uint64_t received;
+        uint64_t begun;          /* usec, by CLOCK_MONOTONIC */
+        sd_event_source *pause;  /* while more has come than max_speed allows, nothing is read */
         Rate *rate; /* while the pipe is open */
         Buffer body;
         bool ended;
@@ -43,6 +45,7 @@ int fetch_open(sd_event *event, const char *socket_path, Fetch **ret, Error *err
 static void close_pipe(Fetch *fetch)
 {
         fetch->source = sd_event_source_disable_unref(fetch->source);
+        fetch->pause = sd_event_source_disable_unref(fetch->pause);
         fetch->rate = rate_free(fetch->rate);
         if (fetch->fd >= 0)
                 close(fetch->fd);
@@ -133,12 +136,36 @@ static Piece read_piece(Fetch *fetch)
         return PIECE_FAILED;
 }
 
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Fetch *fetch = userdata;
+
+        (void) source;
+        (void) usec;
+        fetch->pause = sd_event_source_disable_unref(fetch->pause);
+        return sd_event_source_set_enabled(fetch->source, SD_EVENT_ON);
+}
+
+/* The pipe fills, the helper waits, and TCP holds the server back. */
+static void hold_back(Fetch *fetch)
+{
+        uint64_t due, now = 0;
+
+        if (fetch->request.max_speed == 0)
+                return;
+        due = fetch->begun + (uint64_t) ((double) fetch->received * 1e6 / (double) fetch->request.max_speed);
+        (void) sd_event_now(fetch->event, CLOCK_MONOTONIC, &now);
+        if (due > now && sd_event_add_time(fetch->event, &fetch->pause, CLOCK_MONOTONIC, due, 0, on_pause_over, fetch) >= 0)
+                (void) sd_event_source_set_enabled(fetch->source, SD_EVENT_OFF);
+}
+
 static int on_readable(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
         (void) source;
         (void) fd;
         (void) events;
-        (void) read_piece(userdata);
+        if (read_piece(userdata) == PIECE_MORE)
+                hold_back(userdata);
         return 0;
 }
 
@@ -194,6 +221,7 @@ static void begin(Fetch *fetch, const FetchRequest *request)
         buffer_done(&fetch->body);
         fetch->request = *request;
         fetch->received = 0;
+        (void) sd_event_now(fetch->event, CLOCK_MONOTONIC, &fetch->begun);
         fetch->ended = false;
         fetch->answer = (FetchAnswer) { 0 };
 }

@@ -33,6 +33,7 @@ typedef struct FetchRequest {
         uint64_t max;      /* bytes of body */
         unsigned seconds;  /* without a byte or an answer */
         RateLimit slowest; /* bytes may not come more slowly: ERR_SLOW */
+        uint64_t max_speed; /* bytes a second are taken from the helper; 0: as they come */
         FetchSink sink;    /* NULL: into memory */
         FetchDone done;
         void *userdata;

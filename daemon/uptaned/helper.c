@@ -22,13 +22,15 @@ struct Helper {
         HelperKind kind;
         sd_event *event;
         Peer *peer;
-        sd_bus_slot *call, *match, *served;
+        sd_bus_slot *call, *match, *step_match, *served;
         sd_event_source *deadline;
         uint64_t seconds;
         HelperReply reply;
         void *userdata;
         HelperProgress progress;
         void *progress_userdata;
+        HelperStep step;
+        void *step_userdata;
 };
 
 static void answer(Helper *helper, sd_bus_message *reply, Error *error)
@@ -85,6 +87,21 @@ static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *ret)
         return 0;
 }
 
+static int on_step(sd_bus_message *m, void *userdata, sd_bus_error *ret)
+{
+        Helper *helper = userdata;
+        const char *what;
+        uint64_t done, total;
+
+        (void) ret;
+        if (sd_bus_message_read(m, "stt", &what, &done, &total) < 0)
+                return 0;
+        helper_touch(helper);
+        if (helper->step)
+                helper->step(helper->step_userdata, what, done, total);
+        return 0;
+}
+
 int helper_open(sd_event *event, HelperKind kind, const char *socket_path, Helper **ret, Error *error)
 {
         CLEANUP(helper_free) Helper *helper = xcalloc(1, sizeof *helper);
@@ -96,6 +113,9 @@ int helper_open(sd_event *event, HelperKind kind, const char *socket_path, Helpe
                 return error_prefix(error, "%s", kinds[kind].name);
         r = sd_bus_match_signal(peer_bus(helper->peer), &helper->match, NULL, kinds[kind].path, kinds[kind].interface,
                                 "Progress", on_progress, helper);
+        if (r >= 0)
+                r = sd_bus_match_signal(peer_bus(helper->peer), &helper->step_match, NULL, kinds[kind].path, kinds[kind].interface, "Step",
+                                        on_step, helper);
         if (r < 0)
                 return error_set_errno(error, ERR_HELPER, -r, "%s", kinds[kind].name);
         *ret = TAKE_PTR(helper);
@@ -108,6 +128,7 @@ Helper *helper_free(Helper *helper)
                 return NULL;
         sd_bus_slot_unref(helper->call);
         sd_bus_slot_unref(helper->match);
+        sd_bus_slot_unref(helper->step_match);
         sd_bus_slot_unref(helper->served);
         sd_event_source_disable_unref(helper->deadline);
         peer_free(helper->peer);
@@ -146,6 +167,12 @@ int helper_call(Helper *helper, sd_bus_message *call, unsigned seconds, HelperRe
         helper->reply = reply;
         helper->userdata = userdata;
         return 0;
+}
+
+void helper_set_step(Helper *helper, HelperStep step, void *userdata)
+{
+        helper->step = step;
+        helper->step_userdata = userdata;
 }
 
 void helper_set_progress(Helper *helper, HelperProgress progress, void *userdata)

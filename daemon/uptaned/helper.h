@@ -30,6 +30,8 @@ typedef enum HelperKind {
 /* reply is NULL if and only if error holds one. The Helper may be freed in here. */
 typedef void (*HelperReply)(void *userdata, sd_bus_message *reply, Error *error);
 typedef void (*HelperProgress)(void *userdata, uint64_t done, uint64_t total);
+/* what is a word of the helper's, done and total count things; total 0: not known. */
+typedef void (*HelperStep)(void *userdata, const char *what, uint64_t done, uint64_t total);
 
 /* Connects to the helper's socket; does not wait. ERR_HELPER. */
 int helper_open(sd_event *event, HelperKind kind, const char *socket_path, Helper **ret, Error *error)
@@ -47,6 +49,8 @@ int helper_call(Helper *helper, sd_bus_message *call, unsigned seconds, HelperRe
         __attribute__((nonnull(1, 2, 4, 6), warn_unused_result));
 /* Progress of the running and later calls; bytes seen elsewhere put the deadline off through helper_touch(). */
 void helper_set_progress(Helper *helper, HelperProgress progress, void *userdata) __attribute__((nonnull(1)));
+/* Of helpers that have a signal Step; it puts the deadline off too. */
+void helper_set_step(Helper *helper, HelperStep step, void *userdata) __attribute__((nonnull(1)));
 void helper_touch(Helper *helper) __attribute__((nonnull));
 
 /* Adds bytes as an "ay" argument. */

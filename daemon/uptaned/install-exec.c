@@ -1,48 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Installs one image through an ECU's handler program: all metadata and the image are verified once more, the handler
- * gets the descriptor that was just hashed (what was verified is what is installed), and then has to say what the ECU
+ * An ECU with a handler program. It is prepared when all metadata and the image are verified and the handler answers; it
+ * gets the image whose bytes were hashed (what was verified is what is installed), and then has to say what the ECU
  * runs. Where it asks for a reboot first, a note in the store says so, with the boot in which that was; in a later boot
  * the handler is asked to complete. Whatever goes wrong, it is told to roll back.
  */
-#include <errno.h>
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/codec.h"
+#include "io/file.h"
+#include "uptaned/bundle.h"
 #include "uptaned/exec.h"
-#include "uptaned/image.h"
-#include "uptaned/verify.h"
 
 typedef struct InstallExec {
-        Job job;
-        Manager *m;
-        size_t index;
-        VehicleEcu *ecu;
-        Verify *verify;
-        Helper *helper;
-        int fd;
-        ImageHash *hash;
+        Work work;
         bool completing;
         Error error; /* why it is rolled back */
 } InstallExec;
-
-static EngineEcu *current(InstallExec *in)
-{
-        return &in->m->engine.update.ecus[in->index];
-}
-
-static void install_exec_free(Job *job)
-{
-        InstallExec *in = (InstallExec *) job;
-
-        verify_free(in->verify);
-        helper_free(in->helper);
-        image_hash_free(in->hash);
-        if (in->fd >= 0)
-                close(in->fd);
-        free(in);
-}
 
 /* ---- the note that a reboot is waited for ---- */
 
@@ -71,10 +45,10 @@ typedef enum Note { NOTE_NONE, NOTE_THIS_BOOT, NOTE_EARLIER_BOOT } Note;
 
 static int get_note(InstallExec *in, Note *ret, Error *error)
 {
-        cleanup_free char *name = note_name(in->ecu), *here = note_text(in->m, current(in));
+        cleanup_free char *name = note_name(in->work.ecu), *here = note_text(in->work.m, work_ecu(&in->work));
         cleanup_buffer Buffer text = { 0 };
 
-        if (store_value_get(in->m->store, name, &text, error) < 0)
+        if (store_value_get(in->work.m->store, name, &text, error) < 0)
                 return -1;
         if (text.size < 2 * SHA256_SIZE || strncmp(buffer_str(&text), here, 2 * SHA256_SIZE) != 0)
                 *ret = NOTE_NONE;
@@ -107,30 +81,42 @@ void install_exec_forget(Manager *m)
 
 static void failed(InstallExec *in, const Error *error)
 {
-        EngineEvent event = { .kind = ENGINE_ECU_REFUSED, .index = in->index, .error = *error };
-
-        forget_note(in->m, in->ecu);
-        if (!in->ecu->primary)
-                (void) error_prefix(&event.error, "%s", in->ecu->label);
-        in->ecu->last_error = event.error;
-        manager_job_done(in->m, &event);
+        forget_note(in->work.m, in->work.ecu);
+        work_failed(&in->work, error);
 }
 
 static void done(InstallExec *in, bool need_reboot)
 {
         if (!need_reboot)
-                forget_note(in->m, in->ecu);
-        in->ecu->last_error = (Error) { 0 };
-        manager_job_done(in->m, &(EngineEvent) { .kind = ENGINE_ECU_DONE, .index = in->index, .need_reboot = need_reboot });
+                forget_note(in->work.m, in->work.ecu);
+        work_done(&in->work, need_reboot);
 }
 
-/* A connection of its own for every action: what went wrong with one says nothing about the next. */
-static int call(InstallExec *in, const char *member, HelperReply reply, Error *error)
+/* A connection of its own for every action: what went wrong with one says nothing about the next. fd: the image, or -1. */
+static int call(InstallExec *in, const char *member, int fd, HelperReply reply, Error *error)
 {
-        const ExecCall c = { .member = member, .ecu = in->ecu, .want = current(in), .fd = in->fd };
+        Work *w = &in->work;
+        const ExecCall c = { .member = member, .ecu = w->ecu, .want = work_ecu(w), .fd = fd };
 
-        in->helper = helper_free(in->helper);
-        return exec_open(in->m, &in->helper, error) < 0 ? -1 : exec_call(in->m, &c, in->helper, reply, in, error);
+        w->helper = helper_free(w->helper);
+        return exec_open(w->m, &w->helper, error) < 0 ? -1 : exec_call(w->m, &c, w->helper, reply, in, error);
+}
+
+static int ask_info(InstallExec *in, HelperReply reply, Error *error)
+{
+        Work *w = &in->work;
+
+        w->helper = helper_free(w->helper);
+        return exec_open(w->m, &w->helper, error) < 0 ? -1 : exec_ask_info(w->m, w->ecu, w->helper, reply, in, error);
+}
+
+/* 1: the handler says that it runs the image, 0: another, or it does not say; -1: it does not answer. */
+static int take_info(InstallExec *in, sd_bus_message *reply, bool *ret_known, Error *error)
+{
+        int known = reply ? exec_take_info(in->work.m, in->work.ecu, reply, error) : -1;
+
+        *ret_known = known > 0;
+        return known < 0 ? -1 : known > 0 && hashes_match(&in->work.ecu->hashes, &work_ecu(&in->work)->hashes);
 }
 
 /* What it answered: the status, or NULL and error. */
@@ -153,7 +139,7 @@ static void on_rolled_back(void *userdata, sd_bus_message *reply, Error *error)
         const char *status = read_status(reply, error);
 
         if (!status) {
-                manager_note(in->m, error);
+                manager_note(in->work.m, error);
                 (void) error_prefix(&in->error, "rolling back failed, too");
         } else if (strcmp(status, "ok") == 0)
                 (void) error_prefix(&in->error, "rolled back");
@@ -165,41 +151,84 @@ static void roll_back(InstallExec *in, const Error *why)
         Error error = { 0 };
 
         in->error = *why;
-        if (in->fd >= 0)
-                close(in->fd);
-        in->fd = -1;
-        manager_set_step(in->m, "rolling back", 0, 0);
-        if (call(in, "Rollback", on_rolled_back, &error) < 0)
+        if (call(in, "Rollback", -1, on_rolled_back, &error) < 0)
                 on_rolled_back(in, NULL, &error);
 }
 
-/* ---- what it runs now ---- */
+/* ---- preparing ---- */
+
+/* One that does not answer is not ready to install; one whose installation was begun may have ended it. */
+static void on_info_before(void *userdata, sd_bus_message *reply, Error *error)
+{
+        InstallExec *in = userdata;
+        bool known;
+        int runs = take_info(in, reply, &known, error);
+
+        if (runs < 0)
+                work_failed(&in->work, error);
+        else if (runs > 0 && work_ecu(&in->work)->begun)
+                done(in, false);
+        else
+                work_ready(&in->work);
+}
+
+static int ask_info_before(Work *w, Error *error)
+{
+        return ask_info((InstallExec *) w, on_info_before, error);
+}
+
+static int take_image(Work *w, Error *error)
+{
+        return work_image(w, ask_info_before, error);
+}
+
+/* Behind a reboot nothing is installed that was not verified when it was installed: metadata that has expired since does no harm. */
+static int prepare(Work *w, Error *error)
+{
+        InstallExec *in = (InstallExec *) w;
+        const EngineEcu *want = work_ecu(w);
+        Note note;
+
+        if (get_note(in, &note, error) < 0)
+                return -1;
+        in->completing = note == NOTE_EARLIER_BOOT;
+        if (note == NOTE_THIS_BOOT)
+                done(in, true); /* the daemon ended before it could say so */
+        else if (note == NOTE_EARLIER_BOOT)
+                work_ready(w);
+        if (note != NOTE_NONE)
+                return 0;
+        if (want->ostree)
+                return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is an OSTree image; a handler takes files", want->image);
+        if (!want->hashes.has_sha256)
+                return error_set(error, ERR_UNSUPPORTED, "'%.100s' has no SHA-256, by which a handler names it", want->image);
+        return work_verify(w, take_image, error);
+}
+
+/* ---- installing ---- */
 
 static void on_info(void *userdata, sd_bus_message *reply, Error *error)
 {
         InstallExec *in = userdata;
-        VehicleEcu *ecu = in->ecu;
-        int known = reply ? exec_take_info(in->m, ecu, reply, error) : -1;
+        bool known;
+        int runs = take_info(in, reply, &known, error);
 
-        if (known > 0 && !hashes_match(&ecu->hashes, &current(in)->hashes))
-                known = error_set(error, in->completing ? ERR_BOOT_FALLBACK : ERR_INSTALL, "'%.100s' was installed, but is not what runs",
-                                  current(in)->image);
-        if (known < 0)
+        if (runs == 0 && known)
+                runs = error_set(error, in->completing ? ERR_BOOT_FALLBACK : ERR_INSTALL, "'%.100s' was installed, but is not what runs",
+                                 work_ecu(&in->work)->image);
+        if (runs < 0)
                 roll_back(in, error);
         else
                 done(in, false);
 }
 
-static void ask_info(InstallExec *in)
+static void ask_what_runs(InstallExec *in)
 {
         Error error = { 0 };
 
-        in->helper = helper_free(in->helper);
-        if (exec_open(in->m, &in->helper, &error) < 0 || exec_ask_info(in->m, in->ecu, in->helper, on_info, in, &error) < 0)
+        if (ask_info(in, on_info, &error) < 0)
                 roll_back(in, &error);
 }
-
-/* ---- installing ---- */
 
 static void on_installed(void *userdata, sd_bus_message *reply, Error *error)
 {
@@ -208,103 +237,73 @@ static void on_installed(void *userdata, sd_bus_message *reply, Error *error)
         const char *status = read_status(reply, error);
 
         if (status && strcmp(status, "ok") == 0) {
-                ask_info(in);
+                ask_what_runs(in);
                 return;
         }
         if (status && strcmp(status, "need-completion") == 0) {
-                note = note_text(in->m, current(in));
-                if (put_note(in->m, in->ecu, note, error) == 0) {
+                note = note_text(in->work.m, work_ecu(&in->work));
+                if (put_note(in->work.m, in->work.ecu, note, error) == 0) {
                         done(in, true);
                         return;
                 }
         } else if (status)
-                (void) error_set(error, ERR_HANDLER, "%s does not install", in->ecu->handler);
+                (void) error_set(error, ERR_HANDLER, "%s does not install", in->work.ecu->handler);
         roll_back(in, error);
 }
 
-/* The file may have been changed since it was downloaded: what is installed is what was hashed now, through the same fd. */
-static void on_image_hashed(void *userdata, Hasher *hasher, uint64_t size, Error *error)
+static int give_image(Work *w, Error *error)
 {
-        CLEANUP(hasher_free) Hasher *owned = hasher;
-        InstallExec *in = userdata;
+        cleanup_close int fd = work_image_open(w, error);
 
-        in->hash = image_hash_free(in->hash);
-        if (error->code != ERR_NONE || image_verify(current(in), owned, size, error) < 0) {
-                image_remove(in->m, current(in), IMAGE_WHOLE);
-                failed(in, error);
-                return;
-        }
-        if (lseek(in->fd, 0, SEEK_SET) < 0)
-                (void) error_set_errno(error, ERR_STORAGE, errno, "reading an image");
-        if (error->code != ERR_NONE || call(in, "Install", on_installed, error) < 0)
-                failed(in, error);
+        return fd < 0 ? -1 : call((InstallExec *) w, "Install", fd, on_installed, error);
 }
-
-static void on_verified(void *userdata, Verified *verified, Error *error)
-{
-        InstallExec *in = userdata;
-
-        if (verified && verified_check(verified, current(in), error) == 0) {
-                in->fd = image_open(in->m, current(in), IMAGE_WHOLE, error);
-                if (in->fd >= 0 && image_hash_start(in->m, in->fd, (uint64_t) current(in)->length, on_image_hashed, in, &in->hash, error) == 0)
-                        return;
-        }
-        failed(in, error);
-}
-
-static int begin(InstallExec *in, Error *error)
-{
-        const EngineEcu *want = current(in);
-
-        if (want->ostree)
-                return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is an OSTree image; a handler takes files", want->image);
-        if (!want->hashes.has_sha256)
-                return error_set(error, ERR_UNSUPPORTED, "'%.100s' has no SHA-256, by which a handler names it", want->image);
-        return verify_start(in->m, NULL, in->ecu->serial, on_verified, in, &in->verify, error);
-}
-
-/* ---- behind a reboot ---- */
 
 static void on_completed(void *userdata, sd_bus_message *reply, Error *error)
 {
         InstallExec *in = userdata;
 
         if (read_status(reply, error))
-                ask_info(in); /* one that does not handle it has nothing to complete */
+                ask_what_runs(in); /* one that does not handle it has nothing to complete */
         else
                 roll_back(in, error);
 }
 
-/* Nothing is installed here that was not verified when it was installed: metadata that has expired since does no harm. */
-static void complete(InstallExec *in)
+/* The Primary verifies for this ECU: right before it gets its image, too. */
+static int install(Work *w, Error *error)
 {
-        Error error = { 0 };
+        InstallExec *in = (InstallExec *) w;
 
-        in->completing = true;
-        manager_set_step(in->m, "completing the installation", 0, 0);
-        if (call(in, "CompleteInstall", on_completed, &error) < 0)
-                roll_back(in, &error);
+        return in->completing ? call(in, "CompleteInstall", -1, on_completed, error) : work_verify(w, give_image, error);
 }
 
-int install_exec_start(Manager *m, size_t index, Error *error)
-{
-        InstallExec *in = xcalloc(1, sizeof *in);
-        Note note;
+/* ---- going back with the others ---- */
 
-        in->job.free = install_exec_free;
-        in->m = m;
-        in->index = index;
-        in->fd = -1;
-        in->ecu = vehicle_find(m, m->engine.update.ecus[index].serial);
-        m->job = &in->job;
-        if (get_note(in, &note, error) < 0)
-                return -1;
-        manager_set_step(m, "installing", 0, 0);
-        if (note == NOTE_NONE)
-                return begin(in, error);
-        if (note == NOTE_THIS_BOOT)
-                done(in, true); /* the daemon ended before it could say so */
+static void on_info_behind(void *userdata, sd_bus_message *reply, Error *error)
+{
+        InstallExec *in = userdata;
+        bool known;
+        int runs = take_info(in, reply, &known, error);
+
+        if (runs > 0)
+                runs = error_set(error, ERR_HANDLER, "it runs '%.100s' still", work_ecu(&in->work)->image);
+        if (runs < 0)
+                work_failed(&in->work, error);
         else
-                complete(in);
-        return 0;
+                work_restored(&in->work);
 }
+
+static void on_restored(void *userdata, sd_bus_message *reply, Error *error)
+{
+        InstallExec *in = userdata;
+
+        forget_note(in->work.m, in->work.ecu);
+        if (!read_status(reply, error) || ask_info(in, on_info_behind, error) < 0)
+                work_failed(&in->work, error);
+}
+
+static int restore(Work *w, Error *error)
+{
+        return call((InstallExec *) w, "Rollback", -1, on_restored, error);
+}
+
+const Driver install_exec = { .size = sizeof(InstallExec), .prepare = prepare, .install = install, .restore = restore };

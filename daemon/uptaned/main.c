@@ -109,6 +109,7 @@ int main(int argc, char **argv)
         int r;
 
         (void) umask(0077);
+        (void) signal(SIGPIPE, SIG_IGN); /* whoever an image is sent to may be gone */
         (void) setrlimit(RLIMIT_CORE, &no_core); /* the signing key is in this memory */
         if (parse_arguments(argc, argv, &config, &mode) < 0)
                 return 2;

@@ -6,8 +6,9 @@
  * Everything the daemon holds, and the one road through it: something happens -> manager_post() -> engine_step() ->
  * effects, carried out in order -> announced on D-Bus, in the journal and in the service status.
  *
- * At most one job runs at a time. A job is a chain of callbacks on the event loop; it ends by posting an event, and is
- * freed before that event is looked at. Freeing a job closes its helpers, which cancels what they do.
+ * At most one job runs at a time; that of a bundle (bundle.h) does something on many ECUs. A job is a chain of callbacks
+ * on the event loop; it ends by posting an event, and is freed before that event is looked at. Freeing a job closes its
+ * helpers, which cancels what they do.
  */
 #include <systemd/sd-bus.h>
 #include <systemd/sd-event.h>
@@ -22,7 +23,7 @@ typedef struct Manager Manager;
 /* An ECU of this vehicle as the daemon knows it; [0] is the Primary. */
 typedef struct VehicleEcu {
         char *label;   /* object path element, "primary" or the configuration's name */
-        char *driver;  /* "ostree", "ip", "exec" */
+        char *driver;  /* "ostree", "ip", "exec", "virtual" */
         char *address; /* as helpers want it (docs/HELPERS.md); "" for the Primary */
         char *serial;  /* "" until a Secondary said it for the first time */
         char *hardware_id;
@@ -33,6 +34,7 @@ typedef struct VehicleEcu {
         PublicKey *key; /* NULL as serial */
         Signer *signer; /* of a Secondary that has a handler: the Primary keeps its key and signs for it; NULL: it does so itself */
         const char *handler, *handler_option; /* with driver "exec"; borrowed from the configuration */
+        int order; /* in which it installs */
         bool reachable;
         char *image; /* "": unknown */
         Hashes hashes;
@@ -56,8 +58,6 @@ typedef struct Job {
         void (*free)(struct Job *job);
 } Job;
 
-#define MANAGER_EVENTS_MAX 8
-
 struct Manager {
         sd_event *event;
         sd_bus *bus;
@@ -71,7 +71,7 @@ struct Manager {
         VehicleEcu *ecus;
         size_t n_ecus;
         Job *job;
-        EngineEvent events[MANAGER_EVENTS_MAX]; /* posted, not looked at yet */
+        EngineEvent *events; /* posted, not looked at yet */
         size_t n_events;
         EngineEffects effects; /* of the last event looked at */
         size_t next_effect;    /* the first not carried out yet */
@@ -169,11 +169,7 @@ int register_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused
 int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnull, warn_unused_result));
 /* download.c */
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
-/* install.c */
-int install_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
-/* install-exec.c: the same for an ECU that has a handler program */
-int install_exec_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));
-/* The update is over: what waited for a reboot does not any more. */
+/* install-exec.c: the update is over: what waited for a reboot does not any more. */
 void install_exec_forget(Manager *m) __attribute__((nonnull));
 /* assess.c: finds out whether what was booted is good and confirms it; the way back */
 int assess_start(Manager *m, size_t index, Error *error) __attribute__((nonnull, warn_unused_result));

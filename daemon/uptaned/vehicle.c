@@ -102,8 +102,8 @@ static int init_primary(Manager *m, VehicleEcu *ecu, Error *error)
         return restore(m, ecu, error);
 }
 
-/* Uptane 5.4.1 (3c). An ECU with a handler program cannot sign: the Primary keeps a key for it. Who it is, says the configuration. */
-static int init_exec(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Error *error)
+/* Uptane 5.4.1 (3c): the key of what cannot sign (a handler, a virtual ECU) is kept by the Primary. Who it is, says the configuration. */
+static int init_signed_for(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Error *error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
         cleanup_free char *file = xasprintf("secondary-%s.key", s->label);
@@ -118,7 +118,8 @@ static int init_exec(Manager *m, VehicleEcu *ecu, const ConfigSecondary *s, Erro
                 return error_set(error, ERR_CONFIG, "serial %s is that of %s", serial, vehicle_find(m, serial)->label);
         copy(&ecu->serial, serial);
         copy(&ecu->hardware_id, s->hardware_id);
-        ecu->handler = s->handler;
+        if (strcmp(s->driver, "exec") == 0)
+                ecu->handler = s->handler;
         ecu->handler_option = s->handler_option;
         if (take_key(ecu, signer_key_type(ecu->signer), signer_public_text(ecu->signer), error) < 0)
                 return -1;
@@ -142,7 +143,8 @@ int vehicle_load(Manager *m, Error *error)
                 init_ecu(ecu, s->label, s->driver, s->address);
                 ecu->partial = s->partial;
                 ecu->may_be_replaced = s->may_be_replaced;
-                if ((strcmp(s->driver, "exec") == 0 && init_exec(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0 ||
+                ecu->order = s->order;
+                if ((strcmp(s->driver, "ip") != 0 && init_signed_for(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0 ||
                     restore_report(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);
                 set_address(ecu, s);

@@ -13,16 +13,28 @@ void engine_persist(EngineEffects *effects);
 void engine_enter(Engine *engine, EngineState state);
 void engine_note_error(Engine *engine, const Error *error, int64_t now, EngineEffects *effects);
 void engine_arm_backoff(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+void engine_disarm(Engine *engine, EngineEffects *effects);
 /* engine.c: what follows */
 void engine_request_reboot(Engine *engine, int64_t now, EngineEffects *effects);
-void engine_install_next(Engine *engine, int64_t now, EngineEffects *effects);
+void engine_finalize(Engine *engine, EngineEffects *effects);
+/* It could not be downloaded or installed, and nothing of it is on any ECU: again later, or never. */
+void engine_update_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+
+/* bundle.c */
+/* The first ECU in this state, or n_ecus. */
+size_t engine_find_ecu(const Engine *engine, EngineEcuState state);
+bool engine_has_ecu(const Engine *engine, EngineEcuState state);
+/* What the bundle waits for next: preparation, installation, a reboot, or to be written down. */
+void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects);
 /* What was interrupted is done again, but not for ever. */
 void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
-void engine_finalize(Engine *engine, EngineEffects *effects);
-/* Every ECU that has not got its image fails with error, and the update is refused from now on. */
-void engine_fail_rest(Engine *engine, const Error *error);
-/* The same, and the update is over for good. */
+void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
+/* This ECU is at fault. The update is refused from now on. */
+void engine_fail_ecu(Engine *engine, EngineEcu *ecu, const Error *error);
+/* The update is over for good: the ECUs that can go back, every other one that has not got its image fails. */
 void engine_give_up(Engine *engine, const Error *error, EngineEffects *effects);
+/* The same, for the reason that is written at the ECU that is at fault. */
+void engine_give_up_failed(Engine *engine, EngineEffects *effects);
 
 /* update.c: what is never tried again by itself */
 void engine_refuse(Engine *engine, const uint8_t *fingerprint);

@@ -60,7 +60,10 @@ static json_t *save_ecu(const EngineEcu *ecu)
         set(o, "releaseCounter", json_integer(ecu->release_counter + 1));
         set(o, "primary", json_integer(ecu->primary));
         set(o, "ostree", json_integer(ecu->ostree));
-        set(o, "state", json_integer(ecu->state));
+        set(o, "order", json_integer(ecu->order));
+        set(o, "restorable", json_integer(ecu->restorable));
+        set(o, "begun", json_integer(ecu->begun));
+        set(o, "state", json_integer(ecu->state == ENGINE_ECU_PREPARED ? ENGINE_ECU_PENDING : ecu->state));
         set(o, "result", json_integer(ecu->result));
         set(o, "description", text_json(ecu->description));
         return o;
@@ -147,6 +150,21 @@ static int get_hash(const json_t *o, const char *name, uint8_t *ret, size_t size
         return hex_decode(text, ret, size, error);
 }
 
+/* What came later than the format: a row of an older version has none of it. */
+static int load_ecu_bundle(const json_t *o, EngineEcu *ret, Error *error)
+{
+        int64_t order = 0, restorable = 0, begun = 0;
+
+        if ((json_has(o, "order") && get_int(o, "order", ENGINE_ORDER_MAX, &order, error) < 0) ||
+            (json_has(o, "restorable") && get_int(o, "restorable", 1, &restorable, error) < 0) ||
+            (json_has(o, "begun") && get_int(o, "begun", 1, &begun, error) < 0))
+                return -1;
+        ret->order = (int) order;
+        ret->restorable = restorable;
+        ret->begun = begun;
+        return 0;
+}
+
 static int load_ecu(const json_t *o, EngineEcu *ret, Error *error)
 {
         int64_t counter = 0, primary = 0, ostree = 0, state = 0, result = 0;
@@ -162,7 +180,7 @@ static int load_ecu(const json_t *o, EngineEcu *ret, Error *error)
             get_int(o, "releaseCounter", INT64_MAX, &counter, error) < 0 ||
             get_int(o, "primary", 1, &primary, error) < 0 || get_int(o, "ostree", 1, &ostree, error) < 0 ||
             get_int(o, "state", _ENGINE_ECU_STATE_MAX - 1, &state, error) < 0 ||
-            get_int(o, "result", _REPORT_MAX - 1, &result, error) < 0)
+            get_int(o, "result", _REPORT_MAX - 1, &result, error) < 0 || load_ecu_bundle(o, ret, error) < 0)
                 return -1;
         if (!ret->hashes.has_sha256 && !ret->hashes.has_sha512)
                 return error_set(error, ERR_STORAGE, "an image of %s has no hash", ret->serial);

@@ -16,6 +16,8 @@
 void engine_init(Engine *engine, const EnginePolicy *policy)
 {
         *engine = (Engine) { .policy = *policy, .state = ENGINE_UNPROVISIONED };
+        if (engine->policy.parallel == 0)
+                engine->policy.parallel = 1;
 }
 
 void engine_done(Engine *engine)
@@ -102,7 +104,7 @@ static void arm_postponed(Engine *engine, int64_t now, EngineEffects *effects)
         engine_emit(effects, ENGINE_DO_TIMER)->seconds = pause;
 }
 
-static void disarm(Engine *engine, EngineEffects *effects)
+void engine_disarm(Engine *engine, EngineEffects *effects)
 {
         engine->next_check = 0;
         engine_emit(effects, ENGINE_DO_TIMER)->seconds = -1;
@@ -173,9 +175,11 @@ static void refresh_update(Engine *engine, EngineUpdate *update)
         EngineEcu *old = engine->update.ecus;
 
         assert(update->n_ecus == engine->update.n_ecus); /* the fingerprint covers every ECU */
-        for (size_t i = 0; i < update->n_ecus; i++)
+        for (size_t i = 0; i < update->n_ecus; i++) {
+                update->ecus[i].begun = old[i].begun;
                 if (update->ecus[i].state == ENGINE_ECU_PENDING && old[i].state == ENGINE_ECU_NEED_REBOOT)
                         update->ecus[i].state = ENGINE_ECU_NEED_REBOOT;
+        }
         engine->update.ecus = TAKE_PTR(update->ecus);
         update->n_ecus = 0;
         free(old);
@@ -238,32 +242,6 @@ void engine_finalize(Engine *engine, EngineEffects *effects)
         engine_emit(effects, ENGINE_DO_FINALIZE);
 }
 
-/* The next ECU, or what follows when all have their image. */
-void engine_install_next(Engine *engine, int64_t now, EngineEffects *effects)
-{
-        bool need_reboot = false;
-
-        for (size_t i = 0; i < engine->update.n_ecus; i++) {
-                EngineEcu *ecu = &engine->update.ecus[i];
-
-                need_reboot |= ecu->state == ENGINE_ECU_NEED_REBOOT;
-                if (ecu->state != ENGINE_ECU_PENDING)
-                        continue;
-                ecu->state = ENGINE_ECU_INSTALLING;
-                engine_enter(engine, ENGINE_INSTALLING);
-                engine_persist(effects);
-                engine_emit(effects, ENGINE_DO_INSTALL)->index = i;
-                return;
-        }
-        if (!need_reboot) {
-                engine_finalize(engine, effects);
-                return;
-        }
-        engine_enter(engine, ENGINE_REBOOT_REQUIRED);
-        engine_persist(effects);
-        engine_request_reboot(engine, now, effects);
-}
-
 /* What the update waits for next. Uptane 5.4 (a), Uptane 5.4.3 (3): what is installed was fetched and verified before. */
 static void proceed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
@@ -282,7 +260,7 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
                 engine_emit(effects, ENGINE_DO_DOWNLOAD);
         } else {
                 engine->waiting = false;
-                engine_install_next(engine, now, effects);
+                engine_go_on(engine, now, effects);
         }
 }
 
@@ -291,31 +269,11 @@ bool engine_holds_reboot(const Engine *engine, int64_t now)
         return needs_consent(engine, ENGINE_STAGE_REBOOT) || is_postponed(engine, now);
 }
 
-void engine_fail_rest(Engine *engine, const Error *error)
-{
-        for (size_t i = 0; i < engine->update.n_ecus; i++) {
-                EngineEcu *ecu = &engine->update.ecus[i];
-
-                if (ecu->state == ENGINE_ECU_INSTALLED || ecu->state == ENGINE_ECU_FAILED)
-                        continue;
-                ecu->state = ENGINE_ECU_FAILED;
-                ecu->result = error_info(error->code)->report;
-                error_copy_message(error, ecu->description, sizeof ecu->description);
-        }
-        engine_refuse(engine, engine->update.fingerprint);
-}
-
-void engine_give_up(Engine *engine, const Error *error, EngineEffects *effects)
-{
-        engine_fail_rest(engine, error);
-        engine_finalize(engine, effects);
-}
-
 /* Back to waiting; what was interrupted will be started again. */
 static void retreat(Engine *engine, EngineEffects *effects)
 {
         for (size_t i = 0; i < engine->update.n_ecus; i++)
-                if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING)
+                if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING || engine->update.ecus[i].state == ENGINE_ECU_PREPARED)
                         engine->update.ecus[i].state = ENGINE_ECU_PENDING;
         engine_enter(engine, engine->has_update && engine->waiting ? ENGINE_AWAITING_CONSENT : ENGINE_IDLE);
         engine_persist(effects);
@@ -325,7 +283,7 @@ static void retreat(Engine *engine, EngineEffects *effects)
  * An update that could not be downloaded or installed: again later, or never; then that is reported at once
  * (Uptane 5.4.3.3 (e), Uptane 5.4.3.4 (c)).
  */
-static void update_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+void engine_update_failed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         ErrorRetry retry = error_info(event->error.code)->retry;
         /* A bad network may last for days; everything else is given up after some attempts. */
@@ -333,6 +291,8 @@ static void update_failed(Engine *engine, const EngineEvent *event, int64_t now,
 
         engine_note_error(engine, &event->error, now, effects);
         if (retry == RETRY_NEVER || (!transport && ++engine->attempts >= ENGINE_ATTEMPTS_MAX)) {
+                if (event->kind == ENGINE_ECU_REFUSED)
+                        engine_fail_ecu(engine, &engine->update.ecus[event->index], &event->error);
                 engine_give_up(engine, &event->error, effects);
                 return;
         }
@@ -346,7 +306,7 @@ static void finish(Engine *engine, EngineEffects *effects)
         EngineEffect *e = retire_update(engine, effects);
 
         for (size_t i = 0; i < engine->finished.n_ecus && e->result == REPORT_OK; i++)
-                if (engine->finished.ecus[i].state == ENGINE_ECU_FAILED) {
+                if (engine->finished.ecus[i].state != ENGINE_ECU_INSTALLED) {
                         e->result = engine->finished.ecus[i].result;
                         (void) snprintf(e->text, sizeof e->text, "%s", engine->finished.ecus[i].description);
                 }
@@ -354,27 +314,6 @@ static void finish(Engine *engine, EngineEffects *effects)
 }
 
 /* ---- events ---- */
-
-/* What was interrupted is done again: every installer finds out by itself how far it had come. But not for ever. */
-void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
-{
-        Error error = { 0 };
-
-        if (engine_on_trial(engine, event->booted)) { /* it was rebooted into what had just been deployed */
-                engine_after_reboot(engine, event, now, effects);
-                return;
-        }
-        for (size_t i = 0; i < engine->update.n_ecus; i++)
-                if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING)
-                        engine->update.ecus[i].state = ENGINE_ECU_PENDING;
-        if (++engine->interruptions < ENGINE_INTERRUPTIONS_MAX) {
-                engine_install_next(engine, now, effects);
-                return;
-        }
-        (void) error_set(&error, ERR_INSTALL, "the installation was interrupted %d times", engine->interruptions);
-        engine_note_error(engine, &error, now, effects);
-        engine_give_up(engine, &error, effects);
-}
 
 /* The store does not know of a registration (any more): everything else can only follow from a new one. */
 static void unprovision(Engine *engine, EngineEffects *effects)
@@ -413,7 +352,7 @@ static void on_started(Engine *engine, const EngineEvent *event, int64_t now, En
                 if (engine_awaits_boot(engine))
                         engine_after_reboot(engine, event, now, effects);
                 else
-                        engine_emit(effects, ENGINE_DO_FINALIZE);
+                        engine_emit(effects, engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK) ? ENGINE_DO_RESTORE : ENGINE_DO_FINALIZE);
                 break;
         case ENGINE_REPORTING:
                 engine_emit(effects, ENGINE_DO_REPORT);
@@ -431,6 +370,8 @@ static void on_timer(Engine *engine, const EngineEvent *event, int64_t now, Engi
                 engine_emit(effects, ENGINE_DO_REGISTER);
         else if (engine->state == ENGINE_REBOOT_REQUIRED)
                 engine_request_reboot(engine, now, effects);
+        else if (engine->state == ENGINE_INSTALLING)
+                engine_go_on(engine, now, effects);
         else if (engine->state == ENGINE_FINALIZING)
                 engine_trial_timer(engine, effects);
         else if (engine->state == ENGINE_IDLE || engine->state == ENGINE_AWAITING_CONSENT || engine->state == ENGINE_READY)
@@ -514,26 +455,6 @@ static void on_registered(Engine *engine, EngineEffects *effects)
         engine_persist(effects);
 }
 
-static void on_ecu_done(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
-{
-        EngineEcu *ecu;
-
-        if (engine->state != ENGINE_INSTALLING || event->index >= engine->update.n_ecus)
-                return;
-        ecu = &engine->update.ecus[event->index];
-        if (ecu->state != ENGINE_ECU_INSTALLING)
-                return;
-        ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
-        engine_install_next(engine, now, effects);
-}
-
-static void on_ecu_refused(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
-{
-        if (engine->state == ENGINE_INSTALLING && event->index < engine->update.n_ecus &&
-            engine->update.ecus[event->index].state == ENGINE_ECU_INSTALLING)
-                update_failed(engine, event, now, effects);
-}
-
 static void on_reported(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         if (engine->state != ENGINE_REPORTING)
@@ -581,7 +502,7 @@ static void on_decline(Engine *engine, const EngineEvent *event, int64_t now, En
                          event->text ? event->text : "");
         engine_emit(effects, ENGINE_DO_STOP);
         if (engine->state == ENGINE_REBOOT_REQUIRED) {
-                disarm(engine, effects);
+                engine_disarm(engine, effects);
                 engine_decline_reboot(engine, &error, now, effects);
                 return;
         }
@@ -621,7 +542,7 @@ static void on_pause(Engine *engine, EngineEffects *effects)
         engine_emit(effects, ENGINE_DO_STOP);
         engine_enter(engine, ENGINE_PAUSED);
         engine_persist(effects);
-        disarm(engine, effects);
+        engine_disarm(engine, effects);
 }
 
 static void on_resume(Engine *engine, EngineEffects *effects)
@@ -705,13 +626,13 @@ void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects 
                 break;
         case ENGINE_DOWNLOAD_FAILED:
                 if (engine->state == ENGINE_DOWNLOADING)
-                        update_failed(engine, event, now, ret);
+                        engine_update_failed(engine, event, now, ret);
                 break;
+        case ENGINE_ECU_READY:
         case ENGINE_ECU_DONE:
-                on_ecu_done(engine, event, now, ret);
-                break;
         case ENGINE_ECU_REFUSED:
-                on_ecu_refused(engine, event, now, ret);
+        case ENGINE_ECU_RESTORED:
+                engine_ecu_event(engine, event, now, ret);
                 break;
         case ENGINE_ASSESSED:
                 engine_assessed(engine, event, now, ret);
@@ -720,7 +641,7 @@ void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects 
                 engine_rolled_back(engine, event, now, ret);
                 break;
         case ENGINE_FINALIZED: /* Uptane 5.4.3 (6) */
-                if (engine->state == ENGINE_FINALIZING && !engine_awaits_boot(engine)) {
+                if (engine->state == ENGINE_FINALIZING && !engine_awaits_boot(engine) && !engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK)) {
                         engine_enter(engine, ENGINE_REPORTING);
                         engine_persist(ret);
                         engine_emit(ret, ENGINE_DO_REPORT);

@@ -15,6 +15,9 @@
  *   unprovisioned -> idle -> checking -> [awaiting-consent] -> downloading -> ready -> [awaiting-consent] -> installing
  *        -> [reboot-required -> reboot] -> finalizing -> reporting -> idle                     any of them <-> paused
  *
+ * An update is one bundle with one outcome (bundle.c): every ECU is prepared before the first one installs, the Primary
+ * installs last, and where one fails, those that can go back to what they ran before.
+ *
  * An Error beside the state says what went wrong last; it is never a state of its own. Holds no time of its own and no
  * randomness: both come in with the event.
  */
@@ -44,12 +47,16 @@ typedef enum EngineStage {
         _ENGINE_STAGE_MAX,
 } EngineStage;
 
+/* Stored by number: new ones come at the end. */
 typedef enum EngineEcuState {
-        ENGINE_ECU_PENDING,     /* assigned */
+        ENGINE_ECU_PENDING,      /* assigned */
         ENGINE_ECU_INSTALLING,
-        ENGINE_ECU_NEED_REBOOT, /* installed, runs after a reboot */
+        ENGINE_ECU_NEED_REBOOT,  /* installed, runs after a reboot */
         ENGINE_ECU_INSTALLED,
         ENGINE_ECU_FAILED,
+        ENGINE_ECU_ROLLING_BACK, /* the update has failed: it goes back to what it ran before */
+        ENGINE_ECU_ROLLED_BACK,
+        ENGINE_ECU_PREPARED,     /* everything is there and accepted, nothing is touched yet; stored as pending: a restart prepares again */
         _ENGINE_ECU_STATE_MAX,
 } EngineEcuState;
 
@@ -58,6 +65,7 @@ typedef enum EngineEcuState {
 #define ENGINE_ATTEMPTS_MAX 5
 #define ENGINE_INTERRUPTIONS_MAX 20 /* of one installation, by a crash or a power cut */
 #define ENGINE_REFUSED_MAX 32
+#define ENGINE_ORDER_MAX 1000
 
 #define ENGINE_POSTPONE_MAX (INT64_C(366) * 86400)
 
@@ -72,8 +80,11 @@ typedef struct EngineEcu {
         int64_t release_counter; /* -1: none */
         bool primary;
         bool ostree;
+        int order;       /* lower ones install before higher ones, equal ones at the same time, the Primary behind all of them */
+        bool restorable; /* it can go back to what it ran before */
+        bool begun;      /* its installation was begun by this update */
         EngineEcuState state;
-        ErrorReport result; /* with ENGINE_ECU_FAILED */
+        ErrorReport result; /* with ENGINE_ECU_FAILED, _ROLLING_BACK and _ROLLED_BACK */
         char description[256];
 } EngineEcu;
 
@@ -95,6 +106,8 @@ typedef struct EnginePolicy {
         bool ask[_ENGINE_STAGE_MAX]; /* false: auto */
         int64_t interval;            /* seconds between polls */
         int jitter;                  /* percent of every pause, 0..50, taken off or added */
+        unsigned parallel;           /* ECUs that install at the same time */
+        bool keep;                   /* where one ECU has failed, the others stay as they are then */
 } EnginePolicy;
 
 typedef struct Engine {
@@ -134,8 +147,10 @@ typedef enum EngineEventKind {
         ENGINE_CHECK_FAILED,    /* .error */
         ENGINE_DOWNLOADED,
         ENGINE_DOWNLOAD_FAILED, /* .error */
-        ENGINE_ECU_DONE,        /* .index, .need_reboot */
-        ENGINE_ECU_REFUSED,     /* .index, .error */
+        ENGINE_ECU_READY,       /* .index: prepared */
+        ENGINE_ECU_DONE,        /* .index, .need_reboot; also where preparing found out that it has its image */
+        ENGINE_ECU_REFUSED,     /* .index, .error: it could not be prepared, or not install */
+        ENGINE_ECU_RESTORED,    /* .index; .error if it could not go back */
         ENGINE_ASSESSED,        /* .index; .error: none: good and confirmed, ERR_HEALTH: bad, others: could not be found out */
         ENGINE_ROLLED_BACK,     /* .need_reboot; .error if it could not be done */
         ENGINE_FINALIZED,
@@ -178,7 +193,9 @@ typedef enum EngineEffectKind {
         ENGINE_DO_REGISTER,
         ENGINE_DO_CHECK,    /* send the manifest, verify both repositories */
         ENGINE_DO_DOWNLOAD, /* get every image of .update */
-        ENGINE_DO_INSTALL,  /* .index, after looking whether the metadata is still fresh */
+        ENGINE_DO_PREPARE,  /* every pending ECU, after looking whether the metadata is still fresh; touches nothing that runs */
+        ENGINE_DO_INSTALL,  /* every ECU that is installing; those under way go on */
+        ENGINE_DO_RESTORE,  /* every ECU that is rolling back */
         ENGINE_DO_ASSESS,   /* .index: find out whether what was booted is good; if so, confirm it to the boot loader */
         ENGINE_DO_ROLLBACK, /* .index: make what ran before it the next to boot */
         ENGINE_DO_FINALIZE, /* write down what is installed now */

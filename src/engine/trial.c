@@ -18,16 +18,6 @@ static bool is_commit(const char *hex, const EngineEcu *ecu)
         return ecu->ostree && hex && hex_decode(hex, commit, sizeof commit, &ignored) == 0 && memcmp(commit, ecu->hashes.sha256, sizeof commit) == 0;
 }
 
-/* The first ECU in this state, or n_ecus. */
-static size_t find_ecu(const Engine *engine, EngineEcuState state)
-{
-        size_t i = 0;
-
-        while (i < engine->update.n_ecus && engine->update.ecus[i].state != state)
-                i++;
-        return i;
-}
-
 static size_t find_primary(const Engine *engine)
 {
         size_t i = 0;
@@ -41,7 +31,7 @@ bool engine_awaits_boot(const Engine *engine)
 {
         return engine->state == ENGINE_REBOOT_REQUIRED ||
                (engine->state == ENGINE_FINALIZING &&
-                (engine->rolling_back || find_ecu(engine, ENGINE_ECU_NEED_REBOOT) < engine->update.n_ecus));
+                (engine->rolling_back || engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT) < engine->update.n_ecus));
 }
 
 /* While it was being installed, it is on trial only if nothing else is left to do. */
@@ -53,7 +43,7 @@ const EngineEcu *engine_on_trial(const Engine *engine, const char *booted)
         if (!ecu || !is_commit(booted, ecu))
                 return NULL;
         if (engine->state == ENGINE_INSTALLING)
-                return ecu->state == ENGINE_ECU_INSTALLING && find_ecu(engine, ENGINE_ECU_PENDING) == engine->update.n_ecus ? ecu : NULL;
+                return ecu->state == ENGINE_ECU_INSTALLING && engine_find_ecu(engine, ENGINE_ECU_PENDING) == engine->update.n_ecus ? ecu : NULL;
         return engine_awaits_boot(engine) && (engine->rolling_back || ecu->state == ENGINE_ECU_NEED_REBOOT) ? ecu : NULL;
 }
 
@@ -65,31 +55,39 @@ static void roll_back(Engine *engine, EngineEffects *effects)
         engine_emit(effects, ENGINE_DO_ROLLBACK)->index = find_primary(engine);
 }
 
-/* Either the old runs again, or there is no way back: both are reported by what runs. */
+/* Either the old runs again, or there is no way back: both are reported by what runs, when the other ECUs have gone back, too. */
 static void end_rollback(Engine *engine, EngineEffects *effects)
 {
         engine->rolling_back = false;
-        engine_finalize(engine, effects);
+        engine_give_up_failed(engine, effects);
 }
 
-static void condemn(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
+static void condemn(Engine *engine, EngineEcu *ecu, const Error *error, int64_t now, EngineEffects *effects)
 {
         engine_note_error(engine, error, now, effects);
-        engine_refuse_target(engine, &engine->update.ecus[find_ecu(engine, ENGINE_ECU_NEED_REBOOT)]);
-        engine_fail_rest(engine, error);
+        engine_refuse_target(engine, ecu);
+        engine_fail_ecu(engine, ecu, error);
         engine->attempts = 0;
         engine->rolling_back = find_primary(engine) < engine->update.n_ecus;
         if (engine->rolling_back)
                 roll_back(engine, effects);
         else
-                engine_finalize(engine, effects);
+                engine_give_up_failed(engine, effects);
 }
 
 /* Installed and never booted: it must not be booted any more, by no reboot. */
 void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
 {
+        size_t i = find_primary(engine);
+        EngineEcu *primary = i < engine->update.n_ecus ? &engine->update.ecus[i] : NULL;
+
         engine_enter(engine, ENGINE_FINALIZING);
-        condemn(engine, error, now, effects);
+        if (primary && primary->ostree && primary->state == ENGINE_ECU_NEED_REBOOT) {
+                condemn(engine, primary, error, now, effects);
+                return;
+        }
+        engine_note_error(engine, error, now, effects);
+        engine_give_up(engine, error, effects);
 }
 
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -130,12 +128,12 @@ static void resume_rollback(Engine *engine, const EngineEvent *event, EngineEffe
 /* Every boot counts in which the assessment begins anew: software that brings the machine down is bad, too. */
 static void assess(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        size_t i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT);
+        size_t i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT);
         bool first = engine->state != ENGINE_FINALIZING;
         Error error = { 0 };
 
         if (i == engine->update.n_ecus) {
-                engine_install_next(engine, now, effects); /* what has to be completed, or nothing more */
+                engine_go_on(engine, now, effects); /* what has to be completed, or nothing more */
                 return;
         }
         if (first)
@@ -144,7 +142,7 @@ static void assess(Engine *engine, const EngineEvent *event, int64_t now, Engine
         if ((first || event->rebooted) && ++engine->assessments > ENGINE_ATTEMPTS_MAX) {
                 (void) error_set(&error, ERR_HEALTH, "the assessment of the new software was interrupted by %d reboots", engine->assessments - 1);
                 engine->assessments = 0;
-                condemn(engine, &error, now, effects);
+                condemn(engine, &engine->update.ecus[i], &error, now, effects);
                 return;
         }
         engine_persist(effects);
@@ -153,17 +151,17 @@ static void assess(Engine *engine, const EngineEvent *event, int64_t now, Engine
 
 void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        if (engine->state != ENGINE_FINALIZING || engine->rolling_back || event->index != find_ecu(engine, ENGINE_ECU_NEED_REBOOT) ||
+        if (engine->state != ENGINE_FINALIZING || engine->rolling_back || event->index != engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT) ||
             event->index == engine->update.n_ecus)
                 return;
         if (event->error.code == ERR_NONE) {
-                for (size_t i; (i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
+                for (size_t i; (i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
                         engine->update.ecus[i].state = ENGINE_ECU_INSTALLED;
-                engine_install_next(engine, now, effects);
+                engine_go_on(engine, now, effects);
                 return;
         }
         if (event->error.code == ERR_HEALTH || ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
-                condemn(engine, &event->error, now, effects);
+                condemn(engine, &engine->update.ecus[event->index], &event->error, now, effects);
                 return;
         }
         engine_note_error(engine, &event->error, now, effects);
@@ -174,7 +172,7 @@ void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, Engi
 
 void engine_trial_timer(Engine *engine, EngineEffects *effects)
 {
-        size_t i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT);
+        size_t i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT);
 
         if (engine->rolling_back)
                 roll_back(engine, effects);
@@ -194,6 +192,7 @@ static void fell_back(Engine *engine, const EngineEvent *event, EngineEcu *ecu, 
                          event->rolled_back ? "; the boot loader gave it up" : "");
         engine_note_error(engine, &error, now, effects);
         engine_refuse_target(engine, ecu);
+        engine_fail_ecu(engine, ecu, &error);
         engine_give_up(engine, &error, effects);
 }
 
@@ -203,10 +202,10 @@ static void fell_back(Engine *engine, const EngineEvent *event, EngineEcu *ecu, 
  */
 static void install_again(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        for (size_t i; (i = find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
+        for (size_t i; (i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
                 engine->update.ecus[i].state = ENGINE_ECU_PENDING;
         if (engine_holds_reboot(engine, now))
-                engine_install_next(engine, now, effects);
+                engine_go_on(engine, now, effects);
         else
                 engine_resume_install(engine, event, now, effects);
 }

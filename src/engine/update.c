@@ -32,6 +32,9 @@ static const char *const ecu_state_names[] = {
         [ENGINE_ECU_NEED_REBOOT] = "reboot-required",
         [ENGINE_ECU_INSTALLED] = "installed",
         [ENGINE_ECU_FAILED] = "failed",
+        [ENGINE_ECU_ROLLING_BACK] = "rolling-back",
+        [ENGINE_ECU_ROLLED_BACK] = "rolled-back",
+        [ENGINE_ECU_PREPARED] = "prepared",
 };
 static_assert(ELEMENTSOF(ecu_state_names) == _ENGINE_ECU_STATE_MAX, "an ECU state without a name");
 

@@ -61,8 +61,10 @@ int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Er
         case ENGINE_CHECK_FAILED:
         case ENGINE_DOWNLOADED:
         case ENGINE_DOWNLOAD_FAILED:
+        case ENGINE_ECU_READY:
         case ENGINE_ECU_DONE:
         case ENGINE_ECU_REFUSED:
+        case ENGINE_ECU_RESTORED:
         case ENGINE_ASSESSED:
         case ENGINE_ROLLED_BACK:
         case ENGINE_FINALIZED:

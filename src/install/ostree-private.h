@@ -5,6 +5,7 @@
 /* Between the files of InstallOstree. */
 #include <ostree.h>
 
+#include "base/mem.h"
 #include "install/ostree.h"
 
 /* Keeps what was pulled: libostree prunes whatever neither a ref nor a deployment reaches. */
@@ -34,6 +35,37 @@ int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error);
 int install_sync_boot(InstallOstree *o, Error *error);
 /* The next to boot, or NULL; only of one OS if a name is given. Transfer full. */
 OstreeDeployment *install_first_deployment(InstallOstree *o, const char *os_name);
+/* What was pulled is held by its deployment once that is written. Whatever boots next boots whether or not this succeeds. */
+void install_clean_up_locked(InstallOstree *o);
+
+/* ostree-remote.c: the repository, with a server as its remote of this name. */
+#define INSTALL_REMOTE "uptane"
+int install_open_remote(const InstallOstree *o, const char *url, bool authenticate, OstreeRepo **ret, Error *error);
+
+/* ostree-pull.c: ERR_HARDWARE_ID if the commit names another architecture than this machine's. */
+int install_check_architecture(GVariant *commit, Error *error);
+
+/* ostree-objects.c: ERR_COMMIT_DAMAGED if not all are good; then what is bad is removed and the commit marked as incomplete. */
+int install_verify_objects(OstreeRepo *repo, const char *commit, const InstallWatch *watch, Error *error);
+
+/* ostree-meter.c: holds this thread up as long as more has arrived than max_speed (bytes a second, 0: any) allows. */
+typedef struct InstallMeter InstallMeter;
+InstallMeter *install_meter_new(uint64_t max_speed);
+InstallMeter *install_meter_free(InstallMeter *meter);
+void install_meter_hold(InstallMeter *meter, const InstallWatch *watch);
+
+/* ostree-space.c: ERR_NO_SPACE if it does not fit, as far as that is known. size: what its image's metadata says; 0: nothing. */
+typedef struct InstallFetch {
+        int (*paths)(void *userdata, const char *const *paths, Error *error); /* gets these of the commit, and the folders above */
+        void *userdata;
+} InstallFetch;
+typedef struct InstallKernel {
+        char *folder;
+        char *checksums[2];
+} InstallKernel;
+int install_check_repo_space(OstreeRepo *repo, GVariant *commit, uint64_t size, Error *error);
+/* fetch: NULL where the commit is complete. */
+int install_check_boot_space(InstallOstree *o, OstreeRepo *repo, GVariant *commit, const InstallFetch *fetch, Error *error);
 
 /* ostree-trial.c: keeps this deployment, which is known to be good, until install_ostree_mark_good(). */
 int install_pin(InstallOstree *o, OstreeDeployment *d, Error *error);

@@ -1,131 +1,54 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libostree takes a server's address and credentials only from a configured remote. Ours lives as a file in a folder of
- * this process, given to the repository object alone: neither the repository's configuration nor /etc is written.
+ * Getting a commit: the commit object alone, then, if that says that it is for this machine and fits, all that belongs to it, and
+ * then every object is verified, those that were there before as well. What is damaged is fetched again.
  */
 #include "install/ostree-private.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
-#include <glib/gstdio.h>
+#include "io/file.h"
 
-#define REMOTE "uptane"
 #define WATCH_MSEC 250
+#define METER_MSEC 5
 #define NETWORK_RETRIES 2
+#define ROUNDS 8 /* of fetching what was found damaged: below a damaged folder may be another one */
 
 typedef struct Pull {
+        const InstallPull *request;
         const InstallWatch *watch;
+        OstreeRepo *repo;
+        InstallMeter *meter;
         GCancellable *cancellable;
-        OstreeAsyncProgress *progress;
-        guint timer;
-        uint64_t shown; /* bytes */
-        char *folder, *file; /* of the remote */
+        OstreeAsyncProgress *progress; /* of what is fetched now */
+        uint64_t before, shown;        /* bytes: of all before it; told */
 } Pull;
-
-static void remove_remote(Pull *p)
-{
-        if (p->file)
-                (void) g_unlink(p->file);
-        if (p->folder)
-                (void) g_rmdir(p->folder);
-        g_clear_pointer(&p->file, g_free);
-        g_clear_pointer(&p->folder, g_free);
-}
 
 static void pull_done(Pull *p)
 {
-        if (p->timer)
-                (void) g_source_remove(p->timer);
-        if (p->progress)
-                ostree_async_progress_finish(p->progress);
-        g_clear_object(&p->progress);
+        g_clear_object(&p->repo);
         g_clear_object(&p->cancellable);
-        remove_remote(p);
+        p->meter = install_meter_free(p->meter);
 }
 
-/* ---- the remote ---- */
-
-static int check_url(const InstallOstree *o, const char *url, bool *ret_https, Error *error)
-{
-        g_autoptr(GUri) uri = g_uri_parse(url, G_URI_FLAGS_NONE, NULL);
-        const char *scheme = uri ? g_uri_get_scheme(uri) : "";
-        bool https = strcmp(scheme, "https") == 0;
-
-        if (!uri || !g_uri_get_host(uri) || !*g_uri_get_host(uri))
-                return error_set(error, ERR_INVALID_ARGUMENT, "'%.200s' is no URL", url);
-        if (!https && !(o->allow_http && strcmp(scheme, "http") == 0))
-                return error_set(error, ERR_INVALID_ARGUMENT, "'%.200s' is not %s", url, o->allow_http ? "http or https" : "https");
-        if (g_uri_get_userinfo(uri))
-                return error_set(error, ERR_INVALID_ARGUMENT, "a URL with a user or password in it is not used");
-        *ret_https = https;
-        return 0;
-}
-
-static int add_credentials(const InstallOstree *o, bool authenticate, GKeyFile *remote, const char *group, Error *error)
-{
-        if (!o->ca_file)
-                return error_set(error, ERR_TLS, "no CA certificate is configured");
-        if (authenticate && (!o->cert_file || !o->key_file || access(o->cert_file, R_OK) < 0 || access(o->key_file, R_OK) < 0))
-                return error_set(error, ERR_KEY, "no device certificate is configured");
-        if (access(o->ca_file, R_OK) < 0)
-                return error_set_errno(error, ERR_TLS, errno, "%s", o->ca_file);
-        g_key_file_set_string(remote, group, "tls-ca-path", o->ca_file);
-        if (authenticate) {
-                g_key_file_set_string(remote, group, "tls-client-cert-path", o->cert_file);
-                g_key_file_set_string(remote, group, "tls-client-key-path", o->key_file);
-        }
-        return 0;
-}
-
-static int write_remote(const InstallOstree *o, Pull *p, const char *url, bool authenticate, Error *error)
-{
-        static const char group[] = "remote \"" REMOTE "\"";
-        g_autoptr(GKeyFile) remote = g_key_file_new();
-        const char *base = g_getenv("RUNTIME_DIRECTORY");
-        GError *g = NULL;
-        bool https = false;
-
-        if (check_url(o, url, &https, error) < 0)
-                return -1;
-        g_key_file_set_string(remote, group, "url", url);
-        g_key_file_set_boolean(remote, group, "gpg-verify", FALSE); /* the commit's hash is already trusted */
-        g_key_file_set_boolean(remote, group, "gpg-verify-summary", FALSE);
-        if (https && add_credentials(o, authenticate, remote, group, error) < 0)
-                return -1;
-        p->folder = g_build_filename(base ? base : g_get_tmp_dir(), "uptane-ostree-XXXXXX", NULL);
-        if (!g_mkdtemp(p->folder)) {
-                g_clear_pointer(&p->folder, g_free);
-                return error_set_errno(error, ERR_SYSTEM, errno, "making a folder in %s", base ? base : g_get_tmp_dir());
-        }
-        p->file = g_build_filename(p->folder, REMOTE ".conf", NULL);
-        return g_key_file_save_to_file(remote, p->file, &g) ? 0 : install_set_error(error, ERR_SYSTEM, g, p->file);
-}
-
-static int open_repo(const InstallOstree *o, const Pull *p, OstreeRepo **ret, Error *error)
-{
-        g_autoptr(GFile) path = g_file_resolve_relative_path(o->path, "ostree/repo");
-        g_autoptr(OstreeRepo) repo = g_object_new(OSTREE_TYPE_REPO, "path", path, "sysroot-path", o->path,
-                                                  "remotes-config-dir", p->folder, NULL);
-        GError *g = NULL;
-
-        if (!ostree_repo_open(repo, NULL, &g))
-                return install_set_error(error, ERR_INSTALL, g, "opening the repository");
-        *ret = g_steal_pointer(&repo);
-        return 0;
-}
-
-/* ---- pulling ---- */
+/* ---- one transfer ---- */
 
 /* Only what is new: who waits takes every word of progress for a sign of life. */
 static void show_progress(Pull *p)
 {
-        uint64_t bytes = ostree_async_progress_get_uint64(p->progress, "bytes-transferred");
+        uint64_t bytes = p->before + ostree_async_progress_get_uint64(p->progress, "bytes-transferred");
 
-        if (bytes > p->shown)
+        if (bytes > p->shown) {
                 p->watch->progress(p->watch->userdata, bytes, 0);
+                p->watch->step(p->watch->userdata, INSTALL_FETCHING, ostree_async_progress_get_uint(p->progress, "fetched"),
+                               ostree_async_progress_get_uint(p->progress, "requested"));
+        }
         p->shown = MAX(p->shown, bytes);
 }
 
@@ -140,16 +63,26 @@ static gboolean on_timer(gpointer userdata)
         return G_SOURCE_CONTINUE;
 }
 
-static GVariant *pull_options(const char *commit)
+static gboolean on_meter(gpointer userdata)
 {
-        const char *const refs[] = { commit, NULL };
+        Pull *p = userdata;
+
+        install_meter_hold(p->meter, p->watch);
+        return G_SOURCE_CONTINUE;
+}
+
+static GVariant *pull_options(const InstallPull *request, OstreeRepoPullFlags flags, const char *const *paths)
+{
+        const char *const refs[] = { request->commit, NULL };
         GVariantBuilder b;
 
         g_variant_builder_init(&b, G_VARIANT_TYPE_VARDICT);
         g_variant_builder_add(&b, "{sv}", "refs", g_variant_new_strv(refs, 1));
-        g_variant_builder_add(&b, "{sv}", "flags", g_variant_new_int32(OSTREE_REPO_PULL_FLAGS_NONE));
+        g_variant_builder_add(&b, "{sv}", "flags", g_variant_new_int32((gint32) flags));
         g_variant_builder_add(&b, "{sv}", "depth", g_variant_new_int32(0));
-        g_variant_builder_add(&b, "{sv}", "disable-static-deltas", g_variant_new_boolean(TRUE));
+        if (paths)
+                g_variant_builder_add(&b, "{sv}", "subdirs", g_variant_new_strv(paths, -1));
+        g_variant_builder_add(&b, "{sv}", "disable-static-deltas", g_variant_new_boolean(!request->deltas));
         g_variant_builder_add(&b, "{sv}", "n-network-retries", g_variant_new_uint32(NETWORK_RETRIES));
         return g_variant_ref_sink(g_variant_builder_end(&b));
 }
@@ -181,7 +114,7 @@ static ErrorCode code_of(const GError *g)
 {
         if (g_error_matches(g, G_IO_ERROR, G_IO_ERROR_CANCELLED))
                 return ERR_CANCELLED;
-        if (strstr(g->message, "Server returned"))
+        if (strstr(g->message, "Server returned HTTP"))
                 return g_error_matches(g, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) ? ERR_NOT_FOUND : ERR_HTTP;
         if (strstr(g->message, "While fetching"))
                 return code_of_curl(g->message);
@@ -190,37 +123,115 @@ static ErrorCode code_of(const GError *g)
         return ERR_SYSTEM;
 }
 
-/* That it is there, whole, and what its name says. 1: yes, 0: no. */
-static int is_complete(OstreeRepo *repo, const char *commit, Error *error)
+static int transfer(Pull *p, OstreeRepoPullFlags flags, const char *const *paths, Error *error)
 {
-        g_autoptr(GVariant) bytes = NULL;
-        g_autofree char *sum = NULL;
-        OstreeRepoCommitState state = 0;
+        g_autoptr(GVariant) options = pull_options(p->request, flags, paths);
+        guint timer = g_timeout_add(WATCH_MSEC, on_timer, p), meter = 0;
+        GError *g = NULL;
 
-        if (!ostree_repo_load_commit(repo, commit, &bytes, &state, NULL) || (state & OSTREE_REPO_COMMIT_STATE_PARTIAL))
-                return 0;
-        sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, g_variant_get_data(bytes), g_variant_get_size(bytes));
-        if (strcmp(sum, commit) != 0)
-                return error_set(error, ERR_IMAGE_MISMATCH, "the commit object has hash %s instead of %s", sum, commit);
-        return 1;
+        if (p->request->max_speed > 0)
+                meter = g_timeout_add_full(G_PRIORITY_HIGH, METER_MSEC, on_meter, p, NULL);
+        p->progress = ostree_async_progress_new();
+        if (ostree_repo_pull_with_options(p->repo, INSTALL_REMOTE, options, p->progress, p->cancellable, &g))
+                show_progress(p);
+        ostree_async_progress_finish(p->progress);
+        p->before = MAX(p->shown, p->before);
+        g_clear_object(&p->progress);
+        (void) g_source_remove(timer);
+        if (meter)
+                (void) g_source_remove(meter);
+        return g ? install_set_error(error, code_of(g), g, "pulling") : 0;
 }
 
-static int fetch(Pull *p, OstreeRepo *repo, const char *commit, Error *error)
+static int fetch_paths(void *userdata, const char *const *paths, Error *error)
 {
-        g_autoptr(GVariant) options = pull_options(commit);
-        GError *g = NULL;
-        int r;
+        return transfer(userdata, OSTREE_REPO_PULL_FLAGS_NONE, paths, error);
+}
 
-        p->cancellable = g_cancellable_new();
-        p->progress = ostree_async_progress_new();
-        p->timer = g_timeout_add(WATCH_MSEC, on_timer, p);
-        if (!ostree_repo_pull_with_options(repo, REMOTE, options, p->progress, p->cancellable, &g))
-                return install_set_error(error, code_of(g), g, "pulling");
-        show_progress(p);
-        r = is_complete(repo, commit, error);
-        if (r == 0)
-                return error_set(error, ERR_INSTALL, "the pull succeeded and left the commit incomplete");
-        return r < 0 ? -1 : 0;
+/* ---- what is fetched ---- */
+
+/* What the commit is called by those who name machines, by the name that uname has for it. */
+static const char *architecture_of(const char *name)
+{
+        static const char *const same[][2] = { { "amd64", "x86_64" }, { "x86-64", "x86_64" }, { "arm64", "aarch64" }, { "i386", "i686" },
+                                               { "i486", "i686" }, { "i586", "i686" }, { "arm", "armv7l" }, { "armhf", "armv7l" },
+                                               { "armhfp", "armv7l" }, { "armv7hl", "armv7l" }, { "armv8l", "armv7l" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(same); i++)
+                if (strcmp(name, same[i][0]) == 0)
+                        return same[i][1];
+        return name;
+}
+
+int install_check_architecture(GVariant *commit, Error *error)
+{
+        g_autoptr(GVariant) metadata = g_variant_get_child_value(commit, 0);
+        const char *name = NULL;
+        struct utsname machine;
+
+        if (!g_variant_lookup(metadata, "ostree.architecture", "&s", &name))
+                return 0;
+        if (uname(&machine) < 0)
+                return error_set_errno(error, ERR_SYSTEM, errno, "uname");
+        if (strcmp(architecture_of(name), architecture_of(machine.machine)) != 0)
+                return error_set(error, ERR_HARDWARE_ID, "the commit is for architecture '%.40s', this machine is %s", name, machine.machine);
+        return 0;
+}
+
+/* The commit object, from the repository if it is there and what its name says. */
+static int get_commit(Pull *p, GVariant **ret, Error *error)
+{
+        const char *commit = p->request->commit;
+        g_autofree char *sum = NULL;
+        GError *g = NULL;
+
+        if (!ostree_repo_fsck_object(p->repo, OSTREE_OBJECT_TYPE_COMMIT, commit, NULL, NULL)) {
+                (void) ostree_repo_delete_object(p->repo, OSTREE_OBJECT_TYPE_COMMIT, commit, NULL, NULL);
+                if (transfer(p, OSTREE_REPO_PULL_FLAGS_COMMIT_ONLY, NULL, error) < 0)
+                        return -1;
+        }
+        if (!ostree_repo_load_variant(p->repo, OSTREE_OBJECT_TYPE_COMMIT, commit, ret, &g))
+                return install_set_error(error, ERR_INSTALL, g, "the pull succeeded and left no commit");
+        sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, g_variant_get_data(*ret), g_variant_get_size(*ret));
+        if (strcmp(sum, commit) != 0)
+                return error_set(error, ERR_IMAGE_MISMATCH, "the commit object has hash %s instead of %s", sum, commit);
+        return 0;
+}
+
+static bool is_complete(OstreeRepo *repo, const char *commit)
+{
+        OstreeRepoCommitState state = 0;
+
+        return ostree_repo_load_commit(repo, commit, NULL, &state, NULL) && !(state & OSTREE_REPO_COMMIT_STATE_PARTIAL);
+}
+
+/* 1: it is there, and good; 0: something of it has to be fetched. */
+static int is_good(Pull *p, Error *error)
+{
+        Error damage = { 0 };
+
+        if (!is_complete(p->repo, p->request->commit))
+                return 0;
+        if (install_verify_objects(p->repo, p->request->commit, p->watch, &damage) == 0)
+                return 1;
+        if (damage.code != ERR_COMMIT_DAMAGED) {
+                *error = damage;
+                return -1;
+        }
+        g_printerr("uptane-ostree: %s; fetching again\n", damage.message);
+        return 0;
+}
+
+static int fetch(InstallOstree *o, Pull *p, Error *error)
+{
+        const InstallFetch paths = { .paths = fetch_paths, .userdata = p };
+        g_autoptr(GVariant) commit = NULL;
+
+        if (get_commit(p, &commit, error) < 0 || install_check_architecture(commit, error) < 0 ||
+            install_check_repo_space(p->repo, commit, p->request->size, error) < 0 ||
+            install_check_boot_space(o, p->repo, commit, &paths, error) < 0)
+                return -1;
+        return transfer(p, OSTREE_REPO_PULL_FLAGS_NONE, NULL, error);
 }
 
 static int keep(OstreeRepo *repo, const char *commit, Error *error)
@@ -232,25 +243,76 @@ static int keep(OstreeRepo *repo, const char *commit, Error *error)
         return 0;
 }
 
-static int pull(InstallOstree *o, Pull *p, const char *url, const char *commit, bool authenticate, Error *error)
+static int pull(InstallOstree *o, Pull *p, Error *error)
 {
-        g_autoptr(OstreeRepo) repo = NULL;
-        int r;
+        for (unsigned round = 0; round < ROUNDS; round++) {
+                int r = is_good(p, error);
 
-        if (write_remote(o, p, url, authenticate, error) < 0 || open_repo(o, p, &repo, error) < 0)
-                return -1;
-        remove_remote(p); /* it has been read */
-        r = is_complete(repo, commit, error);
-        if (r == 0)
-                r = fetch(p, repo, commit, error);
-        return r < 0 ? -1 : keep(repo, commit, error);
+                if (r > 0)
+                        return keep(p->repo, p->request->commit, error);
+                if (r < 0 || fetch(o, p, error) < 0)
+                        return -1;
+        }
+        return error_set(error, ERR_COMMIT_DAMAGED, "whatever is fetched is damaged on the disk");
 }
 
-int install_ostree_pull(InstallOstree *o, const char *url, const char *commit, bool authenticate, const InstallWatch *watch, Error *error)
-{
-        __attribute__((cleanup(pull_done))) Pull p = { .watch = watch };
+/* ---- what a disk that is full is left with ---- */
 
-        if (install_check_commit(commit, error) < 0 || install_make_writable(o, error) < 0)
+static void remove_folder(int at, const char *name)
+{
+        int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+
+        if (fd >= 0 && !folder)
+                close(fd);
+        for (struct dirent *e; folder && (e = readdir(folder));)
+                if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && unlinkat(dirfd(folder), e->d_name, 0) < 0 &&
+                    errno == EISDIR)
+                        remove_folder(dirfd(folder), e->d_name);
+        if (folder)
+                closedir(folder);
+        (void) unlinkat(at, name, AT_REMOVEDIR);
+}
+
+/* libostree keeps what a broken pull has got, for the next one: on a disk that is full, nobody else could go on. */
+static void forget_parts(OstreeRepo *repo)
+{
+        DIR *folder;
+        int fd = openat(ostree_repo_get_dfd(repo), "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        folder = fd >= 0 ? fdopendir(fd) : NULL;
+        if (fd >= 0 && !folder)
+                close(fd);
+        for (struct dirent *e; folder && (e = readdir(folder));) {
+                g_autofree char *lock = g_strconcat(e->d_name, "-lock", NULL);
+                struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+                cleanup_close int held = -1;
+
+                if (!g_str_has_prefix(e->d_name, "staging-") || g_str_has_suffix(e->d_name, "-lock"))
+                        continue;
+                held = openat(dirfd(folder), lock, O_RDWR | O_CLOEXEC);
+                if (held >= 0 && fcntl(held, F_OFD_SETLK, &whole) < 0)
+                        continue; /* of a pull that runs */
+                remove_folder(dirfd(folder), e->d_name);
+        }
+        if (folder)
+                closedir(folder);
+}
+
+int install_ostree_pull(InstallOstree *o, const InstallPull *request, const InstallWatch *watch, Error *error)
+{
+        __attribute__((cleanup(pull_done))) Pull p = { .request = request, .watch = watch };
+        int r;
+
+        if (install_check_commit(request->commit, error) < 0 || install_make_writable(o, error) < 0)
                 return -1;
-        return pull(o, &p, url, commit, authenticate, error) < 0 ? error_prefix(error, "commit %.12s from %.120s", commit, url) : 0;
+        r = install_open_remote(o, request->url, request->authenticate, &p.repo, error);
+        if (r == 0) {
+                p.meter = install_meter_new(request->max_speed);
+                p.cancellable = g_cancellable_new();
+                r = pull(o, &p, error);
+        }
+        if (r < 0 && error->code == ERR_NO_SPACE && p.repo)
+                forget_parts(p.repo);
+        return r < 0 ? error_prefix(error, "commit %.12s from %.120s", request->commit, request->url) : 0;
 }

@@ -116,6 +116,49 @@ OstreeDeployment *install_first_deployment(InstallOstree *o, const char *os_name
         return NULL;
 }
 
+/* ---- cleaning up ---- */
+
+static bool is_written(InstallOstree *o, const char *commit)
+{
+        g_autoptr(GPtrArray) all = ostree_sysroot_get_deployments(o->sysroot);
+
+        for (guint i = 0; i < all->len; i++) {
+                OstreeDeployment *d = g_ptr_array_index(all, i);
+
+                if (!ostree_deployment_is_staged(d) && strcmp(ostree_deployment_get_csum(d), commit) == 0)
+                        return true;
+        }
+        return false;
+}
+
+void install_clean_up_locked(InstallOstree *o)
+{
+        g_autoptr(OstreeRepo) repo = NULL;
+        g_autofree char *pulled = NULL;
+        g_autoptr(GError) g = NULL;
+
+        if (ostree_sysroot_get_repo(o->sysroot, &repo, NULL, NULL) && ostree_repo_resolve_rev(repo, PULLED_REF, TRUE, &pulled, NULL) &&
+            pulled && is_written(o, pulled))
+                (void) ostree_repo_set_ref_immediate(repo, NULL, PULLED_REF, NULL, NULL, NULL);
+        if (!ostree_sysroot_cleanup(o->sysroot, NULL, &g))
+                g_printerr("uptane-ostree: cleaning up: %s\n", g->message);
+}
+
+void install_ostree_clean_up(InstallOstree *o, const InstallWatch *watch)
+{
+        Error error = { 0 };
+        int r = install_lock(o, watch, &error);
+
+        if (r == 0) {
+                r = install_sync_boot(o, &error);
+                if (r == 0)
+                        install_clean_up_locked(o);
+                ostree_sysroot_unlock(o->sysroot);
+        }
+        if (r < 0)
+                g_printerr("uptane-ostree: cleaning up: %s\n", error.message);
+}
+
 /* ---- deploying ---- */
 
 /* The only folder below ostree/deploy. */
@@ -151,16 +194,19 @@ static int choose_os(InstallOstree *o, char **ret, Error *error)
         return 0;
 }
 
-static int check_pulled(OstreeRepo *repo, const char *commit, Error *error)
+static int check_pulled(InstallOstree *o, OstreeRepo *repo, const char *commit, const InstallWatch *watch, Error *error)
 {
+        g_autoptr(GVariant) bytes = NULL;
         OstreeRepoCommitState state = 0;
         GError *g = NULL;
 
-        if (!ostree_repo_load_commit(repo, commit, NULL, &state, &g))
+        if (!ostree_repo_load_commit(repo, commit, &bytes, &state, &g))
                 return install_set_error(error, ERR_NOT_FOUND, g, "the commit is not there");
         if (state & OSTREE_REPO_COMMIT_STATE_PARTIAL)
                 return error_set(error, ERR_NOT_FOUND, "commit %s is there only in part", commit);
-        return 0;
+        if (install_verify_objects(repo, commit, watch, error) < 0 || install_check_architecture(bytes, error) < 0)
+                return -1;
+        return install_check_boot_space(o, repo, bytes, NULL, error);
 }
 
 static char **kernel_arguments(OstreeDeployment *merge)
@@ -220,7 +266,13 @@ static void deploy_done(Deploy *d)
         g_strfreev(d->arguments);
 }
 
-static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *new, Error *error)
+static bool is_next_already(const Deploy *d, const char *commit)
+{
+        return d->first && strcmp(ostree_deployment_get_csum(d->first), commit) == 0 &&
+               strcmp(ostree_deployment_get_osname(d->first), d->os_name) == 0;
+}
+
+static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *new, const InstallWatch *watch, Error *error)
 {
         GError *g = NULL;
 
@@ -228,10 +280,10 @@ static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *
                 return -1;
         if (!ostree_sysroot_get_repo(o->sysroot, &d->repo, NULL, &g))
                 return install_set_error(error, ERR_INSTALL, g, "opening the repository");
-        if (check_pulled(d->repo, new->commit, error) < 0)
-                return -1;
         d->booted = ostree_sysroot_get_booted_deployment(o->sysroot);
         d->first = install_first_deployment(o, NULL);
+        if (!is_next_already(d, new->commit) && check_pulled(o, d->repo, new->commit, watch, error) < 0)
+                return -1;
         d->merge = ostree_sysroot_get_merge_deployment(o->sysroot, d->os_name);
         d->arguments = kernel_arguments(d->merge);
         d->origin = ostree_sysroot_origin_new_from_refspec(o->sysroot, new->commit);
@@ -289,22 +341,6 @@ static int write_now(InstallOstree *o, Deploy *d, const char *commit, Error *err
         return install_sync_boot(o, error);
 }
 
-/* What was pulled is now held by its deployment. The new one boots whether or not this succeeds. */
-static void clean_up(InstallOstree *o, Deploy *d)
-{
-        g_autoptr(GError) g = NULL;
-
-        (void) ostree_repo_set_ref_immediate(d->repo, NULL, PULLED_REF, NULL, NULL, NULL);
-        if (!ostree_sysroot_cleanup(o->sysroot, NULL, &g))
-                g_printerr("uptane-ostree: cleaning up: %s\n", g->message);
-}
-
-static bool is_next_already(const Deploy *d, const char *commit)
-{
-        return d->first && strcmp(ostree_deployment_get_csum(d->first), commit) == 0 &&
-               strcmp(ostree_deployment_get_osname(d->first), d->os_name) == 0;
-}
-
 /* Kept until the new one is known to be good: what runs; where nothing is booted, what would. */
 static int pin_known_good(InstallOstree *o, Deploy *d, const char *commit, Error *error)
 {
@@ -325,7 +361,7 @@ static int deploy_new(InstallOstree *o, Deploy *d, const InstallDeployment *new,
                 return stage(o, d, new, error);
         if (write_now(o, d, new->commit, error) < 0 || (o->boot->counts_entries && install_begin_trial(o, error) < 0))
                 return -1;
-        clean_up(o, d);
+        install_clean_up_locked(o);
         return 0;
 }
 
@@ -339,12 +375,12 @@ static int complete_trial(InstallOstree *o, Deploy *d, const InstallDeployment *
         return staged ? set_held(new->hold, error) : 0;
 }
 
-static int deploy_locked(InstallOstree *o, const InstallDeployment *new, bool *ret_need_reboot, Error *error)
+static int deploy_locked(InstallOstree *o, const InstallDeployment *new, const InstallWatch *watch, bool *ret_need_reboot, Error *error)
 {
         __attribute__((cleanup(deploy_done))) Deploy d = { 0 };
         bool need_reboot = true;
 
-        if (deploy_prepare(o, &d, new, error) < 0 || pin_known_good(o, &d, new->commit, error) < 0)
+        if (deploy_prepare(o, &d, new, watch, error) < 0 || pin_known_good(o, &d, new->commit, error) < 0)
                 return -1;
         if (!is_next_already(&d, new->commit)) {
                 if (deploy_new(o, &d, new, error) < 0)
@@ -404,7 +440,7 @@ int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment,
 
         if (install_check_commit(deployment->commit, error) < 0 || install_lock(o, watch, error) < 0)
                 return -1;
-        r = deploy_locked(o, deployment, ret_need_reboot, error);
+        r = deploy_locked(o, deployment, watch, ret_need_reboot, error);
         ostree_sysroot_unlock(o->sysroot);
         return r;
 }

@@ -30,8 +30,14 @@ typedef struct InstallOstreeOptions {
         const BootDriver *boot; /* NULL: none */
 } InstallOstreeOptions;
 
+typedef enum InstallStep {
+        INSTALL_FETCHING,
+        INSTALL_VERIFYING,
+} InstallStep;
+
 typedef struct InstallWatch {
         bool (*cancelled)(void *userdata);
+        void (*step)(void *userdata, InstallStep step, uint64_t done, uint64_t total); /* objects; total 0: not known */
         void (*progress)(void *userdata, uint64_t done, uint64_t total); /* bytes; total 0: not known */
         void *userdata;
 } InstallWatch;
@@ -50,12 +56,22 @@ typedef struct InstallStatus {
 
 void install_status_done(InstallStatus *status) __attribute__((nonnull));
 int install_ostree_status(InstallOstree *o, InstallStatus *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+typedef struct InstallPull {
+        const char *url, *commit;
+        bool authenticate;
+        bool deltas;        /* ask for static deltas */
+        uint64_t size;      /* bytes it needs, if it does not say so itself; 0: not known */
+        uint64_t max_speed; /* bytes a second; 0: any */
+} InstallPull;
+
 /*
- * Gets exactly this commit, complete, and keeps it from being pruned until it is deployed or another one is pulled.
- * ERR_INVALID_ARGUMENT, ERR_NETWORK, ERR_TIMEOUT, ERR_TLS, ERR_KEY, ERR_HTTP, ERR_NOT_FOUND, ERR_NO_SPACE, ERR_CANCELLED,
- * ERR_IMAGE_MISMATCH (an object is not what its name says), ERR_SYSTEM, ERR_INSTALL (no repository).
+ * Gets exactly this commit, complete, and keeps it from being pruned until it is deployed or another one is pulled. Every object is
+ * verified, also those that were there before. ERR_INVALID_ARGUMENT, ERR_NETWORK, ERR_TIMEOUT, ERR_TLS, ERR_KEY, ERR_HTTP,
+ * ERR_NOT_FOUND, ERR_NO_SPACE (before anything big is fetched, where sizes are known), ERR_HARDWARE_ID (another architecture's),
+ * ERR_CANCELLED, ERR_IMAGE_MISMATCH (the server's object is not what its name says), ERR_COMMIT_DAMAGED (the disk's is not, again and
+ * again), ERR_SYSTEM, ERR_INSTALL (no repository).
  */
-int install_ostree_pull(InstallOstree *o, const char *url, const char *commit, bool authenticate, const InstallWatch *watch, Error *error)
+int install_ostree_pull(InstallOstree *o, const InstallPull *pull, const InstallWatch *watch, Error *error)
         __attribute__((nonnull, warn_unused_result));
 typedef struct InstallDeployment {
         const char *commit; /* pulled before */
@@ -66,7 +82,8 @@ typedef struct InstallDeployment {
 /*
  * Makes a commit the next to boot, on trial. Kernel arguments and /etc come from the booted deployment, or the first, which is
  * pinned: nobody prunes it before install_ostree_mark_good(). Waits while another program changes the sysroot, until watch says
- * otherwise (ERR_CANCELLED); never interrupted once it has begun. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND (not pulled), ERR_NO_SPACE,
+ * otherwise (ERR_CANCELLED); never interrupted once it has begun. Every object is verified before. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND
+ * (not pulled), ERR_COMMIT_DAMAGED (pull it again), ERR_HARDWARE_ID, ERR_NO_SPACE,
  * ERR_CONFIG (which OS?), ERR_BOOT_LOADER, ERR_INSTALL.
  */
 int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, const InstallWatch *watch, bool *ret_need_reboot,
@@ -76,6 +93,11 @@ int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment,
 int install_ostree_release(InstallOstree *o, Error *error) __attribute__((nonnull, warn_unused_result));
 /* What is booted is good: the trial, if there is one, is over. Waits as above. ERR_CANCELLED, ERR_BOOT_LOADER, ERR_INSTALL. */
 int install_ostree_mark_good(InstallOstree *o, const InstallWatch *watch, Error *error) __attribute__((nonnull, warn_unused_result));
+/*
+ * Afterwards: removes the deployments that nobody needs (all but what runs, what ran before, what is next, and what is pinned) and the
+ * objects that none of them has. Waits as above, and says what goes wrong on standard error only.
+ */
+void install_ostree_clean_up(InstallOstree *o, const InstallWatch *watch) __attribute__((nonnull));
 /*
  * Makes what was good before this commit the next to boot again; does nothing where another commit than this one is that
  * already. Waits as above. ERR_INVALID_ARGUMENT, ERR_CANCELLED, ERR_BOOT_LOADER, ERR_INSTALL (there is nothing to go back to).

@@ -273,6 +273,17 @@ void peer_progress(sd_bus_message *call, uint64_t done, uint64_t total)
                 (void) sd_bus_send(bus, m, NULL); /* a loss shows as the end of the connection */
 }
 
+void peer_step(sd_bus_message *call, const char *what, uint64_t done, uint64_t total)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *m = NULL;
+        sd_bus *bus = sd_bus_message_get_bus(call);
+        const char *path = sd_bus_message_get_path(call), *interface = sd_bus_message_get_interface(call);
+
+        if (path && interface && sd_bus_message_new_signal(bus, &m, path, interface, "Step") >= 0 &&
+            sd_bus_message_append(m, "stt", what, done, total) >= 0)
+                (void) sd_bus_send(bus, m, NULL);
+}
+
 bool peer_gone(sd_bus_message *call)
 {
         struct pollfd p = { .fd = sd_bus_get_fd(sd_bus_message_get_bus(call)), .events = POLLRDHUP };

@@ -41,6 +41,8 @@ char *peer_utf8(const char *text) __attribute__((nonnull, returns_nonnull, warn_
 int peer_error_reply(const Error *error, sd_bus_error *ret) __attribute__((nonnull));
 /* Emits signal Progress(t done, t total) to whoever sent call, at most ten times a second unless done == total. */
 void peer_progress(sd_bus_message *call, uint64_t done, uint64_t total) __attribute__((nonnull));
+/* Signal Step(s what, t done, t total): what is done in words, and to how many things. As often as this is called. */
+void peer_step(sd_bus_message *call, const char *what, uint64_t done, uint64_t total) __attribute__((nonnull));
 /* Whether the other side has gone: long work asks this between its steps. Consumes nothing. */
 bool peer_gone(sd_bus_message *call) __attribute__((nonnull));
 

@@ -106,7 +106,8 @@ class SystemImages(images.Images):
             self.add_kernel(root, version)
             for name, text in (files or {}).items():
                 _write(root, name, text)
-            _write(root, "usr/lib/os-release", 'NAME=test\nID=test\nVERSION_ID=%s\nPRETTY_NAME="Test vehicle %s"\n' % (version, version))
+            # no spaces: extlinux takes what follows the first word of a title for kernel arguments, and a "1" is a rescue
+            _write(root, "usr/lib/os-release", 'NAME=test\nID=test\nVERSION_ID=%s\nPRETTY_NAME="Test-vehicle-%s"\n' % (version, version))
             if without_init:
                 _write(root, "usr/lib/systemd/systemd", "not a program\n")
             self.commits[version] = self._commit("test/" + version, "--tree=ref=installed", "--tree=dir=" + root,

@@ -12,6 +12,8 @@ static EngineUpdate *make_update(uint8_t what, EngineUpdate *ret)
         for (size_t i = 0; i < ret->n_ecus; i++) {
                 ret->ecus[i].hashes.has_sha256 = true;
                 ret->ecus[i].primary = i + 1 == ret->n_ecus;
+                ret->ecus[i].restorable = what & 8;
+                ret->ecus[i].order = i == 0 && what & 4;
                 ret->ecus[i].state = what >> (4 + i) & 1 ? ENGINE_ECU_INSTALLED : ENGINE_ECU_PENDING;
         }
         engine_update_seal(ret);
@@ -26,7 +28,7 @@ static void check_effects(const Engine *e, const EngineEffects *effects)
         Engine back;
 
         for (size_t i = 0; i < effects->n; i++) {
-                REQUIRE((effects->list[i].kind != ENGINE_DO_INSTALL && effects->list[i].kind != ENGINE_DO_ASSESS &&
+                REQUIRE((effects->list[i].kind != ENGINE_DO_ASSESS &&
                          effects->list[i].kind != ENGINE_DO_ROLLBACK) || effects->list[i].index < e->update.n_ecus);
                 if (effects->list[i].kind != ENGINE_DO_PERSIST)
                         continue;
@@ -41,7 +43,7 @@ static void check_effects(const Engine *e, const EngineEffects *effects)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static const char *const commits[] = { "0000000000000000000000000000000000000000000000000000000000000000", "" };
-        EnginePolicy policy = { .interval = 3600, .jitter = 10 };
+        EnginePolicy policy = { .interval = 3600, .jitter = 10, .parallel = 2 };
         int64_t now = 1700000000;
         Engine e;
 
@@ -61,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 };
 
                 event.error.code = (ErrorCode) (1 + what % (_ERR_MAX - 1));
-                if ((event.kind == ENGINE_ASSESSED || event.kind == ENGINE_ROLLED_BACK) && what & 8)
+                if ((event.kind == ENGINE_ASSESSED || event.kind == ENGINE_ROLLED_BACK || event.kind == ENGINE_ECU_RESTORED) && what & 8)
                         event.error.code = ERR_NONE;
                 if (event.kind == ENGINE_CHECKED) {
                         event.error.code = what & 8 ? event.error.code : ERR_NONE;

@@ -167,8 +167,12 @@ class OstreeClient(Client):
         """(booted commit, all commits, whether something is on trial, whether the boot loader gave something up)."""
         return self.call("GetStatus", None, "(sasbb)")
 
-    def pull(self, url, commit, authenticate=False):
-        self.call("Pull", GLib.Variant("(ssb)", (url, commit, authenticate)), "()")
+    def pull(self, url, commit, authenticate=False, size=0, max_speed=0, deltas=False):
+        self.call("Pull", self.pull_arguments(url, commit, authenticate, size, max_speed, deltas), "()")
+
+    @staticmethod
+    def pull_arguments(url, commit, authenticate=False, size=0, max_speed=0, deltas=False):
+        return GLib.Variant("(ssbttb)", (url, commit, authenticate, size, max_speed, deltas))
 
     def is_deployed(self, commit):
         return commit in self.full_status()[1]

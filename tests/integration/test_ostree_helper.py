@@ -226,7 +226,7 @@ def test_missing_object_leaves_nothing_deployable_and_is_got_later(helper, serve
     assert len(server.paths()) < len(got), "nothing was kept of what the first pull had got"
 
 
-def test_other_commit_under_the_name_of_the_wanted_one(helper, server, repo):
+def test_t45_other_commit_under_the_name_of_the_wanted_one(helper, server, repo):
     path = f"/objects/{repo.second[:2]}/{repo.second[2:]}.commit"
     forged = repo.object_path(repo.third, "commit").read_bytes()
     server.routes["/ostree" + path] = lambda h: h.answer(200, forged)
@@ -235,7 +235,7 @@ def test_other_commit_under_the_name_of_the_wanted_one(helper, server, repo):
         fails("NotFound", c.deploy, repo.second)
 
 
-def test_forged_content_object(helper, server, repo):
+def test_t45_forged_content_object(helper, server, repo):
     paths = repo.content_objects(repo.second)[:3]
     for i, path in enumerate(paths):
         forged = (repo.path / paths[(i + 1) % 3]).read_bytes()
@@ -309,7 +309,7 @@ def test_closing_the_connection_ends_the_pull(helper, server, sysroot, repo):
     for path in repo.content_objects(repo.second)[:3]:
         server.routes["/ostree/" + path] = stall
     c = OstreeClient(helper)
-    c.connection.call(None, c.object_path, c.interface, "Pull", GLib.Variant("(ssb)", (server.repo_url, repo.second, False)), None,
+    c.connection.call(None, c.object_path, c.interface, "Pull", c.pull_arguments(server.repo_url, repo.second), None,
                       Gio.DBusCallFlags.NONE, -1, None)
     c.connection.flush_sync(None)
     assert stalled.wait(10)

@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 import subprocess
+import time
 
 import pytest
 from helpers_fixture import OstreeClient, run
@@ -13,8 +14,14 @@ pytestmark = NEEDS_ROOT
 
 
 def debugfs(image, request):
-    """Reads the file system as it lies on the medium, without its journal."""
-    return subprocess.run(["debugfs", "-R", request, image], capture_output=True, text=True, check=True).stdout
+    """Reads the file system as it lies on the medium, without its journal. It may just be written to: then once more."""
+    for _ in range(3):
+        done = subprocess.run(["debugfs", "-R", request, image], capture_output=True, text=True, check=True)
+        complaints = done.stderr.splitlines()[1:]  # the first line is its version
+        if not complaints:
+            return done.stdout
+        time.sleep(0.1)
+    raise AssertionError(f"{request}: {complaints}")
 
 
 class Medium:

@@ -9,16 +9,19 @@ from backend.pki import ELSEWHERE
 from container import rootfs
 from container.images import FILES, SystemImages, _write
 
+from vm import loaders
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 BUSYBOX = "/bin/busybox"  # of busybox-static
 DRIVERS = ("virtio_pci", "virtio_blk", "ext4")  # of the disk
 NETWORK_ADDRESS, BACKEND_ADDRESS = "10.0.2.15/24", "10.0.2.100"
-CHECK = "usr/lib/uptane/health.d/20-counted"
 
-# Runs what comes over the line, a command in each; answers with its status and what it wrote.
+# Says which commit has come up. Then runs what comes over the line, a command in each; answers with its status and what it wrote.
 AGENT = """#!/bin/bash
 exec 3<> /dev/virtio-ports/control
-printf '\\nup\\n' >&3
+link=$(grep --only-matching 'ostree=[^ ]*' /proc/cmdline)
+deployment=$(basename "$(readlink -f "/sysroot${link#ostree=}")")
+printf '\\nup %s\\n' "${deployment%.*}" >&3
 while read -r command <&3; do
         output=$(bash -c "$command" 2>&1 < /dev/null)
         printf '%s %s\\n' $? "$(base64 --wrap=0 <<< "$output")" >&3
@@ -30,33 +33,38 @@ VM_FILES = {
     "usr/lib/udev/rules.d/90-test.rules":
         'SUBSYSTEM=="virtio-ports", ATTR{name}=="control", TAG+="systemd", ENV{SYSTEMD_WANTS}+="test-agent.service"\n',
     "usr/lib/systemd/network/10-test.network": "[Match]\nName=e*\n[Network]\nAddress=%s\nLinkLocalAddressing=no\n" % NETWORK_ADDRESS,
-    "usr/lib/systemd/system/uptane-ostree@.service.d/10-boot.conf":
-        "[Service]\nExecStart=\nExecStart=/usr/libexec/uptane/uptane-ostree --boot=uboot-masked\n",
     "usr/etc/fstab": "LABEL=boot /boot ext4 defaults 0 0\n",
     "usr/etc/hosts": "127.0.0.1 localhost\n%s %s\n" % (BACKEND_ADDRESS, ELSEWHERE),
-    "usr/etc/fw_env.config": "/boot/uboot.env 0x0 0x4000\n",
-    # U-Boot has counted this boot, and nobody has found it good yet
-    CHECK: "#!/bin/sh\nfor variable in bootcount=1 upgrade_available=1 rollback=0; do\n"
-           "        tr '\\0' '\\n' < /boot/uboot.env | grep -a -q \"$variable\\$\" || { echo \"not $variable\"; exit 1; }\ndone\n",
 }
 
 
 class VmImages(SystemImages):
-    FILES = {**{name: text for name, text in FILES.items() if "container" not in name}, **VM_FILES}
-    # a panic is the end of this boot, and the next one is U-Boot's
-    BOOTLOADER, KERNEL_ARGUMENTS = "uboot", ("root=LABEL=root", "console=ttyS0", "loglevel=4", "panic=1")
+    """loader: what boots them, of loaders.py."""
+
+    # a panic is the end of this boot, and the next one is the boot loader's
+    KERNEL_ARGUMENTS = ("root=LABEL=root", "console=ttyS0", "loglevel=4", "panic=1")
+
+    def __init__(self, directory, build, loader=loaders.UBoot):
+        self.loader, self.BOOTLOADER = loader, loader.BACKEND
+        self.FILES = {**{name: text for name, text in FILES.items() if "container" not in name}, **VM_FILES, **loader.FILES}
+        super().__init__(directory, build)
 
     @staticmethod
     def make_base():
         return rootfs.base(kernel=True)
 
     def add_kernel(self, root, version):
-        """All versions have the same one: see add_files()."""
+        """Another one for every version: the same kernel, and the same initramfs with a word behind it that nobody reads."""
+        words = os.path.join(self.directory, "words")
+        _write(words, "version", version + "\n")
+        image = os.path.join(root, self.initramfs)
+        os.makedirs(os.path.dirname(image))
+        shutil.copy(os.path.join(self.directory, "initramfs.img"), image)
+        self._archive(words, image)
+        shutil.rmtree(words)
 
     def prepare_boot(self, boot):
-        """libostree writes anew what is in it already."""
-        _write(boot, "loader.0/uEnv.txt", "")
-        os.symlink("loader.0", os.path.join(boot, "loader"))
+        self.loader.prepare(boot)
 
     def add_files(self, root):
         super().add_files(root)
@@ -67,9 +75,8 @@ class VmImages(SystemImages):
         rootfs.run("ostree", "--repo=" + self.base, "checkout", "-H", rootfs.BRANCH, debian)
         try:
             [modules] = glob.glob(os.path.join(debian, "usr/lib/modules/*"))
-            folder = os.path.join(root, "usr/lib/modules", os.path.basename(modules))
-            os.makedirs(folder)
-            self._make_initramfs(debian, modules, os.path.join(folder, "initramfs.img"))
+            self.initramfs = "usr/lib/modules/%s/initramfs.img" % os.path.basename(modules)
+            self._make_initramfs(debian, modules, os.path.join(self.directory, "initramfs.img"))
         finally:
             shutil.rmtree(debian)
 
@@ -96,7 +103,12 @@ class VmImages(SystemImages):
         for path in order:
             shutil.copy(path, os.path.join(root, "modules"))
         _write(root, "modules/order", "".join(os.path.basename(path) + "\n" for path in order))
-        with open(image, "wb") as f:
+        self._archive(root, image)
+        shutil.rmtree(root)
+
+    @staticmethod
+    def _archive(root, image):
+        """Behind what is there: the kernel unpacks all of it."""
+        with open(image, "ab") as f:
             names = subprocess.run(["find", "."], cwd=root, check=True, capture_output=True).stdout
             subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=root, input=names, stdout=f, check=True)
-        shutil.rmtree(root)

@@ -15,7 +15,6 @@ from remote import wait_for
 
 from vm.images import BACKEND_ADDRESS, BUSYBOX
 
-FIRMWARE = "/usr/lib/u-boot/qemu-x86/u-boot.rom"
 BACKEND_PORT = 443
 UP_SECONDS = 900  # of several tries, on a loaded machine
 
@@ -25,18 +24,31 @@ class Rebooted(AssertionError):
 
 
 class Machine:
-    def __init__(self, disk, backend_port, folder):
-        self.disk, self.backend_port, self.folder = disk, backend_port, folder
+    def __init__(self, disk, backend_port, folder, firmware):
+        self.disk, self.backend_port, self.folder, self.firmware = disk, backend_port, folder, firmware
         self.process = self.line = None
-        self.boots = 0  # that came far enough to take commands
+        self.recording = None  # where QEMU writes all that the next machine writes to its disk (writes.py)
+        self.came_up = []  # commits, one for each boot that came far enough to take commands
         self.answers = queue.Queue()
+
+    @property
+    def boots(self):
+        return len(self.came_up)
+
+    def _disk(self):
+        """Nothing is flushed: what ends is the machine, not the one that emulates it."""
+        if not self.recording:
+            return "driver=raw,node-name=disk,cache.no-flush=on,file.driver=file,file.filename=%s,file.cache.no-flush=on" % self.disk
+        return ("driver=blklogwrites,node-name=disk,log-sector-size=512,file.driver=file,file.filename=%s,file.cache.no-flush=on,"
+                "log.driver=file,log.filename=%s,log.cache.no-flush=on" % (self.disk, self.recording))
 
     def _command(self, control):
         # setpriv: whatever ends us ends it. restrict: it reaches the back-end and nothing else
         backend = "guestfwd=tcp:%s:%d-cmd:%s nc 127.0.0.1 %d" % (BACKEND_ADDRESS, BACKEND_PORT, BUSYBOX, self.backend_port)
         return ["setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,thread=multi",
-                "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none", "-bios", FIRMWARE, "-serial", "file:" + os.path.join(self.folder, "console"),
-                "-drive", "file=%s,format=raw,if=virtio,cache=unsafe" % self.disk,
+                "-cpu", "max", "-smp", "2", "-m", "512", "-nodefaults", "-no-user-config", "-display", "none", *self.firmware,
+                "-chardev", "file,id=console,append=on,path=" + os.path.join(self.folder, "console"), "-serial", "chardev:console",
+                "-blockdev", self._disk(), "-device", "virtio-blk-pci,drive=disk,bootindex=0",
                 "-device", "virtio-serial-pci", "-chardev", "socket,id=control,path=%s,server=on,wait=off" % control,
                 "-device", "virtserialport,chardev=control,name=control", "-device", "virtio-rng-pci",
                 "-netdev", "user,id=net,restrict=on," + backend, "-device", "virtio-net-pci,netdev=net,romfile="]
@@ -44,18 +56,19 @@ class Machine:
     def boot(self):
         """Switched on; returns when it takes commands."""
         control = os.path.join(self.folder, "control")
+        number = self.boots + 1
         with open(os.path.join(self.folder, "qemu-says"), "wb") as words:
             self.process = subprocess.Popen(self._command(control), stdin=subprocess.DEVNULL, stdout=words, stderr=words)
         self.line = socket.socket(socket.AF_UNIX)
         wait_for(lambda: self.line.connect_ex(control) == 0 or self.process.poll() is not None, "QEMU")
         assert self.process.poll() is None, "QEMU ended; " + self._text("qemu-says")
         threading.Thread(target=self._read, args=(self.line.makefile("r", encoding="utf-8"),), daemon=True).start()
-        self.wait_boot(1)
+        self.wait_boot(number)
 
     def _read(self, line):
         for text in line:
-            if text == "up\n":
-                self.boots += 1
+            if text.startswith("up "):
+                self.came_up.append(text.split()[1])
             if text != "\n":
                 self.answers.put(text)
 
@@ -87,7 +100,7 @@ class Machine:
             answer = self.answers.get(timeout=timeout)
         except queue.Empty as e:
             raise AssertionError("%s: no answer in %d s" % (" ".join(command), timeout)) from e
-        if answer == "up\n":
+        if answer.startswith("up "):
             raise Rebooted(" ".join(command))
         status, _, output = answer.partition(" ")
         result = subprocess.CompletedProcess(command, int(status), base64.b64decode(output).decode(errors="replace"), "")
@@ -103,9 +116,23 @@ class Machine:
     def journal_text(self, *matches):
         return self.run("journalctl", "--no-pager", "--quiet", "--output=short-monotonic", *matches, check=False).stdout
 
+    def power_off(self):
+        """As the user switches it off."""
+        self.line.sendall(b"systemctl poweroff\n")
+        wait_for(lambda: self.process.poll() is not None, lambda: "power off; " + self.console()[-2500:], UP_SECONDS)
+        self._ended()
+
+    def power_cut(self):
+        """It is dead at once: what it has written is on the disk, what it was about to write is not."""
+        self.process.kill()
+        self._ended()
+
+    def _ended(self):
+        self.process.wait()
+        self.line.close()
+        self.process = None
+
     def close(self):
         if self.process:
             self.process.terminate()
-            self.process.wait()
-            self.line.close()
-            self.process = None
+            self._ended()

@@ -13,11 +13,13 @@ from images import remove_tree
 from remote import wait_for
 
 from vm.images import VmImages
+from vm.loaders import Extlinux, UBoot
 from vm.vehicle import VmVehicle
 
 CONFIG = "[update]\npoll-interval = 5\n[health]\nboot-complete = yes\nchecks = yes\n"
 GOOD, FALLBACK = ({"bootcount": "0", "upgrade_available": "0", "rollback": r} for r in "01")
 TRIES = 3
+FINALIZING, FINALIZING_SECONDS = "Stopping ostree-finalize-sta", 1  # by systemd, on the console; in the middle of it
 SECONDS = 400  # a loaded machine emulates slowly
 
 
@@ -35,7 +37,6 @@ def start(world):
     v.machine.boot()
     wait_for(lambda: world.director.installed(v.serial), lambda: "the first manifest; " + v.log()[-2000:], SECONDS)
     assert world.director.installed(v.serial)[1] == v.booted_commit == v.factory_commit
-    assert v.machine.starts() == 1
     return v
 
 
@@ -48,7 +49,7 @@ def update(world, version, boots):
     return correlation
 
 
-def look_after(world, commit, variables):
+def look_after(world, commit, variables=None):
     """What must be so in the end, through three polls more, in which nothing is begun again."""
     v = world.vehicle
     assert v.booted_commit == commit == world.director.installed(v.serial)[1]
@@ -57,25 +58,55 @@ def look_after(world, commit, variables):
     wait_for(lambda: v.state() == "idle", lambda: "state idle, it is " + v.state(), SECONDS)
     assert (v.machine.boots, v.machine.starts(), len(world.backend.requests("treehub/"))) == (boots, starts, pulled)
     assert len(world.director.reports()) == 1 and not world.director.refused
-    assert v.boot_variables() == variables
+    assert variables is None or v.boot_variables() == variables
+
+
+class Witness(list):
+    """The manifests that the Director takes. Each must name what runs in the vehicle at that moment."""
+
+    def __init__(self, vehicle):
+        super().__init__()
+        self.vehicle, self.lies = vehicle, []
+        vehicle.director.manifests = self
+
+    def append(self, document):
+        said = document["signed"]["ecu_version_manifests"][self.vehicle.serial]["signed"]["installed_image"]["fileinfo"]["hashes"]["sha256"]
+        runs = self.vehicle.machine.came_up[-1] if self.vehicle.machine.came_up else None
+        if said != runs:
+            self.lies.append("it says %s, and runs %s" % (said, runs))
+        super().append(document)
 
 
 def good_update(world):
     """A good update is booted, passes its checks while U-Boot counts, is confirmed, and reported"""
     v = start(world)
-    correlation = update(world, "2", boots=1)
+    assert v.machine.starts() == 1
+    good_end(world, update(world, "2", boots=1))
     assert v.machine.starts() == 2  # the first try
     assert "upgrade_available=1 rollback=0" in v.machine.console()  # and on trial
+    look_after(world, world.images.commit("2"), GOOD)
+
+
+def good_update_with_extlinux(world):
+    """A good update is booted by extlinux, passes its checks, is confirmed, and reported"""
+    start(world)
+    good_end(world, update(world, "2", boots=1))
+    assert not world.vehicle.machine.starts()  # of U-Boot
+    look_after(world, world.images.commit("2"))
+
+
+def good_end(world, correlation):
+    v = world.vehicle
     assert reports(world) == [(correlation, "OK", "")]
     assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
     assert "VERSION_ID=2" in v.machine.run("cat", "/usr/lib/os-release").stdout
     assert "uptane-health" in v.machine.journal_text("--boot")
-    look_after(world, world.images.commit("2"), GOOD)
 
 
 def update_that_does_not_boot(world):
     """An update that panics is given up by U-Boot after three tries; the old software reports it, once"""
     v = start(world)
+    assert v.machine.starts() == 1
     broken = world.images.commit("broken", without_init=True)
     correlation = update(world, "broken", boots=1)
     assert v.machine.starts() == 1 + TRIES + 1
@@ -100,7 +131,48 @@ def update_that_is_not_well(world):
     look_after(world, v.factory_commit, GOOD)
 
 
-SCENARIOS = (good_update, update_that_does_not_boot, update_that_is_not_well)
+def cut_and_boot(world):
+    """Whatever boots then, it is whole."""
+    v = world.vehicle
+    v.machine.power_cut()
+    v.machine.boot()
+    assert v.booted_commit == v.machine.came_up[-1]
+
+
+def power_cuts(world):
+    """Power cuts while an update is pulled, deployed, waits for the reboot, is written: it boots, tells the truth, and completes"""
+    v = start(world)
+    truth, new = Witness(v), world.images.commit("2")
+    world.backend.faults.add("treehub/objects/.*filez", "trickle", 100000)
+    correlation = world.assign(world.publish_commit("2"))
+    wait_for(lambda: len(world.backend.requests("treehub/objects/.*filez")) > 1, "the pull", SECONDS)
+    cut_and_boot(world)
+    assert v.machine.came_up[-1] == v.factory_commit
+    world.backend.faults.clear()
+
+    wait_for(lambda: v.machine.run("test", "-e", "/ostree/deploy/test-os/deploy/%s.0" % new, check=False).returncode == 0, "the deployment", SECONDS)
+    cut_and_boot(world)
+    assert v.machine.came_up[-1] == v.factory_commit
+
+    v.machine.run("systemd-run", "--unit=inhibit", "systemd-inhibit", "--what=shutdown", "--mode=block", "sleep", "infinity")
+    wait_for(lambda: v.state() == "reboot-required", lambda: "state reboot-required, it is " + v.state(), SECONDS)
+    assert "(staged)" in v.status()
+    cut_and_boot(world)
+    assert v.machine.came_up[-1] == v.factory_commit
+
+    stops = v.machine.console().count(FINALIZING)
+    wait_for(lambda: v.machine.console().count(FINALIZING) > stops, "the shutdown that writes it", SECONDS)
+    time.sleep(FINALIZING_SECONDS)
+    cut_and_boot(world)
+
+    wait_for(world.director.reports, lambda: "the installation report; " + v.log()[-2000:], SECONDS)
+    assert reports(world) == [(correlation, "OK", "")]
+    assert not truth.lies and {v.factory_commit, new} == set(v.machine.came_up)
+    look_after(world, new, GOOD)
+
+
+SCENARIOS = {good_update: UBoot, good_update_with_extlinux: Extlinux, update_that_does_not_boot: UBoot, update_that_is_not_well: UBoot,
+             power_cuts: UBoot}
 
 
 def run(scenario, images):
@@ -137,10 +209,12 @@ def main(names):
     folder = tempfile.mkdtemp(prefix="uptaned-vm.", dir="/tmp")
     failed = 0
     try:
-        images = VmImages(os.path.join(folder, "images"), os.environ["BUILD_DIR"])
+        images = {}
         for scenario in chosen:
-            begin = time.monotonic()
-            why = run(scenario, images)
+            begin, loader = time.monotonic(), SCENARIOS[scenario]
+            if loader not in images:
+                images[loader] = VmImages(os.path.join(folder, loader.NAME), os.environ["BUILD_DIR"], loader)
+            why = run(scenario, images[loader])
             failed += why is not None
             print("%s %s: %s (%.0f s)" % ("FAIL" if why else "PASS", scenario.__name__, scenario.__doc__, time.monotonic() - begin), flush=True)
             if why:

@@ -11,7 +11,7 @@ from vm.machine import Machine
 
 class VmVehicle(ContainerVehicle):
     def make_machine(self, network):
-        return Machine(disk.make(self.sysroot, self.folder), self.backend.port, self.folder)
+        return Machine(disk.make(self.sysroot, self.folder, self.images.loader), self.backend.port, self.folder, self.images.loader.FIRMWARE)
 
     @staticmethod
     def make_network():
@@ -23,6 +23,7 @@ class VmVehicle(ContainerVehicle):
 
     @property
     def booted_commit(self):
+        """As libostree says it."""
         line = next(line for line in self.status().splitlines() if line.startswith("* "))
         return line.split()[2].split(".")[0]
 

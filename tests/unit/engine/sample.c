@@ -20,13 +20,18 @@ static void fill(EngineEcu *ecu, const char *serial, const char *image, uint8_t 
 
 void sample_update(Sample which, size_t installed, EngineUpdate *ret)
 {
-        *ret = (EngineUpdate) { .n_ecus = which == SAMPLE_A ? 2 : 1 };
+        *ret = (EngineUpdate) { .n_ecus = which == SAMPLE_A ? 2 : which == SAMPLE_C ? 3 : 1 };
         ret->ecus = xcalloc(ret->n_ecus, sizeof *ret->ecus);
         (void) snprintf(ret->id, sizeof ret->id, "%s", sample_id(which));
         if (which == SAMPLE_A) {
                 (void) snprintf(ret->correlation_id, sizeof ret->correlation_id, SAMPLE_A_ID);
                 fill(&ret->ecus[0], "bcm", "bcm-2.bin", 0x51, false);
                 fill(&ret->ecus[1], "prim", "ivi-2", 0xa2, true);
+        } else if (which == SAMPLE_C) {
+                fill(&ret->ecus[0], "prim", "ivi-4", 0xc4, true);
+                fill(&ret->ecus[1], "bcm", "bcm-4.bin", 0x51, false);
+                fill(&ret->ecus[2], "zone", "zone-4.bin", 0x61, false);
+                ret->ecus[1].restorable = true;
         } else
                 fill(&ret->ecus[0], "prim", "ivi-3", 0xb3, true);
         for (size_t i = 0; i < installed && i < ret->n_ecus; i++)
@@ -69,6 +74,8 @@ const char *sample_commit(Sample which)
                 return "a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2a2";
         case SAMPLE_B:
                 return "b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3b3";
+        case SAMPLE_C:
+                return "c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4c4";
         case SAMPLE_NONE:
         case _SAMPLE_MAX:
                 break;
@@ -78,7 +85,7 @@ const char *sample_commit(Sample which)
 
 const char *sample_id(Sample which)
 {
-        return which == SAMPLE_A ? SAMPLE_A_ID : which == SAMPLE_B ? SAMPLE_B_ID : "nothing";
+        return which == SAMPLE_A ? SAMPLE_A_ID : which == SAMPLE_B ? SAMPLE_B_ID : which == SAMPLE_C ? SAMPLE_C_ID : "nothing";
 }
 
 Error sample_error(ErrorCode code)
@@ -91,7 +98,7 @@ Error sample_error(ErrorCode code)
 
 void sample_policy(unsigned asks, EnginePolicy *ret)
 {
-        *ret = (EnginePolicy) { .interval = 3600, .jitter = 20 };
+        *ret = (EnginePolicy) { .interval = 3600, .jitter = 20, .parallel = 2 };
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
                 ret->ask[i] = asks >> i & 1;
 }

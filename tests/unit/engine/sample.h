@@ -2,7 +2,10 @@
 #ifndef TEST_ENGINE_SAMPLE_H
 #define TEST_ENGINE_SAMPLE_H
 
-/* Two updates for a vehicle of two ECUs: [0] a Secondary, [1] the Primary, which has to be rebooted. */
+/*
+ * Two updates for a vehicle of two ECUs: [0] a Secondary, [1] the Primary, which has to be rebooted. And one for a vehicle
+ * of three, with the Primary in front, of whose Secondaries the first can go back to what it ran before.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,11 +18,13 @@ typedef enum Sample {
         SAMPLE_NONE,
         SAMPLE_A, /* both ECUs, with a correlation id */
         SAMPLE_B, /* the Primary alone, without one */
+        SAMPLE_C, /* three ECUs, without one */
         _SAMPLE_MAX,
 } Sample;
 
 #define SAMPLE_A_ID "campaign-a"
 #define SAMPLE_B_ID "targets-7"
+#define SAMPLE_C_ID "targets-8"
 #define SECONDARY 0
 
 /* Filled and sealed; engine_update_done(). installed: that many ECUs, from the first, run their image already. */

@@ -9,7 +9,7 @@ typedef struct Ending {
         size_t n_refused;
         uint8_t refused[ENGINE_REFUSED_MAX][SHA256_SIZE];
         bool confirmed;
-        bool secondary_runs_a;
+        bool secondary_runs_a, zone_runs;
         Sample booted;
         unsigned history;
         bool told;
@@ -21,7 +21,7 @@ typedef struct Scenario {
         unsigned asks;
         bool user, declines, falls_back;
         Sample assigned;
-        ErrorCode secondary, primary, report, assess, rollback;
+        ErrorCode secondary, primary, report, assess, rollback, zone, prepare;
         ErrorReport result;
 } Scenario;
 
@@ -36,6 +36,8 @@ static void play(const Scenario *s, unsigned cut, unsigned again, Ending *ret)
         w.assigned = s->assigned;
         w.secondary_fails = s->secondary;
         w.primary_fails = s->primary;
+        w.zone_fails = s->zone;
+        w.prepare_fails = s->prepare;
         w.report_fails = s->report;
         w.assess_fails = s->assess;
         w.rollback_fails = s->rollback;
@@ -49,6 +51,7 @@ static void play(const Scenario *s, unsigned cut, unsigned again, Ending *ret)
                 .n_refused = w.engine.n_refused,
                 .confirmed = w.confirmed,
                 .secondary_runs_a = w.secondary_runs_a,
+                .zone_runs = w.zone_runs,
                 .booted = w.booted,
                 .history = w.history,
                 .told = w.finished > 0,
@@ -79,6 +82,7 @@ static void same_end(void **state)
                         assert_memory_equal(broken.refused, whole.refused, sizeof whole.refused);
                         assert_int_equal(broken.confirmed, whole.confirmed);
                         assert_int_equal(broken.secondary_runs_a, whole.secondary_runs_a);
+                        assert_int_equal(broken.zone_runs, whole.zone_runs);
                         assert_int_equal(broken.booted, whole.booted);
                         assert_int_equal(broken.history, whole.history);
                         /* "finished" may be lost to the user's ears, never to the books */
@@ -97,7 +101,13 @@ int main(void)
                         stubborn = { .assigned = SAMPLE_A, .secondary = ERR_SECONDARY, .result = REPORT_INSTALL_FAILED },
                         bad = { .assigned = SAMPLE_A, .assess = ERR_HEALTH, .result = REPORT_INSTALL_FAILED },
                         trapped = { .assigned = SAMPLE_B, .assess = ERR_HEALTH, .rollback = ERR_INSTALL, .result = REPORT_INSTALL_FAILED },
-                        mute = { .assigned = SAMPLE_B, .report = ERR_NETWORK };
+                        mute = { .assigned = SAMPLE_B, .report = ERR_NETWORK },
+                        three = { .assigned = SAMPLE_C },
+                        one_of_three = { .assigned = SAMPLE_C, .zone = ERR_INSTALL, .result = REPORT_INSTALL_FAILED },
+                        slow_one_of_three = { .assigned = SAMPLE_C, .zone = ERR_SECONDARY, .result = REPORT_INSTALL_FAILED },
+                        unprepared = { .assigned = SAMPLE_C, .prepare = ERR_UNREACHABLE, .result = REPORT_INSTALL_FAILED },
+                        three_bad = { .assigned = SAMPLE_C, .assess = ERR_HEALTH, .result = REPORT_INSTALL_FAILED },
+                        three_fallback = { .assigned = SAMPLE_C, .falls_back = true, .result = REPORT_INSTALL_FAILED };
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_prestate(same_end, &all_auto),
                 cmocka_unit_test_prestate(same_end, &consenting),
@@ -109,9 +119,17 @@ int main(void)
                 cmocka_unit_test_prestate(same_end, &bad),
                 cmocka_unit_test_prestate(same_end, &trapped),
                 cmocka_unit_test_prestate(same_end, &mute),
+                cmocka_unit_test_prestate(same_end, &three),
+                cmocka_unit_test_prestate(same_end, &one_of_three),
+                cmocka_unit_test_prestate(same_end, &slow_one_of_three),
+                cmocka_unit_test_prestate(same_end, &unprepared),
+                cmocka_unit_test_prestate(same_end, &three_bad),
+                cmocka_unit_test_prestate(same_end, &three_fallback),
         };
         static const char *const names[] = { "all_auto", "consenting", "primary_alone", "declined", "falls_back", "installer_refuses",
-                                             "secondary_fails_for_good", "software_is_bad", "nothing_to_go_back_to", "report_cannot_be_sent" };
+                                             "secondary_fails_for_good", "software_is_bad", "nothing_to_go_back_to", "report_cannot_be_sent",
+                                             "three_ecus", "one_of_three_fails", "one_of_three_fails_for_now", "one_of_three_is_not_prepared",
+                                             "software_of_three_is_bad", "three_fall_back" };
         struct CMUnitTest named[ELEMENTSOF(tests)];
 
         for (size_t i = 0; i < ELEMENTSOF(tests); i++) {

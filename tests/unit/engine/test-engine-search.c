@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Breadth-first over everything that can happen to a vehicle with two ECUs and two updates: every event in every state
- * that can be reached, under each of the eight consent policies, at a clock that jumps between before and behind a
+ * Breadth-first over everything that can happen to a vehicle with two ECUs and two updates, and to one with three and one:
+ * every event in every state that can be reached, under each of the eight consent policies, at a clock that jumps between before and behind a
  * postponement. Beside the engine walks a model of what it must not get wrong: what the user agreed to, what was
  * verified and downloaded, which job runs, whether a timer is set, and whether what is known has been written down.
  */
@@ -13,12 +13,12 @@
 #define LATE (EARLY + 10000)
 #define UNTIL (EARLY + 5000)
 #define NODES_MAX (1u << 19)
-#define TARGET 3
+#define TARGET 4
 
 /* ---- a state, small enough to keep hundreds of thousands ---- */
 
 typedef struct Node {
-        uint8_t state, paused_from, stage, update, ecus[2];
+        uint8_t state, paused_from, stage, update, ecus[3], begun;
         uint8_t approved, postponed, waiting, downloaded, attempts, failures, rolling_back;
         uint8_t refused; /* a bit per update, and behind TARGET a bit for each software that did not stand its trial */
         /* the model */
@@ -26,7 +26,7 @@ typedef struct Node {
         uint8_t consent;      /* by stage, for it */
         uint8_t got;          /* it was downloaded */
         uint8_t job;          /* effect kind + 1 of the job that runs */
-        uint8_t job_index;
+        uint8_t job_index; /* of one about a single ECU */
         uint8_t timer, asked, rebooting;
         uint8_t dirty;        /* something that should survive has not been written down yet */
 } Node;
@@ -42,7 +42,7 @@ typedef struct Search {
         uint32_t (*edges)[2];
         size_t n_edges, edges_size;
         EngineUpdate samples[_SAMPLE_MAX]; /* made once: there are millions of steps */
-        uint8_t targets[3][SHA256_SIZE];           /* of the software in them: A's for two ECUs, B's for one */
+        uint8_t targets[4][SHA256_SIZE];           /* of the software in them: A's for two ECUs, the Primary's of B and C */
 } Search;
 
 static uint32_t hash(const Node *node)
@@ -135,9 +135,11 @@ static void pack(const Search *s, const Engine *e, Node *node)
         node->paused_from = e->state == ENGINE_PAUSED && e->paused_from != ENGINE_UNPROVISIONED;
         node->stage = e->waiting ? (uint8_t) e->stage : 0;
         node->update = e->has_update ? which_sample(s, e->update.fingerprint) : 0;
-        node->ecus[0] = node->ecus[1] = 0;
-        for (size_t i = 0; i < e->update.n_ecus; i++)
+        node->ecus[0] = node->ecus[1] = node->ecus[2] = node->begun = 0;
+        for (size_t i = 0; i < e->update.n_ecus; i++) {
                 node->ecus[i] = (uint8_t) e->update.ecus[i].state;
+                node->begun |= (uint8_t) (e->update.ecus[i].begun << i);
+        }
         node->approved = 0;
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
                 node->approved |= (uint8_t) (e->approved[i] << i);
@@ -161,7 +163,8 @@ static void unpack(const Search *s, const Node *node, Engine *ret)
                 copy_sample(s, node->update, &ret->update);
         for (size_t i = 0; i < ret->update.n_ecus; i++) {
                 ret->update.ecus[i].state = (EngineEcuState) node->ecus[i];
-                if (node->ecus[i] == ENGINE_ECU_FAILED)
+                ret->update.ecus[i].begun = node->begun >> i & 1;
+                if (node->ecus[i] == ENGINE_ECU_FAILED || node->ecus[i] == ENGINE_ECU_ROLLING_BACK || node->ecus[i] == ENGINE_ECU_ROLLED_BACK)
                         ret->update.ecus[i].result = REPORT_INSTALL_FAILED;
         }
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
@@ -175,10 +178,19 @@ static void unpack(const Search *s, const Node *node, Engine *ret)
         unpack_refused(s, node->refused, ret);
 }
 
+/* That an ECU is prepared is known to this process only. */
+static uint8_t stored_ecu(uint8_t state)
+{
+        return state == ENGINE_ECU_PREPARED ? ENGINE_ECU_PENDING : state;
+}
+
 /* What of a node has to be written down before something is done that rests on it. */
 static bool same_to_store(const Node *a, const Node *b)
 {
-        return a->state == b->state && a->update == b->update && memcmp(a->ecus, b->ecus, sizeof a->ecus) == 0 &&
+        for (size_t i = 0; i < ELEMENTSOF(a->ecus); i++)
+                if (stored_ecu(a->ecus[i]) != stored_ecu(b->ecus[i]))
+                        return false;
+        return a->state == b->state && a->update == b->update && a->begun == b->begun &&
                a->approved == b->approved && a->postponed == b->postponed && a->attempts == b->attempts && a->refused == b->refused &&
                a->rolling_back == b->rolling_back;
 }
@@ -187,8 +199,8 @@ static bool same_to_store(const Node *a, const Node *b)
 
 static bool is_job(EngineEffectKind kind)
 {
-        return kind == ENGINE_DO_REGISTER || kind == ENGINE_DO_CHECK || kind == ENGINE_DO_DOWNLOAD || kind == ENGINE_DO_INSTALL ||
-               kind == ENGINE_DO_ASSESS || kind == ENGINE_DO_ROLLBACK || kind == ENGINE_DO_FINALIZE || kind == ENGINE_DO_REPORT;
+        return kind == ENGINE_DO_REGISTER || kind == ENGINE_DO_CHECK || kind == ENGINE_DO_DOWNLOAD || kind == ENGINE_DO_PREPARE ||
+               kind == ENGINE_DO_INSTALL || kind == ENGINE_DO_RESTORE || kind == ENGINE_DO_ASSESS || kind == ENGINE_DO_ROLLBACK || kind == ENGINE_DO_FINALIZE || kind == ENGINE_DO_REPORT;
 }
 
 static bool consented(const Search *s, const Node *node, EngineStage stage)
@@ -196,12 +208,58 @@ static bool consented(const Search *s, const Node *node, EngineStage stage)
         return !s->policy.ask[stage] || (node->consent >> stage & 1);
 }
 
+static size_t n_ecus(const Node *node)
+{
+        return node->update == SAMPLE_A ? 2 : node->update == SAMPLE_C ? 3 : node->update == SAMPLE_B;
+}
+
+static size_t count_ecus(const Node *node, EngineEcuState state)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < n_ecus(node); i++)
+                n += node->ecus[i] == state;
+        return n;
+}
+
+/* One bundle, one outcome. */
+static void check_bundle(const Search *s, const Engine *e, const Node *node, EngineEffectKind kind)
+{
+        size_t n = e->update.n_ecus, there = count_ecus(node, ENGINE_ECU_INSTALLED) + count_ecus(node, ENGINE_ECU_NEED_REBOOT);
+        size_t installing = count_ecus(node, ENGINE_ECU_INSTALLING), prepared = count_ecus(node, ENGINE_ECU_PREPARED);
+
+        if (kind == ENGINE_DO_PREPARE) {
+                assert_true(count_ecus(node, ENGINE_ECU_PENDING) > 0);
+                assert_int_equal(installing, 0);
+        }
+        if (kind == ENGINE_DO_INSTALL) { /* nothing is installed before everything is prepared, and the Primary last */
+                assert_true(installing >= 1 && installing <= s->policy.parallel);
+                assert_int_equal(installing + prepared + there, n);
+                for (size_t i = 0; i < n; i++)
+                        if (e->update.ecus[i].primary && e->update.ecus[i].state == ENGINE_ECU_INSTALLING)
+                                assert_int_equal(there, n - 1);
+        }
+        if (kind == ENGINE_DO_RESTORE) {
+                assert_true(count_ecus(node, ENGINE_ECU_ROLLING_BACK) > 0 && is_refused(node) && !s->policy.keep);
+                for (size_t i = 0; i < n; i++)
+                        if (e->update.ecus[i].state == ENGINE_ECU_ROLLING_BACK)
+                                assert_true(e->update.ecus[i].begun && e->update.ecus[i].restorable);
+        }
+        if (kind == ENGINE_DO_REBOOT) /* never into a mixed set */
+                assert_int_equal(there, n);
+        if (kind == ENGINE_DO_FINALIZE)
+                assert_int_equal(count_ecus(node, ENGINE_ECU_ROLLING_BACK), 0);
+}
+
 /* node is the engine after the step, with the model as it was before its effects. */
 static void check_effect(const Search *s, const Engine *e, const Node *node, const EngineEffect *effect)
 {
         bool back = e->rolling_back && e->state == ENGINE_FINALIZING; /* no consent is needed to get rid of bad software */
 
-        if (effect->kind == ENGINE_DO_DOWNLOAD || effect->kind == ENGINE_DO_INSTALL || (effect->kind == ENGINE_DO_REBOOT && !back)) {
+        if (!back)
+                check_bundle(s, e, node, effect->kind);
+        if (effect->kind == ENGINE_DO_DOWNLOAD || effect->kind == ENGINE_DO_PREPARE || effect->kind == ENGINE_DO_INSTALL ||
+            (effect->kind == ENGINE_DO_REBOOT && !back)) {
                 assert_int_equal(node->offer, node->update);
                 assert_true(e->has_update);
                 assert_false(is_refused(node));
@@ -217,12 +275,9 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
         }
         if (effect->kind == ENGINE_DO_DOWNLOAD)
                 assert_true(consented(s, node, ENGINE_STAGE_DOWNLOAD));
-        if (effect->kind == ENGINE_DO_INSTALL) {
+        if (effect->kind == ENGINE_DO_PREPARE || effect->kind == ENGINE_DO_INSTALL) {
                 assert_true(node->got);
                 assert_true(consented(s, node, ENGINE_STAGE_INSTALL));
-                assert_true(effect->index < e->update.n_ecus);
-                for (size_t i = 0; i < e->update.n_ecus; i++)
-                        assert_int_equal(e->update.ecus[i].state == ENGINE_ECU_INSTALLING, i == effect->index);
         }
         if (effect->kind == ENGINE_DO_REBOOT && !back) {
                 assert_int_equal(e->state, ENGINE_REBOOT_REQUIRED);
@@ -230,7 +285,7 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
         }
         if (effect->kind == ENGINE_DO_OFFER)
                 assert_false(is_refused(node));
-        if (effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_ROLLBACK || effect->kind == ENGINE_DO_REBOOT || effect->kind == ENGINE_DO_FINALIZE ||
+        if (effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_RESTORE || effect->kind == ENGINE_DO_ROLLBACK || effect->kind == ENGINE_DO_REBOOT || effect->kind == ENGINE_DO_FINALIZE ||
             effect->kind == ENGINE_DO_REPORT || effect->kind == ENGINE_DO_FINISHED || effect->kind == ENGINE_DO_ATTACK)
                 assert_false(node->dirty);
 }
@@ -239,15 +294,21 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
 static void check_way_out(const Node *n)
 {
         static const int jobs[_ENGINE_STATE_MAX] = {
-                [ENGINE_CHECKING] = ENGINE_DO_CHECK + 1,     [ENGINE_DOWNLOADING] = ENGINE_DO_DOWNLOAD + 1,
-                [ENGINE_INSTALLING] = ENGINE_DO_INSTALL + 1, [ENGINE_REPORTING] = ENGINE_DO_REPORT + 1,
+                [ENGINE_CHECKING] = ENGINE_DO_CHECK + 1,
+                [ENGINE_DOWNLOADING] = ENGINE_DO_DOWNLOAD + 1,
+                [ENGINE_REPORTING] = ENGINE_DO_REPORT + 1,
         };
 
         if (n->state == ENGINE_UNPROVISIONED)
                 assert_true(n->timer || n->job == ENGINE_DO_REGISTER + 1);
         else if (n->state == ENGINE_FINALIZING && n->rolling_back)
                 assert_int_equal((n->job == ENGINE_DO_ROLLBACK + 1) + n->timer + n->rebooting, 1);
-        else if (n->state == ENGINE_FINALIZING && (n->ecus[0] == ENGINE_ECU_NEED_REBOOT || n->ecus[1] == ENGINE_ECU_NEED_REBOOT))
+        else if (n->state == ENGINE_INSTALLING) {
+                assert_int_equal((n->job == ENGINE_DO_PREPARE + 1) + (n->job == ENGINE_DO_INSTALL + 1) + n->timer, 1);
+                assert_int_equal(n->job == ENGINE_DO_INSTALL + 1, count_ecus(n, ENGINE_ECU_INSTALLING) > 0);
+        } else if (n->state == ENGINE_FINALIZING && count_ecus(n, ENGINE_ECU_ROLLING_BACK) > 0)
+                assert_int_equal(n->job, ENGINE_DO_RESTORE + 1);
+        else if (n->state == ENGINE_FINALIZING && count_ecus(n, ENGINE_ECU_NEED_REBOOT) > 0)
                 assert_int_equal((n->job == ENGINE_DO_ASSESS + 1) + n->timer, 1);
         else if (n->state == ENGINE_FINALIZING)
                 assert_int_equal(n->job, ENGINE_DO_FINALIZE + 1);
@@ -266,10 +327,9 @@ static void check_failures(const Search *s, const Engine *e, const Node *before,
         const EngineEffect *finished = effect_find(effects, ENGINE_DO_FINISHED);
         bool failed = false;
 
-        for (size_t i = 0; i < e->update.n_ecus; i++)
-                failed |= after->ecus[i] == ENGINE_ECU_FAILED;
-        if (failed) { /* for good: it will be written down, reported and never tried again */
-                assert_true(e->state == ENGINE_FINALIZING || e->state == ENGINE_REPORTING);
+        failed = count_ecus(after, ENGINE_ECU_FAILED) + count_ecus(after, ENGINE_ECU_ROLLING_BACK) + count_ecus(after, ENGINE_ECU_ROLLED_BACK);
+        if (failed) { /* for good: it will be written down, reported and never tried again, as soon as those under way have ended */
+                assert_true(e->state == ENGINE_FINALIZING || e->state == ENGINE_REPORTING || count_ecus(after, ENGINE_ECU_INSTALLING));
                 assert_true(is_refused(after));
         }
         if (before->update && before->update != after->update && kind != ENGINE_CANCEL) {
@@ -298,6 +358,9 @@ static void check_round_trip(const Search *s, const Node *node)
         assert_true(slice_equal(buffer_slice(&once), buffer_slice(&twice)));
         pack(s, &loaded, &back);
         back.downloaded = node->downloaded;
+        for (size_t i = 0; i < ELEMENTSOF(back.ecus); i++)
+                if (stored_ecu(node->ecus[i]) == back.ecus[i])
+                        back.ecus[i] = node->ecus[i];
         assert_memory_equal(&back, node, sizeof back);
         engine_done(&loaded);
         engine_done(&e);
@@ -324,7 +387,7 @@ static void follow_effects(const Search *s, const Engine *e, const EngineEffects
                         node->asked = effect->stage == ENGINE_STAGE_REBOOT;
                 else if (is_job(effect->kind)) {
                         node->job = (uint8_t) (effect->kind + 1);
-                        node->job_index = effect->kind == ENGINE_DO_INSTALL || effect->kind == ENGINE_DO_ASSESS ? (uint8_t) effect->index : 0;
+                        node->job_index = effect->kind == ENGINE_DO_ASSESS ? (uint8_t) effect->index : 0;
                 }
         }
 }
@@ -351,6 +414,31 @@ static void follow_event(const Search *s, const Engine *e, const EngineEvent *ev
                 node->offer = node->consent = node->got = 0;
 }
 
+/* The state of the ECUs that the running job is about. */
+static int under_way(const Node *node)
+{
+        return node->job == ENGINE_DO_PREPARE + 1   ? ENGINE_ECU_PENDING
+               : node->job == ENGINE_DO_INSTALL + 1 ? ENGINE_ECU_INSTALLING
+               : node->job == ENGINE_DO_RESTORE + 1 ? ENGINE_ECU_ROLLING_BACK
+                                                    : -1;
+}
+
+static bool is_ecu_event(EngineEventKind kind)
+{
+        return kind == ENGINE_ECU_READY || kind == ENGINE_ECU_DONE || kind == ENGINE_ECU_REFUSED || kind == ENGINE_ECU_RESTORED;
+}
+
+static bool is_ecu_event_possible(const Node *node, const EngineEvent *event)
+{
+        int state = under_way(node);
+
+        if (event->index >= n_ecus(node) || state < 0 || node->ecus[event->index] != state)
+                return false;
+        if (event->kind == ENGINE_ECU_READY)
+                return state == ENGINE_ECU_PENDING;
+        return (event->kind == ENGINE_ECU_RESTORED) == (state == ENGINE_ECU_ROLLING_BACK);
+}
+
 /* Whether the world can produce this event here at all; what it cannot is thrown at the engine too, and must bounce off. */
 static bool is_possible(const Node *node, const EngineEvent *event)
 {
@@ -364,9 +452,11 @@ static bool is_possible(const Node *node, const EngineEvent *event)
         case ENGINE_DOWNLOADED:
         case ENGINE_DOWNLOAD_FAILED:
                 return node->job == ENGINE_DO_DOWNLOAD + 1;
+        case ENGINE_ECU_READY:
         case ENGINE_ECU_DONE:
         case ENGINE_ECU_REFUSED:
-                return node->job == ENGINE_DO_INSTALL + 1 && node->job_index == event->index;
+        case ENGINE_ECU_RESTORED:
+                return is_ecu_event_possible(node, event);
         case ENGINE_ASSESSED:
                 return node->job == ENGINE_DO_ASSESS + 1 && node->job_index == event->index;
         case ENGINE_ROLLED_BACK:
@@ -401,7 +491,10 @@ static void end_job(const EngineEvent *event, Node *node)
                 node->timer = 0;
         else if (event->kind == ENGINE_REBOOT_FAILED)
                 node->rebooting = 0;
-        else if (event->kind < ENGINE_CHECK)
+        else if (is_ecu_event(event->kind)) {
+                if (count_ecus(node, (EngineEcuState) under_way(node)) == 1)
+                        node->job = 0;
+        } else if (event->kind < ENGINE_CHECK)
                 node->job = 0;
 }
 
@@ -412,7 +505,8 @@ static void step(Search *s, uint32_t from, Engine *e, EngineEvent *event, int64_
         EngineEffects effects = { 0 };
         uint32_t to;
 
-        if (!possible && (event->kind == ENGINE_ROLLED_BACK || event->kind == ENGINE_ASSESSED || event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED || before.state == ENGINE_UNPROVISIONED))
+        if (!possible && (event->kind == ENGINE_ROLLED_BACK || event->kind == ENGINE_ASSESSED || event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED ||
+                          before.state == ENGINE_UNPROVISIONED || (is_ecu_event(event->kind) && before.state == ENGINE_INSTALLING)))
                 return; /* the engine does not count these; the daemon has at most one of each */
         if (possible) {
                 follow_event(s, e, event, now, &after);
@@ -460,18 +554,21 @@ static size_t put(Happening *list, size_t n, EngineEvent event)
         return n;
 }
 
-/* Everything that can happen, ENGINE_STARTED apart. */
-static size_t happenings(Happening *list)
+/* Everything that can happen, ENGINE_STARTED apart, to a vehicle of two ECUs or of three. */
+static size_t happenings(Happening *list, bool three)
 {
         static const EngineEventKind plain[] = { ENGINE_REGISTERED, ENGINE_TIMER, ENGINE_DOWNLOADED, ENGINE_FINALIZED, ENGINE_REPORTED,
                                                  ENGINE_CHECK, ENGINE_CANCEL, ENGINE_PAUSE, ENGINE_RESUME, ENGINE_REBOOT };
         static const struct { Sample found; size_t installed; } found[] = { { SAMPLE_NONE, 0 }, { SAMPLE_A, 0 }, { SAMPLE_A, 1 },
-                                                                             { SAMPLE_A, 2 }, { SAMPLE_B, 0 }, { SAMPLE_B, 1 } };
+                                                                             { SAMPLE_A, 2 }, { SAMPLE_B, 0 }, { SAMPLE_B, 1 },
+                                                                             { SAMPLE_C, 0 }, { SAMPLE_C, 1 }, { SAMPLE_C, 2 }, { SAMPLE_C, 3 } };
         size_t n = 0, m;
 
         for (size_t i = 0; i < ELEMENTSOF(plain); i++)
                 n = put(list, n, (EngineEvent) { .kind = plain[i] });
         for (size_t i = 0; i < ELEMENTSOF(found); i++) {
+                if (found[i].found != SAMPLE_NONE && (found[i].found == SAMPLE_C) != three)
+                        continue;
                 m = n;
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_CHECKED });
                 for (; m < n; m++) {
@@ -487,7 +584,10 @@ static size_t happenings(Happening *list)
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_CHECK_FAILED, .error = sample_error(check_errors[i]) });
         for (size_t i = 0; i < ELEMENTSOF(download_errors); i++)
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_DOWNLOAD_FAILED, .error = sample_error(download_errors[i]) });
-        for (size_t ecu = 0; ecu < 3; ecu++) {
+        for (size_t ecu = 0; ecu < (three ? 4 : 3); ecu++) {
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_READY, .index = ecu });
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_RESTORED, .index = ecu });
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_RESTORED, .index = ecu, .error = sample_error(ERR_HANDLER) });
                 for (int reboot = 0; reboot < 2; reboot++)
                         n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_DONE, .index = ecu, .need_reboot = reboot });
                 for (size_t i = 0; i < ELEMENTSOF(install_errors); i++)
@@ -593,23 +693,26 @@ static void check_all_lead_home(const Search *s)
                 assert_true(home[i]);
 }
 
+/* asks: a bit for each stage, then whether others stay where one ECU has failed, then whether it is the vehicle of three. */
 static void search(unsigned asks)
 {
         Search s = { .nodes = xcalloc(NODES_MAX, sizeof(Node)), .table = xcalloc(2 * (size_t) NODES_MAX, sizeof(uint32_t)) };
         bool seen[_ENGINE_STATE_MAX] = { false };
         Happening *list = xcalloc(512, sizeof *list);
-        size_t n = happenings(list);
+        size_t n = happenings(list, asks & 16);
         Node first = { 0 };
 
         assert_true(n <= 512);
         s.written = xcalloc(NODES_MAX, sizeof *s.written);
         s.is_written = xcalloc(NODES_MAX, 1);
-        sample_policy(asks, &s.policy);
+        sample_policy(asks & 7, &s.policy);
+        s.policy.keep = asks & 8;
         for (unsigned i = SAMPLE_A; i < _SAMPLE_MAX; i++)
                 sample_update((Sample) i, 0, &s.samples[i]);
         sample_target(SAMPLE_A, 0, s.targets[0]);
         sample_target(SAMPLE_A, 1, s.targets[1]);
         sample_target(SAMPLE_B, 0, s.targets[2]);
+        sample_target(SAMPLE_C, 0, s.targets[3]);
         set_written(&s, find_or_add(&s, &first));
         while (s.done < s.n || s.restarted < s.n_written)
                 if (s.restarted < s.n_written)
@@ -640,12 +743,13 @@ static void nothing_is_done_without_consent_verification_and_writing(void **stat
 
 int main(void)
 {
-        static unsigned asks[8] = { 0, 1, 2, 3, 4, 5, 6, 7 };
-        static const char *const names[8] = { "all_auto", "ask_download", "ask_install", "ask_download_install", "ask_reboot",
-                                              "ask_download_reboot", "ask_install_reboot", "ask_all" };
-        struct CMUnitTest tests[8];
+        static unsigned asks[] = { 0, 1, 2, 3, 4, 5, 6, 7, 16, 16 + 8, 16 + 4 };
+        static const char *const names[ELEMENTSOF(asks)] = { "all_auto", "ask_download", "ask_install", "ask_download_install", "ask_reboot",
+                                                             "ask_download_reboot", "ask_install_reboot", "ask_all", "three_ecus",
+                                                             "three_ecus_keep", "three_ecus_ask_reboot" };
+        struct CMUnitTest tests[ELEMENTSOF(asks)];
 
-        for (unsigned i = 0; i < 8; i++)
+        for (unsigned i = 0; i < ELEMENTSOF(asks); i++)
                 tests[i] = (struct CMUnitTest) { names[i], nothing_is_done_without_consent_verification_and_writing, NULL, NULL, &asks[i] };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,10 +46,16 @@ static void do_effect(World *w, const EngineEffect *effect, const EngineEffects 
         case ENGINE_DO_STOP:
                 w->has_job = false;
                 break;
+        case ENGINE_DO_INSTALL:
+                assert_true(!w->has_job || w->job.kind == ENGINE_DO_INSTALL);
+                w->has_job = true;
+                w->job = *effect;
+                break;
         case ENGINE_DO_REGISTER:
         case ENGINE_DO_CHECK:
         case ENGINE_DO_DOWNLOAD:
-        case ENGINE_DO_INSTALL:
+        case ENGINE_DO_PREPARE:
+        case ENGINE_DO_RESTORE:
         case ENGINE_DO_ASSESS:
         case ENGINE_DO_ROLLBACK:
         case ENGINE_DO_FINALIZE:
@@ -141,10 +147,16 @@ void world_start(World *w, bool rebooted)
 
 /* ---- jobs ---- */
 
-static bool runs(const World *w, const EngineEcu *ecu)
+static bool *secondary(World *w, const EngineEcu *ecu)
 {
-        return ecu->primary ? memcmp(ecu->hashes.sha256, w->booted == SAMPLE_B ? "\xb3" : w->booted == SAMPLE_A ? "\xa2" : "\x01", 1) == 0
-                            : w->secondary_runs_a;
+        return strcmp(ecu->serial, "zone") == 0 ? &w->zone_runs : &w->secondary_runs_a;
+}
+
+static bool runs(World *w, const EngineEcu *ecu)
+{
+        static const uint8_t commits[_SAMPLE_MAX] = { 0x01, 0xa2, 0xb3, 0xc4 };
+
+        return ecu->primary ? ecu->hashes.sha256[0] == commits[w->booted] : *secondary(w, ecu);
 }
 
 static bool fails(World *w, ErrorCode code, EngineEvent *event, EngineEventKind kind)
@@ -152,8 +164,8 @@ static bool fails(World *w, ErrorCode code, EngineEvent *event, EngineEventKind 
         if (code == ERR_NONE)
                 return false;
         if (w->fails && --w->fails == 0)
-                w->check_fails = w->download_fails = w->secondary_fails = w->primary_fails = w->report_fails =
-                        w->assess_fails = w->rollback_fails = ERR_NONE;
+                w->check_fails = w->download_fails = w->secondary_fails = w->zone_fails = w->primary_fails = w->report_fails =
+                        w->prepare_fails = w->restore_fails = w->assess_fails = w->rollback_fails = ERR_NONE;
         event->kind = kind;
         event->error = sample_error(code);
         return true;
@@ -179,18 +191,63 @@ static void end_check(World *w)
         engine_update_done(&update);
 }
 
-static void end_install(World *w, size_t index)
+/* The next of the ECUs in this state; the job goes on while there are others. */
+static size_t next_ecu(World *w, EngineEcuState state)
 {
+        const EngineUpdate *update = &w->engine.update;
+        size_t n = 0, first = 0;
+
+        for (size_t i = update->n_ecus; i-- > 0;)
+                if (update->ecus[i].state == state) {
+                        first = i;
+                        n++;
+                }
+        assert_true(n > 0);
+        w->has_job = n > 1;
+        return first;
+}
+
+static void end_prepare(World *w)
+{
+        size_t index = next_ecu(w, ENGINE_ECU_PENDING);
+        EngineEvent event = { .kind = ENGINE_ECU_READY, .index = index };
+
+        w->prepared++;
+        if (strcmp(w->engine.update.ecus[index].serial, "zone") == 0)
+                (void) fails(w, w->prepare_fails, &event, ENGINE_ECU_REFUSED);
+        world_post(w, event);
+}
+
+static void end_restore(World *w)
+{
+        size_t index = next_ecu(w, ENGINE_ECU_ROLLING_BACK);
+        EngineEvent event = { .kind = ENGINE_ECU_RESTORED, .index = index };
+
+        w->restores++;
+        if (!fails(w, w->restore_fails, &event, ENGINE_ECU_RESTORED))
+                *secondary(w, &w->engine.update.ecus[index]) = false;
+        if (power(w))
+                world_post(w, event);
+}
+
+static ErrorCode install_fails(const World *w, const EngineEcu *ecu)
+{
+        return ecu->primary ? w->primary_fails : strcmp(ecu->serial, "zone") == 0 ? w->zone_fails : w->secondary_fails;
+}
+
+static void end_install(World *w)
+{
+        size_t index = next_ecu(w, ENGINE_ECU_INSTALLING);
         const EngineEcu *ecu = &w->engine.update.ecus[index];
         EngineEvent event = { .kind = ENGINE_ECU_DONE, .index = index };
 
         w->installs++;
-        if (!fails(w, ecu->primary ? w->primary_fails : w->secondary_fails, &event, ENGINE_ECU_REFUSED)) {
+        if (!fails(w, install_fails(w, ecu), &event, ENGINE_ECU_REFUSED)) {
                 if (!ecu->primary && w->secondary_needs_reboot && (!w->secondary_waits || w->secondary_boot == w->boots)) {
                         w->secondary_waits = event.need_reboot = true;
                         w->secondary_boot = w->boots;
                 } else if (!ecu->primary)
-                        w->secondary_runs_a = true;
+                        *secondary(w, ecu) = true;
                 else if (!runs(w, ecu)) {
                         w->staged = sample_of(w->engine.update.fingerprint);
                         event.need_reboot = true;
@@ -216,7 +273,7 @@ static void end_rollback(World *w, EngineEvent *event)
         event->kind = ENGINE_ROLLED_BACK;
         if (fails(w, w->rollback_fails, event, ENGINE_ROLLED_BACK))
                 return;
-        event->need_reboot = memcmp(w->engine.update.ecus[w->job.index].hashes.sha256, w->booted == SAMPLE_B ? "\xb3" : "\xa2", 1) == 0 && w->booted;
+        event->need_reboot = runs(w, &w->engine.update.ecus[w->job.index]);
         w->going_back = event->need_reboot;
         w->staged = SAMPLE_NONE;
 }
@@ -234,8 +291,14 @@ static void end_job(World *w)
         case ENGINE_DO_CHECK:
                 end_check(w);
                 return;
+        case ENGINE_DO_PREPARE:
+                end_prepare(w);
+                return;
         case ENGINE_DO_INSTALL:
-                end_install(w, w->job.index);
+                end_install(w);
+                return;
+        case ENGINE_DO_RESTORE:
+                end_restore(w);
                 return;
         case ENGINE_DO_DOWNLOAD:
                 w->downloads++;

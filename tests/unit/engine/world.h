@@ -25,7 +25,8 @@ typedef struct World {
         bool secondary_needs_reboot; /* to run what it got */
         bool secondary_waits;        /* for one */
         unsigned boots, secondary_boot;
-        bool secondary_runs_a; /* survives */
+        bool secondary_runs_a; /* survives; so does the next: the second Secondary of SAMPLE_C */
+        bool zone_runs;
         Sample booted, staged; /* survives */
         Sample before;         /* survives: what ran before what is booted */
         bool going_back;       /* survives: it is the next to boot again */
@@ -34,7 +35,9 @@ typedef struct World {
         bool confirmed;        /* survives: the boot loader was told that what runs is good */
         ErrorCode assess_fails; /* of new software; ERR_HEALTH: it is bad */
         ErrorCode rollback_fails;
-        ErrorCode check_fails, download_fails, secondary_fails, primary_fails, report_fails;
+        ErrorCode check_fails, download_fails, secondary_fails, zone_fails, primary_fails, report_fails;
+        ErrorCode prepare_fails; /* of the second Secondary */
+        ErrorCode restore_fails;
         unsigned fails; /* so often, then no more; 0: always */
         /* the user, where one is asked */
         bool user;     /* agrees to everything */
@@ -43,7 +46,7 @@ typedef struct World {
         unsigned points, cut, cut_again;
         bool dark;
         /* what was seen */
-        unsigned checks, downloads, installs, assessments, rollbacks, holds, reboots, offers[_ENGINE_STAGE_MAX], writes, finished, reports;
+        unsigned checks, downloads, prepared, installs, restores, assessments, rollbacks, holds, reboots, offers[_ENGINE_STAGE_MAX], writes, finished, reports;
         int64_t last_check; /* uptime */
         int64_t longest_pause;
         unsigned history, attacks; /* rows written together with the engine */

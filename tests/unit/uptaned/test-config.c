@@ -130,6 +130,7 @@ static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
         assert_string_equal(c->exec_socket, "/run/uptane/exec.sock");
         assert_false(c->exec_installer);
         assert_null(c->handler);
+        assert_true(c->max_speed == 0 && !c->static_deltas);
         assert_int_equal(c->n_secondaries, 0);
 }
 
@@ -140,10 +141,10 @@ static void every_key_is_taken(void **state)
         const Config *c = &w->config;
 
         must_load(w, "# a comment\n[server]\nurl = http://a//\ndirector-url = https://d/\nrepository-url = https://r\nostree-url = https://o\n"
-                     "require-director-timestamp = no\n[primary]\nserial = p1\nhardware-id = hw\nvin = V\ndevice-id = D\nkey-type = rsa\n"
+                     "require-director-timestamp = no\nstatic-deltas = yes\n[primary]\nserial = p1\nhardware-id = hw\nvin = V\ndevice-id = D\nkey-type = rsa\n"
                      "[update]\npoll-interval = 1\njitter = 0\nconsent-download = ask\nconsent-install = ask\nconsent-reboot = ask\n"
                      "[health]\nboot-complete = yes\nchecks = yes\ndirector = yes\ntimeout = 7\ncheck-timeout = 8\n"
-                     "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\n"
+                     "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\nmax-speed = 2M\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\nannounce = 4\n"
                      "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
                      "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
@@ -162,6 +163,7 @@ static void every_key_is_taken(void **state)
         assert_int_equal(c->policy.jitter, 0);
         assert_true(c->policy.ask[ENGINE_STAGE_DOWNLOAD] && c->policy.ask[ENGINE_STAGE_INSTALL] && c->policy.ask[ENGINE_STAGE_REBOOT]);
         assert_true(c->slowest.speed == 1048576 && c->slowest.seconds == 1);
+        assert_true(c->max_speed == 2097152 && c->static_deltas);
         assert_true(c->metadata_timeout == 1 && c->image_timeout == 2 && c->install_timeout == 3 && c->secondary_timeout == 2592000 && c->announce_timeout == 4);
         assert_string_equal(c->state_directory, "/s");
         assert_string_equal(c->root_directory, "/r");
@@ -204,7 +206,7 @@ static void a_value_that_does_not_fit_is_refused_with_file_line_and_key(void **s
                 { "update", "poll-interval", "" }, { "update", "jitter", "51" }, { "update", "consent-reboot", "yes" },
                 { "health", "checks", "true" },
                 { "health", "timeout", "0" }, { "limits", "min-speed", "0" }, { "limits", "min-speed", "1048577" }, { "limits", "min-speed", "1K" },
-                { "limits", "min-speed-seconds", "0" }, { "timeouts", "image", "0" }, { "timeouts", "install", "0x10" }, { "paths", "state-directory", "state" },
+                { "limits", "min-speed-seconds", "0" }, { "limits", "max-speed", "1023" }, { "limits", "max-speed", "-1" }, { "server", "static-deltas", "on" }, { "timeouts", "image", "0" }, { "timeouts", "install", "0x10" }, { "paths", "state-directory", "state" },
                 { "paths", "fetch-socket", "" }, { "secondary a", "driver", "can" }, { "secondary a", "address", "1.2.3.4" },
                 { "secondary a", "address", ":5" }, { "secondary a", "address", "h:0" }, { "secondary a", "address", "h:65536" },
                 { "server", "colour", "red" }, { "sever", "url", "https://x" }, { "Server", "director-url", "https://x" },
@@ -309,7 +311,7 @@ static void what_is_missing_is_named(void **state)
         must_refuse(w, GOOD "[secondary a]\ndriver = ip\n", "[secondary a] address is missing");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhandler = /h\n", "[secondary a] hardware-id is missing");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\n", "[secondary a] handler is missing");
-        must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\naddress = h:1\n", "address is for driver = ip");
+        must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\naddress = h:1\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\ntls = yes\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\nverification = partial\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhandler = /h\n", "are for driver = exec");

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One bundle, one outcome:
+ *
+ *   pending -> prepared           every ECU, side by side; nothing that runs is touched, so a failure costs nothing
+ *   prepared -> installing -> installed | need-reboot      only when all are prepared, by order; the Primary alone, behind all others
+ *   failed; rolling-back -> rolled-back                    where one fails: those that can, what they ran before
+ *
+ * Where the first installation has begun, there is no way back to waiting: what may be repeated is repeated from here, soon,
+ * some times, and then the bundle has failed. Those under way are heard first: an installation is never broken off.
+ */
+#include <limits.h>
+
+#include "engine/engine-private.h"
+
+size_t engine_find_ecu(const Engine *engine, EngineEcuState state)
+{
+        size_t i = 0;
+
+        while (i < engine->update.n_ecus && engine->update.ecus[i].state != state)
+                i++;
+        return i;
+}
+
+bool engine_has_ecu(const Engine *engine, EngineEcuState state)
+{
+        return engine_find_ecu(engine, state) < engine->update.n_ecus;
+}
+
+static void move_all(Engine *engine, EngineEcuState from, EngineEcuState to)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                if (engine->update.ecus[i].state == from)
+                        engine->update.ecus[i].state = to;
+}
+
+/* ---- the end of a bundle that failed ---- */
+
+static void set_reason(EngineEcu *ecu, ErrorReport result, const char *prefix, const char *why)
+{
+        Error text = { 0 };
+
+        (void) error_set(&text, ERR_INSTALL, "%s%s", prefix, why);
+        ecu->result = result;
+        error_copy_message(&text, ecu->description, sizeof ecu->description);
+}
+
+void engine_fail_ecu(Engine *engine, EngineEcu *ecu, const Error *error)
+{
+        ecu->state = ENGINE_ECU_FAILED;
+        ecu->result = error_info(error->code)->report;
+        error_copy_message(error, ecu->description, sizeof ecu->description);
+        engine_refuse(engine, engine->update.fingerprint);
+}
+
+/*
+ * One that failed by itself has been told to go back by whoever installed it. What the Primary runs stays, for whatever
+ * becomes of the others; what waits for its reboot must not be booted any more.
+ */
+static bool goes_back(const Engine *engine, const EngineEcu *ecu)
+{
+        if (!ecu->begun || !ecu->restorable)
+                return false;
+        return ecu->primary ? ecu->state == ENGINE_ECU_NEED_REBOOT : !engine->policy.keep && ecu->state != ENGINE_ECU_FAILED;
+}
+
+/* Who is not at fault says so. */
+static void give_up(Engine *engine, ErrorReport result, const char *why, EngineEffects *effects)
+{
+        const char *prefix = engine_has_ecu(engine, ENGINE_ECU_FAILED) ? "not installed: " : "";
+
+        for (size_t i = 0; i < engine->update.n_ecus; i++) {
+                EngineEcu *ecu = &engine->update.ecus[i];
+
+                if (goes_back(engine, ecu)) {
+                        ecu->state = ENGINE_ECU_ROLLING_BACK;
+                        set_reason(ecu, result, "rolled back: ", why);
+                } else if (ecu->state != ENGINE_ECU_INSTALLED && ecu->state != ENGINE_ECU_FAILED) {
+                        ecu->state = ENGINE_ECU_FAILED;
+                        set_reason(ecu, result, prefix, why);
+                }
+        }
+        engine_refuse(engine, engine->update.fingerprint);
+        if (!engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK)) {
+                engine_finalize(engine, effects);
+                return;
+        }
+        engine_enter(engine, ENGINE_FINALIZING);
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_RESTORE);
+}
+
+void engine_give_up(Engine *engine, const Error *error, EngineEffects *effects)
+{
+        give_up(engine, error_info(error->code)->report, error->message, effects);
+}
+
+void engine_give_up_failed(Engine *engine, EngineEffects *effects)
+{
+        size_t i = engine_find_ecu(engine, ENGINE_ECU_FAILED);
+        EngineEcu ecu = { .result = REPORT_INSTALL_FAILED };
+
+        if (i < engine->update.n_ecus)
+                ecu = engine->update.ecus[i];
+        give_up(engine, ecu.result, ecu.description, effects);
+}
+
+/* ---- installing ---- */
+
+static int order_of(const EngineEcu *ecu)
+{
+        return ecu->primary ? INT_MAX : ecu->order;
+}
+
+/* The next ECUs: those of the lowest order, as many at a time as may be. */
+static void commit(Engine *engine, EngineEffects *effects)
+{
+        EngineUpdate *update = &engine->update;
+        int order = INT_MAX;
+        unsigned running = 0;
+        bool more = false;
+
+        for (size_t i = 0; i < update->n_ecus; i++) {
+                bool installing = update->ecus[i].state == ENGINE_ECU_INSTALLING;
+
+                running += installing;
+                if ((installing || update->ecus[i].state == ENGINE_ECU_PREPARED) && order_of(&update->ecus[i]) < order)
+                        order = order_of(&update->ecus[i]);
+        }
+        for (size_t i = 0; i < update->n_ecus && running < engine->policy.parallel; i++) {
+                EngineEcu *ecu = &update->ecus[i];
+
+                if (ecu->state != ENGINE_ECU_PREPARED || order_of(ecu) != order)
+                        continue;
+                ecu->state = ENGINE_ECU_INSTALLING;
+                ecu->begun = more = true;
+                running++;
+        }
+        engine_persist(effects);
+        if (more)
+                engine_emit(effects, ENGINE_DO_INSTALL);
+}
+
+void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        if (engine_has_ecu(engine, ENGINE_ECU_PENDING)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                engine_persist(effects);
+                engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
+                engine_emit(effects, ENGINE_DO_PREPARE);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                commit(engine, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_NEED_REBOOT)) {
+                engine_enter(engine, ENGINE_REBOOT_REQUIRED);
+                engine_persist(effects);
+                engine_request_reboot(engine, now, effects);
+        } else
+                engine_finalize(engine, effects);
+}
+
+/* Whether this update has changed an ECU. */
+static bool is_on_an_ecu(const Engine *engine)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++) {
+                const EngineEcu *ecu = &engine->update.ecus[i];
+
+                if (ecu->begun && (ecu->state == ENGINE_ECU_INSTALLED || ecu->state == ENGINE_ECU_NEED_REBOOT))
+                        return true;
+        }
+        return false;
+}
+
+/* Some could not for now. While nothing is changed there is no hurry, and the Director may think better of it. */
+static void repeat(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        Error error = event->kind == ENGINE_ECU_REFUSED ? event->error : engine->last_error;
+
+        move_all(engine, ENGINE_ECU_PREPARED, ENGINE_ECU_PENDING);
+        if (!is_on_an_ecu(engine)) {
+                engine_update_failed(engine, event, now, effects);
+                return;
+        }
+        if (++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
+                if (error.code == ERR_NONE) /* of a newer version: not known here */
+                        (void) error_set(&error, ERR_INSTALL, "an ECU could not install its image in %d attempts", engine->attempts);
+                if (event->kind == ENGINE_ECU_REFUSED)
+                        engine_fail_ecu(engine, &engine->update.ecus[event->index], &error);
+                engine_give_up(engine, &error, effects);
+                return;
+        }
+        engine->failures++;
+        engine_persist(effects);
+        engine_arm_backoff(engine, event, now, effects);
+}
+
+/* An ECU has ended what it was installing. */
+static void settle(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        bool failed = engine_has_ecu(engine, ENGINE_ECU_FAILED), again = engine_has_ecu(engine, ENGINE_ECU_PENDING);
+
+        engine_persist(effects);
+        if (engine_has_ecu(engine, ENGINE_ECU_INSTALLING)) {
+                if (!failed && !again)
+                        commit(engine, effects);
+        } else if (failed)
+                engine_give_up_failed(engine, effects);
+        else if (again)
+                repeat(engine, event, now, effects);
+        else
+                engine_go_on(engine, now, effects);
+}
+
+static void on_refused(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (ecu->state == ENGINE_ECU_PENDING)
+                engine_emit(effects, ENGINE_DO_STOP); /* the others need not be prepared any more */
+        engine_note_error(engine, &event->error, now, effects);
+        if (error_info(event->error.code)->retry == RETRY_NEVER)
+                engine_fail_ecu(engine, ecu, &event->error);
+        else
+                ecu->state = ENGINE_ECU_PENDING;
+        settle(engine, event, now, effects);
+}
+
+static void on_done(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        bool prepared = ecu->state == ENGINE_ECU_PENDING;
+
+        ecu->begun = true;
+        ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
+        if (!prepared)
+                settle(engine, event, now, effects);
+        else if (engine_has_ecu(engine, ENGINE_ECU_PENDING))
+                engine_persist(effects);
+        else
+                engine_go_on(engine, now, effects);
+}
+
+static void on_ready(Engine *engine, EngineEcu *ecu, int64_t now, EngineEffects *effects)
+{
+        ecu->state = ENGINE_ECU_PREPARED;
+        if (!engine_has_ecu(engine, ENGINE_ECU_PENDING))
+                engine_go_on(engine, now, effects);
+}
+
+static void on_restored(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        Error error = event->error;
+
+        ecu->state = error.code == ERR_NONE ? ENGINE_ECU_ROLLED_BACK : ENGINE_ECU_FAILED;
+        if (error.code != ERR_NONE) {
+                engine_note_error(engine, &event->error, now, effects);
+                (void) error_prefix(&error, "it could not be rolled back");
+                error_copy_message(&error, ecu->description, sizeof ecu->description);
+        }
+        engine_persist(effects);
+        if (!engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK))
+                engine_finalize(engine, effects);
+}
+
+void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        EngineEcu *ecu = event->index < engine->update.n_ecus ? &engine->update.ecus[event->index] : NULL;
+        bool installing = ecu && engine->state == ENGINE_INSTALLING;
+        bool pending = installing && ecu->state == ENGINE_ECU_PENDING && !engine_has_ecu(engine, ENGINE_ECU_INSTALLING);
+        bool under_way = pending || (installing && ecu->state == ENGINE_ECU_INSTALLING);
+
+        if (event->kind == ENGINE_ECU_READY && pending)
+                on_ready(engine, ecu, now, effects);
+        else if (event->kind == ENGINE_ECU_DONE && under_way)
+                on_done(engine, ecu, event, now, effects);
+        else if (event->kind == ENGINE_ECU_REFUSED && under_way)
+                on_refused(engine, ecu, event, now, effects);
+        else if (event->kind == ENGINE_ECU_RESTORED && ecu && ecu->state == ENGINE_ECU_ROLLING_BACK && engine->state == ENGINE_FINALIZING)
+                on_restored(engine, ecu, event, now, effects);
+}
+
+/* Every installer finds out by itself how far it had come. */
+void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        Error error = { 0 };
+
+        if (engine_on_trial(engine, event->booted)) { /* it was rebooted into what had just been deployed */
+                engine_after_reboot(engine, event, now, effects);
+                return;
+        }
+        move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING);
+        if (engine_has_ecu(engine, ENGINE_ECU_FAILED)) {
+                engine_give_up_failed(engine, effects);
+                return;
+        }
+        if (++engine->interruptions < ENGINE_INTERRUPTIONS_MAX) {
+                engine_go_on(engine, now, effects);
+                return;
+        }
+        (void) error_set(&error, ERR_INSTALL, "the installation was interrupted %d times", engine->interruptions);
+        engine_note_error(engine, &error, now, effects);
+        engine_give_up(engine, &error, effects);
+}

@@ -1,0 +1,435 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How uptane-ostree gets a commit: whole, verified, no faster than allowed, and only if there is room for it."""
+import os
+import re
+import socket
+import subprocess
+import time
+
+import pytest
+from gi.repository import Gio, GLib
+from helpers_fixture import OstreeClient, run
+from ostree_fixture import NEEDS_ROOT, authority, booted, fails, helper, repo, server, start, sysroot  # noqa: F401
+
+pytestmark = NEEDS_ROOT
+
+
+class Steps:
+    """What the helper says while it works, over this connection."""
+
+    def __init__(self, client):
+        self.steps = []
+        client.connection.signal_subscribe(None, client.interface, "Step", client.object_path, None, Gio.DBusSignalFlags.NONE,
+                                           lambda *a: self.steps.append(a[5].unpack()))
+
+    def seen(self):
+        context, end = GLib.MainContext.default(), time.monotonic() + 2
+        while not self.steps and time.monotonic() < end:
+            context.iteration(False)
+        while context.iteration(False):
+            pass
+        return self.steps
+
+
+def objects(server):
+    return [p for p in server.paths() if "/objects/" in p]
+
+
+def local(sysroot, remote_path):
+    """Where the sysroot keeps what the server has under this path."""
+    return sysroot.path / "ostree/repo" / remote_path.replace(".filez", ".file")
+
+
+def damage(path):
+    """Other bytes of the same length in the object, not in the files of the deployments that are linked to it."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    mode = os.stat(path).st_mode
+    path.unlink()
+    path.write_bytes(data)
+    os.chmod(path, mode)
+
+
+def object_of(repo, commit, kind, needle=None):
+    """Path of an object of this commit and of no other."""
+    def names(c):
+        done = subprocess.run(["ostree", f"--repo={repo.path}", "ls", "-R", "-C", c], capture_output=True, text=True, check=True)
+        found = set()
+        for line in done.stdout.splitlines():
+            sums = re.findall(r"\b[0-9a-f]{64}\b", line)
+            if kind == "filez" and line.startswith("-") and (not needle or needle in line):
+                found.add(sums[0])
+            elif kind == "dirtree" and line.startswith("d") and (not needle or line.endswith(needle)):
+                found.add(sums[0])
+        return found
+    others = set().union(*(names(c) for c in (repo.first, repo.second, repo.third) if c != commit))
+    checksum = sorted(names(commit) - others)[0]
+    return f"objects/{checksum[:2]}/{checksum[2:]}.{kind}"
+
+
+# ---- whole, and nothing twice ----
+
+def test_a_pull_that_was_cut_goes_on_with_the_rest(helper, server, sysroot, repo):  # noqa: F811
+    wanted = object_of(repo, repo.second, "filez", "usr/bin/big")
+
+    def serve_until_death(handler):
+        server.broken.set()
+        handler.connection.shutdown(socket.SHUT_RDWR)
+        handler.close_connection = True
+
+    server.routes["/ostree/" + wanted] = serve_until_death
+    with OstreeClient(helper) as c:
+        fails("Network", c.pull, server.repo_url, repo.second)
+    served = set(objects(server))
+    assert server.broken.is_set() and len(served) > 5
+    server.routes.clear()
+    server.requests.clear()
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, repo.second)
+    again = set(objects(server))
+    assert "/ostree/" + wanted in again
+    # only what the first pull has not got: what was on its way when the server died may be among it
+    assert len(again) < len(served) / 2, sorted(again)
+    sysroot.ostree("fsck", "-q")
+
+
+@pytest.mark.parametrize("kind, needle", [("filez", "usr/bin/big"), ("filez", "app.conf"), ("dirtree", None), ("commit", None)])
+@pytest.mark.parametrize("what", ["damaged", "missing"])
+def test_t45_an_object_that_went_bad_on_the_disk_is_never_deployed_and_got_again(helper, server, sysroot, repo, kind, needle, what):  # noqa: F811
+    remote = f"objects/{repo.second[:2]}/{repo.second[2:]}.commit" if kind == "commit" else object_of(repo, repo.second, kind, needle)
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, repo.second)
+        path = local(sysroot, remote)
+        if what == "damaged":
+            damage(path)
+        else:
+            path.unlink()
+        server.requests.clear()
+        fails("NotFound" if (kind, what) == ("commit", "missing") else "CommitDamaged", c.deploy, repo.second)
+        assert sysroot.deployments() == [repo.first]
+        c.pull(server.repo_url, repo.second)
+        assert "/ostree/" + remote in objects(server) and len(objects(server)) < 8, objects(server)
+        sysroot.ostree("fsck", "-q")
+        assert c.deploy(repo.second) is True
+
+
+def test_what_is_found_damaged_by_a_pull_is_got_again_at_once(helper, server, sysroot, repo):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, repo.second)
+        bad = [object_of(repo, repo.second, "filez", "usr/bin/big"), object_of(repo, repo.second, "dirtree")]
+        for path in bad:
+            damage(local(sysroot, path))
+        server.requests.clear()
+        c.pull(server.repo_url, repo.second)
+        assert set("/ostree/" + path for path in bad) <= set(objects(server))
+        assert c.deploy(repo.second) is True
+    sysroot.ostree("fsck", "-q")
+
+
+def test_damage_that_the_server_cannot_mend_is_an_error_and_the_old_deployment_stays(helper, server, sysroot, repo):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, repo.second)
+        bad = object_of(repo, repo.second, "filez", "usr/bin/big")
+        damage(local(sysroot, bad))
+        server.routes["/ostree/" + bad] = lambda h: h.answer(404)
+        fails("NotFound", c.pull, server.repo_url, repo.second)
+        fails("NotFound", c.deploy, repo.second)
+        assert sysroot.deployments() == [repo.first]
+        server.routes.clear()
+        c.pull(server.repo_url, repo.second)
+        assert c.deploy(repo.second) is True
+
+
+def test_objects_are_counted_while_they_come_and_while_they_are_verified(helper, server, repo):  # noqa: F811
+    for path in repo.content_objects(repo.second)[:3]:
+        server.routes["/ostree/" + path] = lambda h: (time.sleep(1.5), repo.serve(h))
+    with OstreeClient(helper) as c:
+        steps = Steps(c)
+        c.pull(server.repo_url, repo.second)
+        seen = steps.seen()
+    assert {"downloading", "verifying"} <= {what for what, _, _ in seen}, seen
+    assert all(0 < done <= total for what, done, total in seen if what == "downloading")
+
+
+# ---- speed ----
+
+def test_a_pull_is_no_faster_than_allowed(helper, server, repo):  # noqa: F811
+    def seconds(commit, **options):
+        begin = time.monotonic()
+        with OstreeClient(helper) as c:
+            c.pull(server.repo_url, commit, **options)
+        return time.monotonic() - begin
+    at_once = seconds(repo.third)
+    assert seconds(repo.second, max_speed=100_000) > 2.5 > at_once  # 300000 bytes that cannot be compressed
+
+
+# ---- static deltas ----
+
+@pytest.fixture
+def deltas(repo):  # noqa: F811
+    run("ostree", f"--repo={repo.path}", "static-delta", "generate", f"--from={repo.first}", f"--to={repo.second}")
+    run("ostree", f"--repo={repo.path}", "summary", "-u")
+    yield [p for p in repo.path.glob("deltas/*/*/*")]
+    for path in [*repo.path.glob("deltas"), *repo.path.glob("delta-indexes"), *repo.path.glob("summary*")]:
+        run("rm", "-rf", path)
+
+
+def delta_requests(server):
+    return [p for p in server.paths() if "/delta" in p]
+
+
+def test_static_deltas_are_asked_for_only_where_that_is_wanted(helper, server, sysroot, repo, deltas):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, repo.third)
+        assert delta_requests(server) == [] and objects(server)
+        server.requests.clear()
+        c.pull(server.repo_url, repo.second, deltas=True)
+        assert any("superblock" in p for p in delta_requests(server))
+        assert not [p for p in objects(server) if p.endswith(".filez")]
+        assert c.deploy(repo.second) is True
+    sysroot.ostree("fsck", "-q")
+
+
+def test_t45_a_malformed_static_delta_is_refused_and_the_same_commit_comes_without(helper, server, sysroot, repo, deltas):  # noqa: F811
+    for path in deltas:
+        data = bytearray(path.read_bytes())
+        for i in range(len(data) // 3, len(data), 97):
+            data[i] ^= 0x55
+        server.routes[f"/ostree/{path.relative_to(repo.path)}"] = lambda h, data=bytes(data): h.answer(200, data)
+    with OstreeClient(helper) as c:
+        with pytest.raises(Exception) as caught:
+            c.pull(server.repo_url, repo.second, deltas=True)
+        assert caught.value.name in ("ImageMismatch", "System", "Network", "NotFound"), str(caught.value)
+        assert delta_requests(server)
+        fails("NotFound", c.deploy, repo.second)
+        c.pull(server.repo_url, repo.second)
+        assert c.deploy(repo.second) is True
+    sysroot.ostree("fsck", "-q")
+
+
+# ---- room ----
+
+class Disk:
+    """A small ext4 in the place of a folder of the sysroot, with what is in there."""
+
+    def __init__(self, folder, name, place, mib):
+        self.image, self.place = folder / (name + ".img"), place
+        with open(self.image, "wb") as f:
+            f.truncate(mib << 20)
+        run("mkfs.ext4", "-q", "-m", "0", "-d", place, self.image)
+        run("mount", "-o", "loop", self.image, place)
+
+    def available(self):
+        vfs = os.statvfs(self.place)
+        return vfs.f_bavail * vfs.f_frsize
+
+    def fill(self, leave):
+        """So that this many bytes are left."""
+        with open(self.place / "filling", "wb") as f:
+            os.posix_fallocate(f.fileno(), 0, self.available() - leave)
+
+    def empty(self):
+        (self.place / "filling").unlink()
+
+    def close(self):
+        run("umount", "-l", self.place)
+
+
+@pytest.fixture
+def disk(tmp_path, sysroot):  # noqa: F811
+    """A function: the folder of the sysroot that becomes a disk of its own."""
+    made = []
+
+    def make(name, mib):
+        made.append(Disk(tmp_path, name.replace("/", "-"), sysroot.path / name, mib))
+        return made[-1]
+    sysroot.ostree("config", "set", "core.min-free-space-percent", "0")
+    yield make
+    for d in reversed(made):
+        d.close()
+
+
+def numbers(message):
+    needed, available = re.search(r"(\d+) KiB are needed, (\d+) KiB are available", message).groups()
+    return int(needed), int(available)
+
+
+@pytest.fixture(scope="module")
+def sized(repo):  # noqa: F811
+    """A commit that says how big its objects are."""
+    tree = repo.folder / "tree-sized"
+    run("cp", "-a", repo.folder / "tree-2", tree)
+    (tree / "usr/bin/big").write_bytes(os.urandom(3_000_000))
+    (tree / "usr/lib/modules/6.1.0-test/vmlinuz").write_bytes(os.urandom(2_000_000))
+    return run("ostree", f"--repo={repo.path}", "commit", "-b", "test/sized", f"--tree=dir={tree}", "--owner-uid=0", "--owner-gid=0",
+               "--generate-sizes", "-s", "sized")
+
+
+@pytest.fixture(scope="module")
+def unsized(repo, sized):  # noqa: F811
+    tree = repo.folder / "tree-sized"
+    return run("ostree", f"--repo={repo.path}", "commit", "-b", "test/unsized", f"--tree=dir={tree}", "--owner-uid=0", "--owner-gid=0",
+               "-s", "unsized")
+
+
+def big_requests(server, repo, commit):  # noqa: F811
+    """What was asked for of what is in this commit alone: the big file, the kernel."""
+    return [p for p in objects(server) if p.endswith(".filez") and os.path.getsize(repo.path / p.removeprefix("/ostree/")) > 1_000_000]
+
+
+def test_a_commit_that_does_not_fit_is_refused_before_it_is_fetched(disk, helper, server, sysroot, repo, sized):  # noqa: F811
+    d = disk("ostree", 64)
+    d.fill(leave=4 << 20)
+    before = sorted(p.name for p in (sysroot.path / "ostree/repo/objects").glob("*/*"))
+    with OstreeClient(helper) as c:
+        needed, available = numbers(fails("NoSpace", c.pull, server.repo_url, sized))
+        assert 5_000_000 < needed * 1024 < 5_200_000 and 0 < available * 1024 < 4 << 20
+        assert not big_requests(server, repo, sized)
+        added = set(p.name for p in (sysroot.path / "ostree/repo/objects").glob("*/*")) - set(before)
+        assert added <= {sized[2:] + ".commit"}
+        assert sysroot.deployments() == [repo.first]
+        d.empty()
+        c.pull(server.repo_url, sized)
+        assert c.deploy(sized) is True
+
+
+def test_the_length_of_the_image_is_what_it_needs_where_the_commit_does_not_say(disk, helper, server, repo, unsized):  # noqa: F811
+    d = disk("ostree", 64)
+    d.fill(leave=8 << 20)
+    with OstreeClient(helper) as c:
+        needed, available = numbers(fails("NoSpace", c.pull, server.repo_url, unsized, size=100 << 20))
+        assert needed == 100 << 10 and available <= 8 << 10
+        assert not big_requests(server, repo, unsized)
+        c.pull(server.repo_url, unsized, size=6 << 20)
+
+
+def test_the_reserve_of_the_repository_is_left_alone(disk, helper, server, sysroot, sized):  # noqa: F811
+    d = disk("ostree", 64)
+    sysroot.ostree("config", "set", "core.min-free-space-size", "20MB")
+    d.fill(leave=22 << 20)
+    with OstreeClient(helper) as c:
+        _, available = numbers(fails("NoSpace", c.pull, server.repo_url, sized))
+        assert available < 3 << 10
+
+
+def test_t45_a_disk_that_is_full_in_the_middle_is_told_and_left_as_it_was(disk, helper, server, sysroot, repo, unsized):  # noqa: F811
+    d = disk("ostree", 64)
+    d.fill(leave=3 << 20)
+    before = d.available()
+    with OstreeClient(helper) as c:
+        fails("NoSpace", c.pull, server.repo_url, unsized)
+        assert not list((sysroot.path / "ostree/repo/tmp").glob("staging-*/*"))
+        assert d.available() > before - (256 << 10), "something half-written stayed"
+        fails("NotFound", c.deploy, unsized)
+        assert sysroot.deployments() == [repo.first]
+        d.empty()
+        c.pull(server.repo_url, unsized)
+        assert c.deploy(unsized) is True
+    sysroot.ostree("fsck", "-q")
+
+
+@pytest.mark.parametrize("which", ["sized", "unsized"])
+def test_a_kernel_that_does_not_fit_into_boot_is_refused_before_the_rest_is_fetched(disk, helper, server, sysroot, repo, request, which):  # noqa: F811
+    commit = request.getfixturevalue(which)
+    d = disk("boot", 16)
+    d.fill(leave=1 << 20)
+    big = "/ostree/" + object_of_file(repo, commit, "usr/bin/big")
+    with OstreeClient(helper) as c:
+        message = fails("NoSpace", c.pull, server.repo_url, commit)
+        needed, available = numbers(message)
+        assert "/boot" in message and 2_000_000 < needed * 1024 < 2_400_000 and available <= 1 << 10
+        assert big not in objects(server)
+        d.empty()
+        c.pull(server.repo_url, commit)
+        d.fill(leave=1 << 20)  # by somebody else, meanwhile
+        assert "/boot" in fails("NoSpace", c.deploy, commit)
+        assert sysroot.deployments() == [repo.first]
+        d.empty()
+        assert c.deploy(commit) is True
+    assert sysroot.deployments() == [commit, repo.first]
+
+
+def object_of_file(repo, commit, path):  # noqa: F811
+    line = run("ostree", f"--repo={repo.path}", "ls", "-C", commit, "/" + path)
+    checksum = re.findall(r"\b[0-9a-f]{64}\b", line)[0]
+    return f"objects/{checksum[:2]}/{checksum[2:]}.filez"
+
+
+def test_a_kernel_that_is_there_already_needs_no_room(disk, helper, server, sysroot, repo, sized):  # noqa: F811
+    d = disk("boot", 16)
+    tree = repo.folder / "tree-same-kernel"
+    run("cp", "-a", repo.folder / "tree-sized", tree)
+    (tree / "usr/bin/more").write_text("more\n")
+    same = run("ostree", f"--repo={repo.path}", "commit", "-b", "test/same", f"--tree=dir={tree}", "--owner-uid=0", "--owner-gid=0", "-s", "same")
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, sized)
+        c.deploy(sized)
+        c.mark_good()
+        d.fill(leave=1 << 20)
+        c.pull(server.repo_url, same)
+        assert c.deploy(same) is True
+    assert sysroot.deployments()[0] == same
+
+
+# ---- whose it is ----
+
+def test_t45_a_commit_for_another_architecture_is_refused_before_it_is_fetched(helper, server, sysroot, repo):  # noqa: F811
+    machine, tree = os.uname().machine, repo.folder / "tree-2"
+    alias = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
+    commits = {name: run("ostree", f"--repo={repo.path}", "commit", "-b", "test/" + name, f"--tree=dir={tree}", "--owner-uid=0",
+                         "--owner-gid=0", "-s", name, "--add-metadata-string=ostree.architecture=" + name)
+               for name in {machine, alias, "s390x"}}
+    with OstreeClient(helper) as c:
+        message = fails("HardwareMismatch", c.pull, server.repo_url, commits["s390x"])
+        assert "s390x" in message and machine in message
+        assert {p.rsplit(".")[-1] for p in objects(server)} <= {"commit", "commitmeta"}
+        fails("NotFound", c.deploy, commits["s390x"])
+        sysroot.ostree("pull-local", repo.path, commits["s390x"])  # however it got there
+        fails("HardwareMismatch", c.deploy, commits["s390x"])
+        for name in (machine, alias):
+            c.pull(server.repo_url, commits[name])
+            assert c.deploy(commits[name]) is True
+
+
+# ---- what stays ----
+
+def disk_use(path):
+    """Of files, each once; the folders that objects are in are 256 at most, and stay."""
+    found = {}
+    for p in path.rglob("*"):
+        if p.is_file() and not p.is_symlink():
+            found[p.stat().st_ino] = p.stat().st_blocks * 512
+    return sum(found.values())
+
+
+def commits_of(sysroot):  # noqa: F811
+    return {p.parent.name + p.stem for p in (sysroot.path / "ostree/repo/objects").glob("*/*.commit")}
+
+
+def test_disk_use_does_not_grow_with_the_number_of_updates(helper, server, sysroot, repo):  # noqa: F811
+    use = []
+    versions = [repo.commit(f"grow-{i}") for i in range(6)]
+    with OstreeClient(helper) as c:
+        for i, commit in enumerate(versions):
+            c.pull(server.repo_url, commit)
+            c.deploy(commit)
+            c.mark_good()
+            c.status()  # comes after the clean-up, which is behind the answer
+            use.append(disk_use(sysroot.path))
+            assert sysroot.deployments() == [commit, versions[i - 1] if i else repo.first]
+            assert commits_of(sysroot) == set(sysroot.deployments())
+    assert max(use[1:]) < use[0] * 1.05, use
+    assert len(list((sysroot.path / "boot/ostree").iterdir())) == 2
+    sysroot.ostree("fsck", "-q")
+
+
+def test_what_a_trial_could_need_is_kept_until_it_is_over(helper, server, sysroot, repo):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, repo.second)
+        c.deploy(repo.second)
+        sysroot.ostree("prune", "--refs-only")
+        c.pull(server.repo_url, repo.third)  # not deployed yet
+        c.mark_good()
+        c.status()
+        assert commits_of(sysroot) == {repo.first, repo.second, repo.third}
+        assert c.deploy(repo.third) is True

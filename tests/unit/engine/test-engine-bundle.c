@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One bundle, one outcome: stories of a vehicle with three ECUs, the Primary in front, whose first Secondary can go back. */
+#include <stdio.h>
+
+#include "world.h"
+
+enum { PRIMARY, BCM, ZONE };
+
+static void start(World *w)
+{
+        world_init(w, 0);
+        w->assigned = SAMPLE_C;
+        world_start(w, false);
+}
+
+static EngineEcu *ecu(World *w, size_t index)
+{
+        return &w->engine.update.ecus[index];
+}
+
+static const EngineEcu *finished(const World *w, size_t index)
+{
+        return &w->engine.finished.ecus[index];
+}
+
+static void every_ecu_is_prepared_before_the_first_installs_and_the_primary_is_the_last(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        world_run_until(&w, ENGINE_INSTALLING);
+        while (w.installs == 0) {
+                if (ecu(&w, BCM)->state == ENGINE_ECU_INSTALLING)
+                        assert_int_equal(w.prepared, 3);
+                world_run(&w, 1);
+        }
+        assert_int_equal(ecu(&w, PRIMARY)->state, ENGINE_ECU_PREPARED);
+        while (ecu(&w, PRIMARY)->state == ENGINE_ECU_PREPARED)
+                world_run(&w, 1);
+        assert_int_equal(ecu(&w, BCM)->state, ENGINE_ECU_INSTALLED);
+        assert_int_equal(ecu(&w, ZONE)->state, ENGINE_ECU_INSTALLED);
+        world_run(&w, 1000);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_int_equal(w.booted, SAMPLE_C);
+        assert_int_equal(w.reboots, 1);
+        world_done(&w);
+}
+
+static void what_cannot_be_prepared_touches_nobody_and_everybody_is_told_why(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.prepare_fails = ERR_INSTALL;
+        world_run(&w, 1000);
+        assert_int_equal(w.installs + w.restores, 0);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.result, REPORT_INSTALL_FAILED);
+        assert_string_equal(finished(&w, ZONE)->description, sample_error(ERR_INSTALL).message);
+        assert_string_equal(finished(&w, BCM)->description, "not installed: as tried by this test");
+        assert_string_equal(finished(&w, PRIMARY)->description, "not installed: as tried by this test");
+        world_done(&w);
+}
+
+static void what_could_not_be_prepared_for_now_is_checked_again_first(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.prepare_fails = ERR_UNREACHABLE;
+        w.fails = 2;
+        world_run(&w, 3600);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_int_equal(w.installs, 3);
+        assert_true(w.checks >= 3);
+        world_done(&w);
+}
+
+static void a_lower_order_installs_first_and_equal_ones_together(void **state)
+{
+        EngineEffects effects;
+        EngineUpdate update;
+        Engine e;
+        EnginePolicy policy;
+
+        (void) state;
+        for (int order = -1; order <= 1; order++) {
+                sample_policy(0, &policy);
+                engine_init(&e, &policy);
+                sample_update(SAMPLE_C, 0, &update);
+                update.ecus[BCM].order = order > 0 ? 7 : 3;
+                update.ecus[ZONE].order = order < 0 ? 7 : 3;
+                e.update = update;
+                e.has_update = true;
+                e.state = ENGINE_INSTALLING;
+                for (size_t i = 0; i < 3; i++)
+                        engine_step(&e, &(EngineEvent) { .kind = ENGINE_ECU_READY, .index = i }, 1, &effects);
+                assert_int_equal(e.update.ecus[PRIMARY].state, ENGINE_ECU_PREPARED);
+                assert_int_equal(e.update.ecus[BCM].state, order > 0 ? ENGINE_ECU_PREPARED : ENGINE_ECU_INSTALLING);
+                assert_int_equal(e.update.ecus[ZONE].state, order < 0 ? ENGINE_ECU_PREPARED : ENGINE_ECU_INSTALLING);
+                engine_done(&e);
+        }
+}
+
+static void no_more_install_at_the_same_time_than_may(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.engine.policy.parallel = w.policy.parallel = 1;
+        world_run_until(&w, ENGINE_INSTALLING);
+        for (unsigned i = 0; i < 200 && w.engine.state == ENGINE_INSTALLING; i++) {
+                unsigned n = 0;
+
+                for (size_t k = 0; k < 3; k++)
+                        n += ecu(&w, k)->state == ENGINE_ECU_INSTALLING;
+                assert_true(n <= 1);
+                world_run(&w, 1);
+        }
+        assert_int_equal(w.installs, 3);
+        world_done(&w);
+}
+
+static void where_one_fails_those_that_can_go_back_and_the_primary_is_not_touched(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.zone_fails = ERR_INSTALL;
+        world_run(&w, 10 * 3600);
+        assert_int_equal(w.installs, 2); /* it was under way when the other failed: it is heard first */
+        assert_int_equal(w.restores, 1);
+        assert_false(w.secondary_runs_a);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.reboots, 0);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.reports, 1);
+        assert_int_equal(w.result, REPORT_INSTALL_FAILED);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_ROLLED_BACK);
+        assert_string_equal(finished(&w, BCM)->description, "rolled back: as tried by this test");
+        assert_int_equal(finished(&w, BCM)->result, REPORT_INSTALL_FAILED);
+        assert_int_equal(finished(&w, ZONE)->state, ENGINE_ECU_FAILED);
+        assert_string_equal(finished(&w, PRIMARY)->description, "not installed: as tried by this test");
+        world_done(&w);
+}
+
+static void one_that_cannot_go_back_stays_and_is_reported_as_what_it_runs(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.secondary_fails = ERR_INSTALL; /* and the other, which cannot, has installed */
+        world_run(&w, 10 * 3600);
+        assert_true(w.zone_runs);
+        assert_int_equal(w.restores, 0);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(finished(&w, ZONE)->state, ENGINE_ECU_INSTALLED);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_FAILED);
+        assert_int_equal(w.result, REPORT_INSTALL_FAILED);
+        world_done(&w);
+}
+
+static void where_the_policy_is_to_keep_nobody_goes_back(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.engine.policy.keep = w.policy.keep = true;
+        w.primary_fails = ERR_INSTALL;
+        world_run(&w, 10 * 3600);
+        assert_true(w.secondary_runs_a && w.zone_runs);
+        assert_int_equal(w.restores, 0);
+        assert_int_equal(w.result, REPORT_INSTALL_FAILED);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_INSTALLED);
+        world_done(&w);
+}
+
+static void one_that_could_not_go_back_is_reported_so(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.primary_fails = ERR_INSTALL;
+        w.restore_fails = ERR_HANDLER;
+        world_run(&w, 10 * 3600);
+        assert_int_equal(w.restores, 1);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_FAILED);
+        assert_string_equal(finished(&w, BCM)->description, "it could not be rolled back: as tried by this test");
+        assert_int_equal(w.finished, 1);
+        world_done(&w);
+}
+
+static void what_fails_for_now_behind_the_first_installation_is_repeated_soon_and_nobody_can_interfere(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.zone_fails = ERR_SECONDARY; /* otherwise a matter for the next poll */
+        w.fails = 2;
+        world_run_until(&w, ENGINE_INSTALLING);
+        world_run(&w, 65);
+        assert_int_equal(w.engine.state, ENGINE_INSTALLING);
+        assert_false(w.has_job);
+        assert_true(w.engine.next_check > 0);
+        assert_false(world_verb(&w, (EngineEvent) { .kind = ENGINE_CANCEL }));
+        world_run(&w, 600);
+        assert_int_equal(w.engine.state, ENGINE_IDLE);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_int_equal(w.checks, 1);
+        assert_int_equal(w.installs, 5); /* the other Secondary's is not repeated */
+        world_done(&w);
+}
+
+static void what_fails_for_now_too_often_has_failed(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.zone_fails = ERR_UNREACHABLE;
+        world_run(&w, 3600);
+        assert_int_equal(w.installs, 1 + ENGINE_ATTEMPTS_MAX);
+        assert_int_equal(w.restores, 1);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(finished(&w, ZONE)->state, ENGINE_ECU_FAILED);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_ROLLED_BACK);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        world_done(&w);
+}
+
+static void bad_software_of_the_primary_takes_the_secondaries_back_with_it(void **state)
+{
+        World w;
+
+        (void) state;
+        for (int falls_back = 0; falls_back < 2; falls_back++) {
+                start(&w);
+                w.assess_fails = ERR_HEALTH;
+                w.falls_back = falls_back;
+                world_run(&w, 10 * 3600);
+                assert_int_equal(w.booted, SAMPLE_NONE);
+                assert_false(w.secondary_runs_a);
+                assert_true(w.zone_runs);
+                assert_int_equal(w.finished, 1);
+                assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_ROLLED_BACK);
+                assert_int_equal(finished(&w, PRIMARY)->state, ENGINE_ECU_FAILED);
+                assert_int_equal(w.rollbacks, !falls_back);
+                world_done(&w);
+        }
+}
+
+/* It had its image before this update: that is none of its business. */
+static void an_ecu_that_this_update_did_not_install_does_not_go_back(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.secondary_runs_a = true;
+        w.zone_fails = ERR_INSTALL;
+        world_run(&w, 10 * 3600);
+        assert_true(w.secondary_runs_a);
+        assert_int_equal(w.restores, 0);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_INSTALLED);
+        world_done(&w);
+}
+
+static void one_that_turns_out_to_have_its_image_is_not_installed_again(void **state)
+{
+        EngineEffects effects;
+        World w;
+
+        (void) state;
+        start(&w);
+        world_run_until(&w, ENGINE_INSTALLING);
+        engine_step(&w.engine, &(EngineEvent) { .kind = ENGINE_ECU_DONE, .index = BCM }, w.clock, &effects);
+        assert_int_equal(ecu(&w, BCM)->state, ENGINE_ECU_INSTALLED);
+        assert_int_equal(effects.n, 1);
+        assert_int_equal(effects.list[0].kind, ENGINE_DO_PERSIST);
+        w.secondary_runs_a = true;
+        world_run(&w, 1000);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_int_equal(w.installs, 2);
+        world_done(&w);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(every_ecu_is_prepared_before_the_first_installs_and_the_primary_is_the_last),
+                cmocka_unit_test(what_cannot_be_prepared_touches_nobody_and_everybody_is_told_why),
+                cmocka_unit_test(what_could_not_be_prepared_for_now_is_checked_again_first),
+                cmocka_unit_test(a_lower_order_installs_first_and_equal_ones_together),
+                cmocka_unit_test(no_more_install_at_the_same_time_than_may),
+                cmocka_unit_test(where_one_fails_those_that_can_go_back_and_the_primary_is_not_touched),
+                cmocka_unit_test(one_that_cannot_go_back_stays_and_is_reported_as_what_it_runs),
+                cmocka_unit_test(where_the_policy_is_to_keep_nobody_goes_back),
+                cmocka_unit_test(one_that_could_not_go_back_is_reported_so),
+                cmocka_unit_test(what_fails_for_now_behind_the_first_installation_is_repeated_soon_and_nobody_can_interfere),
+                cmocka_unit_test(what_fails_for_now_too_often_has_failed),
+                cmocka_unit_test(bad_software_of_the_primary_takes_the_secondaries_back_with_it),
+                cmocka_unit_test(an_ecu_that_this_update_did_not_install_does_not_go_back),
+                cmocka_unit_test(one_that_turns_out_to_have_its_image_is_not_installed_again),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}

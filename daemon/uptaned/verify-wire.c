@@ -111,7 +111,7 @@ static int read_ecu(Manager *m, sd_bus_message *reply, EngineEcu *ret)
         (void) snprintf(ret->uri, sizeof ret->uri, "%s", uri);
         ret->primary = ecu->primary;
         ret->order = ecu->order;
-        ret->restorable = !ecu->primary && ecu->signer; /* not one that speaks for itself: its protocol has no word for it */
+        ret->restorable = ecu->signer || ecu->handler; /* not one that speaks for itself: its protocol has no word for it */
         ret->ostree = ostree;
         ret->state = installed ? ENGINE_ECU_INSTALLED : ENGINE_ECU_PENDING;
         return 0;

@@ -53,10 +53,15 @@ void engine_fail_ecu(Engine *engine, EngineEcu *ecu, const Error *error)
         engine_refuse(engine, engine->update.fingerprint);
 }
 
-/* One that failed by itself has been told to go back by whoever installed it. */
+/*
+ * One that failed by itself has been told to go back by whoever installed it. What the Primary runs stays, for whatever
+ * becomes of the others; what waits for its reboot must not be booted any more.
+ */
 static bool goes_back(const Engine *engine, const EngineEcu *ecu)
 {
-        return ecu->begun && ecu->restorable && !engine->policy.keep && ecu->state != ENGINE_ECU_FAILED;
+        if (!ecu->begun || !ecu->restorable)
+                return false;
+        return ecu->primary ? ecu->state == ENGINE_ECU_NEED_REBOOT : !engine->policy.keep && ecu->state != ENGINE_ECU_FAILED;
 }
 
 /* Who is not at fault says so. */

@@ -62,10 +62,8 @@ static void end_rollback(Engine *engine, EngineEffects *effects)
         engine_give_up_failed(engine, effects);
 }
 
-static void condemn(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
+static void condemn(Engine *engine, EngineEcu *ecu, const Error *error, int64_t now, EngineEffects *effects)
 {
-        EngineEcu *ecu = &engine->update.ecus[engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT)];
-
         engine_note_error(engine, error, now, effects);
         engine_refuse_target(engine, ecu);
         engine_fail_ecu(engine, ecu, error);
@@ -80,18 +78,16 @@ static void condemn(Engine *engine, const Error *error, int64_t now, EngineEffec
 /* Installed and never booted: it must not be booted any more, by no reboot. It is the update that is declined, not the software. */
 void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
 {
-        size_t primary = find_primary(engine);
+        size_t i = find_primary(engine);
+        EngineEcu *primary = i < engine->update.n_ecus ? &engine->update.ecus[i] : NULL;
 
-        engine_note_error(engine, error, now, effects);
         engine_enter(engine, ENGINE_FINALIZING);
-        if (primary == engine->update.n_ecus || engine->update.ecus[primary].state != ENGINE_ECU_NEED_REBOOT) {
-                engine_give_up(engine, error, effects);
+        if (primary && primary->ostree && primary->state == ENGINE_ECU_NEED_REBOOT) {
+                condemn(engine, primary, error, now, effects);
                 return;
         }
-        engine_fail_ecu(engine, &engine->update.ecus[primary], error);
-        engine->attempts = 0;
-        engine->rolling_back = true;
-        roll_back(engine, effects);
+        engine_note_error(engine, error, now, effects);
+        engine_give_up(engine, error, effects);
 }
 
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -146,7 +142,7 @@ static void assess(Engine *engine, const EngineEvent *event, int64_t now, Engine
         if ((first || event->rebooted) && ++engine->assessments > ENGINE_ATTEMPTS_MAX) {
                 (void) error_set(&error, ERR_HEALTH, "the assessment of the new software was interrupted by %d reboots", engine->assessments - 1);
                 engine->assessments = 0;
-                condemn(engine, &error, now, effects);
+                condemn(engine, &engine->update.ecus[i], &error, now, effects);
                 return;
         }
         engine_persist(effects);
@@ -165,7 +161,7 @@ void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, Engi
                 return;
         }
         if (event->error.code == ERR_HEALTH || ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
-                condemn(engine, &event->error, now, effects);
+                condemn(engine, &engine->update.ecus[event->index], &event->error, now, effects);
                 return;
         }
         engine_note_error(engine, &event->error, now, effects);

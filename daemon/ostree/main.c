@@ -12,12 +12,15 @@
 #include "install/ostree.h"
 #include "peer/peer.h"
 
+#define KERNEL_ARGUMENTS_MAX 32
 #define GIVE_UP_SECONDS 2
 #define STEP_SECONDS 0.2 /* between two words of the same step */
 
 /* The sysroot is opened with the first call, so that what is wrong with it reaches the caller. */
 typedef struct Server {
         InstallOstreeOptions options;
+        const char *kernel_arguments[KERNEL_ARGUMENTS_MAX + 1];
+        size_t n_kernel_arguments;
         bool finalize; /* serve nobody: this is the shutdown */
         InstallOstree *ostree;
 } Server;
@@ -212,6 +215,7 @@ static int parse_arguments(int argc, char **argv, Server *server, Error *error)
                 { "no-stage", no_argument, NULL, 'n' },
                 { "boot", required_argument, NULL, 'b' },
                 { "finalize", no_argument, NULL, 'f' },
+                { "allow-karg", required_argument, NULL, 'k' },
                 { 0 },
         };
         int c;
@@ -235,13 +239,19 @@ static int parse_arguments(int argc, char **argv, Server *server, Error *error)
                         if (!options->boot)
                                 return error_set(error, ERR_INVALID_ARGUMENT, "unknown boot driver '%.40s'", optarg);
                         break;
+                case 'k':
+                        if (server->n_kernel_arguments + 1 == ELEMENTSOF(server->kernel_arguments))
+                                return error_set(error, ERR_INVALID_ARGUMENT, "more than %d times --allow-karg", KERNEL_ARGUMENTS_MAX);
+                        server->kernel_arguments[server->n_kernel_arguments++] = optarg;
+                        options->kernel_arguments = server->kernel_arguments;
+                        break;
                 case 'f':
                         server->finalize = true;
                         break;
                 default:
                         return error_set(error, ERR_INVALID_ARGUMENT,
                                          "usage: uptane-ostree [--sysroot=PATH] [--os=NAME] [--allow-http] [--no-stage] "
-                                         "[--boot=none|uboot-generic|uboot-masked|systemd-boot] [--finalize]");
+                                         "[--boot=none|uboot-generic|uboot-masked|systemd-boot] [--allow-karg=PATTERN]... [--finalize]");
                 }
         return optind < argc ? error_set(error, ERR_INVALID_ARGUMENT, "unknown argument '%.40s'", argv[optind]) : 0;
 }

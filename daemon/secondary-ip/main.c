@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * uptane-secondary-ip: org.uptane.Secondary1 (docs/HELPERS.md) for Secondaries that speak the IP Secondary protocol.
- * Holds no key of the vehicle but that of its certificate for protected links, and no state; what the Secondary says is
+ * Holds no key of the vehicle but those for protected links, and no state; what the Secondary says is
  * passed on bounded and well-formed, and judged by the daemon.
  */
 #include <errno.h>
@@ -23,7 +23,7 @@ typedef struct Timeouts { /* seconds */
 
 typedef struct Helper {
         Timeouts timeouts;
-        SecondaryTls *tls; /* NULL until it is needed */
+        SecondaryTls *tls, *psk; /* NULL until they are needed */
 } Helper;
 
 /* A Secondary, and the text of its address. */
@@ -42,13 +42,24 @@ static int load_credentials(Helper *h, Error *error)
                 return 0;
         if (!ca || !certificate || !key)
                 return error_set(error, ERR_KEY, "a Secondary wants TLS, but no credentials were loaded: secondary-ca.pem, primary.crt, primary.key");
-        return secondary_tls_new(&(SecondaryTlsFiles) { ca, certificate, key }, false, &h->tls, error);
+        return secondary_tls_new(&(SecondaryTlsFiles) { .ca = ca, .certificate = certificate, .key = key }, false, &h->tls, error);
+}
+
+static int load_keys(Helper *h, Error *error)
+{
+        cleanup_free char *psk = peer_credential("secondaries.psk");
+
+        if (h->psk)
+                return 0;
+        if (!psk)
+                return error_set(error, ERR_KEY, "a Secondary wants TLS with a key, but the credential secondaries.psk was not loaded");
+        return secondary_tls_new(&(SecondaryTlsFiles) { .psk = psk }, false, &h->psk, error);
 }
 
 /* ret->address is set even on failure. */
 static int contact_init(Contact *ret, const char *address, Helper *h, sd_bus_message *call, Error *error)
 {
-        bool tls;
+        SecondaryProtection protection;
 
         *ret = (Contact) { .address = address };
         ret->ip = (SecondaryIp) {
@@ -59,9 +70,10 @@ static int contact_init(Contact *ret, const char *address, Helper *h, sd_bus_mes
                 .install_ms = h->timeouts.install * 1000,
                 .cancel_fd = sd_bus_get_fd(sd_bus_message_get_bus(call)),
         };
-        if (secondary_address_split(address, &tls, ret->name, &ret->ip.address, error) < 0 || (tls && load_credentials(h, error) < 0))
+        if (secondary_address_split(address, &protection, ret->name, &ret->ip.address, error) < 0 ||
+            (protection == SECONDARY_CERTIFICATES && load_credentials(h, error) < 0) || (protection == SECONDARY_PSK && load_keys(h, error) < 0))
                 return -1;
-        ret->ip.tls = tls ? h->tls : NULL;
+        ret->ip.tls = protection == SECONDARY_CERTIFICATES ? h->tls : protection == SECONDARY_PSK ? h->psk : NULL;
         return 0;
 }
 
@@ -362,5 +374,6 @@ int main(int argc, char **argv)
                 return error_info(error.code)->exit_code;
         }
         secondary_tls_free(helper.tls);
+        secondary_tls_free(helper.psk);
         return EXIT_SUCCESS;
 }

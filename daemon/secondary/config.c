@@ -83,6 +83,32 @@ static int parse_bool(const char *value, void *ret, Error *error)
         return 0;
 }
 
+static int parse_tls(const char *value, void *ret, Error *error)
+{
+        SecondaryConfig *config = ret;
+
+        if (strcmp(value, "psk") != 0)
+                return parse_bool(value, &config->tls, error);
+        config->psk = true;
+        return 0;
+}
+
+static int parse_names(const char *value, void *ret, Error *error)
+{
+        cleanup_free char *text = xstrdup(value);
+        char **names = *(char ***) ret, *rest = NULL;
+        size_t n = 0;
+
+        (void) error;
+        for (char *name = strtok_r(text, " \t", &rest); name; name = strtok_r(NULL, " \t", &rest)) {
+                names = xrealloc(names, n + 2, sizeof *names);
+                names[n++] = xstrdup(name);
+                names[n] = NULL;
+        }
+        *(char ***) ret = names;
+        return 0;
+}
+
 static int parse_verification(const char *value, void *ret, Error *error)
 {
         if (strcmp(value, "full") != 0 && strcmp(value, "partial") != 0)
@@ -107,11 +133,13 @@ static const struct {
         { "install", parse_path, offsetof(SecondaryConfig, install), true },
         { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
         { "verification", parse_verification, offsetof(SecondaryConfig, partial), false },
-        { "tls", parse_bool, offsetof(SecondaryConfig, tls), false },
+        { "tls", parse_tls, 0, false },
+        { "tls-psk", parse_path, offsetof(SecondaryConfig, tls_psk), false },
         { "tls-ca", parse_path, offsetof(SecondaryConfig, tls_ca), false },
         { "tls-certificate", parse_path, offsetof(SecondaryConfig, tls_certificate), false },
         { "tls-key", parse_path, offsetof(SecondaryConfig, tls_key), false },
         { "tls-primary", parse_serial, offsetof(SecondaryConfig, tls_primary), false },
+        { "must-match", parse_names, offsetof(SecondaryConfig, must_match), false },
         { "require-director-timestamp", parse_bool, offsetof(SecondaryConfig, require_director_timestamp), false },
 };
 
@@ -141,6 +169,16 @@ static int on_line(void *userdata, const char *section, const char *name, const 
         return take(reader, section, name ? name : "", value ? value : "", &reader->error) == 0;
 }
 
+/* What belongs to certificates says that somebody expects them. */
+static int check_tls(const SecondaryConfig *c, Error *error)
+{
+        if (c->psk && (*c->tls_ca || *c->tls_certificate || *c->tls_key || *c->tls_primary))
+                return error_set(error, ERR_CONFIG, "tls-ca, tls-certificate, tls-key and tls-primary are not for tls = psk");
+        if (!c->psk && *c->tls_psk)
+                return error_set(error, ERR_CONFIG, "tls-psk is for tls = psk");
+        return 0;
+}
+
 static int check(const Reader *reader, int line, Error *error)
 {
         if (line < 0)
@@ -152,7 +190,7 @@ static int check(const Reader *reader, int line, Error *error)
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 if (keys[i].required && !(reader->seen & (1u << i)))
                         return error_set(error, ERR_CONFIG, "%s is missing", keys[i].name);
-        return 0;
+        return check_tls(&reader->config, error);
 }
 
 int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
@@ -170,6 +208,8 @@ int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
                         .tls_certificate = xstrdup(""),
                         .tls_key = xstrdup(""),
                         .tls_primary = xstrdup(""),
+                        .tls_psk = xstrdup(""),
+                        .must_match = xcalloc(1, sizeof *reader.config.must_match),
                 },
         };
         int line = ini_parse(path, on_line, &reader);
@@ -195,5 +235,7 @@ void secondary_config_done(SecondaryConfig *config)
         free(config->tls_certificate);
         free(config->tls_key);
         free(config->tls_primary);
+        free(config->tls_psk);
+        strv_free(config->must_match);
         *config = (SecondaryConfig) { 0 };
 }

@@ -21,9 +21,12 @@ typedef struct SecondaryConfig {
         char *install;         /* install: the file that is the firmware */
         int64_t image_max;     /* image-max: bytes */
         bool partial;          /* verification = full | partial */
-        bool tls;              /* tls = yes | no */
+        bool tls;              /* tls = yes | no | psk: certificates */
+        bool psk;              /* or the key in this file: */
+        char *tls_psk;         /* tls-psk: "": a credential of the service */
         char *tls_ca, *tls_certificate, *tls_key; /* tls-ca, tls-certificate, tls-key: "": a credential of the service */
         char *tls_primary;     /* tls-primary: name of the Primary's certificate; "": any of the CA's */
+        char **must_match;     /* must-match = NAME NAME...: members of "custom" that both repositories must agree on; ends with NULL */
         bool require_director_timestamp; /* require-director-timestamp = yes | no */
 } SecondaryConfig;
 

@@ -99,9 +99,11 @@ static char *tls_file(const char *configured, const char *credential)
 static int open_tls(const SecondaryConfig *config, SecondaryTls **ret, Error *error)
 {
         cleanup_free char *ca = tls_file(config->tls_ca, "secondary-ca.pem"), *key = tls_file(config->tls_key, "secondary.key");
-        cleanup_free char *certificate = tls_file(config->tls_certificate, "secondary.crt");
+        cleanup_free char *certificate = tls_file(config->tls_certificate, "secondary.crt"), *psk = tls_file(config->tls_psk, "secondary.psk");
 
-        return config->tls ? secondary_tls_new(&(SecondaryTlsFiles) { ca, certificate, key }, true, ret, error) : 0;
+        if (config->psk)
+                return secondary_tls_new(&(SecondaryTlsFiles) { .psk = psk }, true, ret, error);
+        return config->tls ? secondary_tls_new(&(SecondaryTlsFiles) { .ca = ca, .certificate = certificate, .key = key }, true, ret, error) : 0;
 }
 
 /* What sd_notify() does, without its library and all that it brings along. Nobody is told where nobody asked. */

@@ -236,14 +236,15 @@ static Ecu as_plan_ecu(const Secondary *s)
         };
 }
 
-/* Uptane 5.4.4.2 (10), Uptane 5.4.3.3 (4a): both repositories agree on the image for this ECU */
+/* Uptane 5.4.4.2 (10), Uptane 5.4.4.2 (10.2.2d), Uptane 5.4.3.3 (4a): both repositories agree on the image for this ECU */
 static int check_assignment(const Secondary *s, const TrustRepo *director, TrustRepo *image, Part *part, Wanted *ret, Error *error)
 {
         const Ecu self = as_plan_ecu(s);
         cleanup_plan Plan plan = { 0 };
 
         if (uptane_check_director(trust_repo_targets(director), &self, 1, false, &plan, error) < 0 ||
-            uptane_check_images(&plan, image, &(TrustFiles) { .get = get, .put = put, .userdata = part }, NULL, error) < 0)
+            uptane_check_images(&plan, image, &(TrustFiles) { .get = get, .put = put, .userdata = part },
+                                (const char *const *) s->config.must_match, error) < 0)
                 return -1;
         return take_assignment(s, &plan, ret, error);
 }

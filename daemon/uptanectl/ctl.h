@@ -22,6 +22,7 @@ typedef struct Ctl {
         sd_bus *bus;
         bool json;
         bool colour;
+        bool terminal; /* standard output is one */
         const char *until; /* monitor: end in this state */
 } Ctl;
 

@@ -206,7 +206,7 @@ int main(int argc, char **argv)
                 { "version", no_argument, NULL, 'v' }, { "help", no_argument, NULL, 'h' },
                 { 0 },
         };
-        Ctl ctl = { .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR") };
+        Ctl ctl = { .colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), .terminal = isatty(STDOUT_FILENO) };
         const char *verb;
         int c, n;
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One line per change, as it comes: what changed, of whom, to what. The bus announces properties in groups; of those that
- * are what they were, nothing is said. Survives a restart of the daemon.
+ * are what they were, nothing is said. Survives a restart of the daemon. On a terminal the progress of the ECUs is no lines
+ * but bars below them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <time.h>
 
 #include "base/codec.h"
+#include "uptanectl/bars.h"
 #include "uptanectl/ctl.h"
 
 #define SHOWN_MAX 4096
@@ -24,6 +26,7 @@ typedef struct Monitor {
         sd_event *event;
         Shown *shown; /* the last value of each property */
         size_t n_shown;
+        Bars *bars; /* NULL: no terminal */
 } Monitor;
 
 static void monitor_done(Monitor *m)
@@ -33,6 +36,7 @@ static void monitor_done(Monitor *m)
                 free(m->shown[i].value);
         }
         free(m->shown);
+        bars_free(m->bars);
 }
 
 /* Whether this property of path has another value than was shown last; from now on, this one. */
@@ -56,12 +60,14 @@ static bool is_news(Monitor *m, const char *path, const char *name, const char *
         return true;
 }
 
-static void stamp(const char *who)
+static void stamp(Monitor *m, const char *who)
 {
         time_t now = time(NULL);
         char text[16] = "";
         struct tm tm;
 
+        if (m->bars)
+                bars_clear(m->bars);
         if (localtime_r(&now, &tm))
                 (void) strftime(text, sizeof text, "%H:%M:%S", &tm);
         printf("%s  %-12s  ", text, who);
@@ -72,6 +78,20 @@ static const char *who(const char *path)
         const char *slash = strrchr(path, '/');
 
         return strcmp(path, CTL_PATH) == 0 ? "vehicle" : slash ? slash + 1 : path;
+}
+
+/* What is to be seen is seen: behind each message of the bus. */
+static void show(Monitor *m)
+{
+        if (m->bars)
+                bars_draw(m->bars);
+        (void) fflush(stdout);
+}
+
+/* Whether a bar shows this property, so that no line has to. */
+static bool is_in_bar(const Monitor *m, const char *name)
+{
+        return m->bars && (strcmp(name, "ProgressDone") == 0 || strcmp(name, "ProgressTotal") == 0);
 }
 
 static bool is_awaited(const Monitor *m, const char *path, const char *name, const char *value)
@@ -91,8 +111,10 @@ static int take_property(Monitor *m, sd_bus_message *message, const char *path, 
 
         if (r < 0)
                 return r;
-        if (is_news(m, path, name, buffer_str(&value)) && print) {
-                stamp(who(path));
+        if (m->bars)
+                bars_take(m->bars, who(path), name, buffer_str(&value));
+        if (is_news(m, path, name, buffer_str(&value)) && print && !is_in_bar(m, name)) {
+                stamp(m, who(path));
                 printf("%s %s\n", name, buffer_str(&value));
         }
         if (print && is_awaited(m, path, name, buffer_str(&value)))
@@ -124,7 +146,7 @@ static int on_properties(sd_bus_message *message, void *userdata, sd_bus_error *
         (void) ret;
         if (sd_bus_message_read(message, "s", &interface) >= 0 && strncmp(interface, CTL_NAME, strlen(CTL_NAME)) == 0)
                 (void) take_properties(m, message, sd_bus_message_get_path(message), true);
-        (void) fflush(stdout);
+        show(m);
         return 0;
 }
 
@@ -168,9 +190,9 @@ static int learn(Monitor *m, Error *error)
 static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *ret)
 {
         cleanup_buffer Buffer text = { 0 };
+        Monitor *m = userdata;
         char type;
 
-        (void) userdata;
         (void) ret;
         /* the details of an offer are shown as the property Update */
         while (sd_bus_message_peek_type(message, &type, NULL) > 0 && type != 'a') {
@@ -178,22 +200,22 @@ static int on_signal(sd_bus_message *message, void *userdata, sd_bus_error *ret)
                 if (json_write_value(message, &text) < 0)
                         return 0;
         }
-        stamp("vehicle");
+        stamp(m, "vehicle");
         printf("%s%s\n", sd_bus_message_get_member(message), buffer_str(&text));
-        (void) fflush(stdout);
+        show(m);
         return 0;
 }
 
 static int on_owner(sd_bus_message *message, void *userdata, sd_bus_error *ret)
 {
         const char *name, *old, *new;
+        Monitor *m = userdata;
 
-        (void) userdata;
         (void) ret;
         if (sd_bus_message_read(message, "sss", &name, &old, &new) >= 0) {
-                stamp("vehicle");
+                stamp(m, "vehicle");
                 puts(*new ? "uptaned has started" : "uptaned has ended");
-                (void) fflush(stdout);
+                show(m);
         }
         return 0;
 }
@@ -233,6 +255,7 @@ int monitor(Ctl *ctl, Error *error)
         int r = sd_event_default(&event);
 
         m.event = event;
+        m.bars = ctl->terminal && !ctl->json ? bars_new() : NULL;
         if (r >= 0)
                 r = watch(&m);
         if (r < 0)
@@ -240,7 +263,7 @@ int monitor(Ctl *ctl, Error *error)
         if (learn(&m, error) < 0 || show_status(ctl, error) < 0)
                 return -1;
         puts("");
-        (void) fflush(stdout);
+        show(&m);
         r = sd_event_loop(event);
         return r == 0 ? 0 : error_set(error, ERR_SYSTEM, "the system bus is gone");
 }

@@ -10,6 +10,7 @@
 #include "uptaned/verify.h"
 
 #define PROGRESS_PAUSE UINT64_C(500000) /* usec between two announcements of one ECU's progress */
+#define VERIFICATIONS_MAX 4 /* at the same time: they need no link, but memory and the processor */
 
 /* One file for all ECUs that get it. */
 struct SharedImage {
@@ -28,8 +29,8 @@ struct Bundle {
         Manager *m;
         WorkPhase phase;
         Work **works; /* by index in the update; NULL: not begun */
-        size_t n_works, n_running;
-        bool filling;
+        size_t n_works, n_running, n_verifying;
+        bool filling, verifying; /* the function of this name is running */
         SharedImage *images;
         Pump *pump; /* NULL: bandwidth is not limited, or nothing was sent yet */
 };
@@ -57,7 +58,9 @@ static void reset(Work *w)
         if (w->driver->reset)
                 w->driver->reset(w);
         w->helper = helper_free(w->helper);
+        w->bundle->n_verifying -= w->verify != NULL;
         w->verify = verify_free(w->verify);
+        w->waits = false;
         w->next = NULL;
 }
 
@@ -186,6 +189,8 @@ static void fill(Bundle *b)
 static void begin(Bundle *b, WorkPhase phase)
 {
         b->phase = phase;
+        for (size_t i = 0; i < b->m->n_ecus; i++)
+                b->m->ecus[i].progress_done = b->m->ecus[i].progress_total = 0;
         manager_set_step(b->m, phases[phase].step, 0, 0);
         fill(b);
 }
@@ -299,24 +304,58 @@ static void go_on(Work *w)
                 work_failed(w, &error);
 }
 
+static void verify_next(Bundle *b);
+
 /* Uptane 5.4 (f), Uptane 5.4.3 (2), Uptane 5.4.3.2 (a), Uptane 5.4.3.4 (1): verified again, then installed */
 static void on_verified(void *userdata, Verified *verified, Error *error)
 {
         Work *w = userdata;
+        Bundle *b = w->bundle;
 
         strv_free(w->roles);
         w->roles = verified ? TAKE_PTR(verified->roles) : NULL;
+        w->verify = verify_free(w->verify);
+        b->n_verifying--;
         if (!verified || verified_check(verified, work_ecu(w), error) < 0)
                 work_failed(w, error);
         else
                 go_on(w);
+        verify_next(b);
+}
+
+static Work *find_waiting(const Bundle *b)
+{
+        for (size_t i = 0; i < b->n_works; i++)
+                if (b->works[i] && b->works[i]->waits)
+                        return b->works[i];
+        return NULL;
+}
+
+/* Those that wait for it, while there is room. */
+static void verify_next(Bundle *b)
+{
+        if (b->verifying)
+                return;
+        b->verifying = true;
+        for (Work *w; b->n_verifying < VERIFICATIONS_MAX && (w = find_waiting(b));) {
+                Error error = { 0 };
+
+                w->waits = false;
+                if (verify_start(b->m, NULL, w->ecu->serial, on_verified, w, &w->verify, &error) < 0)
+                        work_failed(w, &error);
+                else
+                        b->n_verifying++;
+        }
+        b->verifying = false;
 }
 
 int work_verify(Work *w, WorkStep next, Error *error)
 {
+        (void) error;
         w->next = next;
-        w->verify = verify_free(w->verify);
-        return verify_start(w->m, NULL, w->ecu->serial, on_verified, w, &w->verify, error);
+        w->waits = true;
+        verify_next(w->bundle);
+        return 0;
 }
 
 static void forget_image(Bundle *b, const SharedImage *image)

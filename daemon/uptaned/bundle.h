@@ -38,6 +38,7 @@ struct Work {
         bool running;
         Helper *helper; /* closed behind each phase */
         struct Verify *verify;
+        bool waits; /* for its turn to be verified */
         char **roles; /* delegated ones that say where its image is, ends with NULL; NULL: none. Since it was verified */
         SharedImage *image;
         WorkStep next; /* when it is verified, or its image is there */

@@ -38,10 +38,10 @@ typedef enum Type {
         TYPE_PERCENT,
         TYPE_BYTES,
         TYPE_SPEED,
-        TYPE_MAX_SPEED,
         TYPE_BANDWIDTH,
         TYPE_COUNT,
         TYPE_ON_FAILURE,
+        TYPE_MAX_SPEED,
 } Type;
 
 static const struct {
@@ -87,14 +87,15 @@ static const struct {
         ROW("limits", "delegations", TYPE_BYTES, max_delegated_bytes, "64M"),
         ROW("limits", "min-speed", TYPE_SPEED, slowest.speed, "100"),
         ROW("limits", "min-speed-seconds", TYPE_SECONDS, slowest.seconds, "30"),
-        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("limits", "secondaries", TYPE_BANDWIDTH, secondaries_bandwidth, "0"),
+        ROW("limits", "max-speed", TYPE_MAX_SPEED, max_speed, "0"),
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
         ROW("timeouts", "secondary", TYPE_SECONDS, secondary_timeout, "20"),
         ROW("timeouts", "announce", TYPE_SECONDS, announce_timeout, "60"),
         ROW("paths", "state-directory", TYPE_PATH, state_directory, "/var/lib/uptane"),
+        ROW("paths", "factory-image", TYPE_PATH, factory_image, NULL),
         ROW("paths", "root-directory", TYPE_PATH, root_directory, VENDOR_DIR),
         ROW("paths", "fetch-socket", TYPE_PATH, fetch_socket, "/run/uptane/fetch.sock"),
         ROW("paths", "verify-socket", TYPE_PATH, verify_socket, "/run/uptane/verify.sock"),
@@ -343,8 +344,11 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 return set_bool(&s->partial, value, "partial", "full", error);
         else if (strcmp(key, "replacement") == 0)
                 return set_bool(&s->may_be_replaced, value, "register", "refuse", error);
-        else if (strcmp(key, "tls") == 0)
-                return set_bool(&s->tls, value, "yes", "no", error);
+        else if (strcmp(key, "tls") == 0) {
+                s->psk = strcmp(value, "psk") == 0;
+                s->tls = false;
+                return s->psk ? 0 : set_bool(&s->tls, value, "yes", "no", error);
+        }
         else
                 return set_exec_secondary(s, key, value, error);
         return 0;
@@ -530,10 +534,13 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
 
         if (ip && !*s->address)
                 return error_set(error, ERR_CONFIG, "[secondary %s] address is missing", s->label);
-        if (!ip && (*s->address || s->tls || s->partial || s->may_be_replaced))
+        if (ip && s->psk != (*s->serial != '\0'))
+                return error_set(error, ERR_CONFIG, "[secondary %s] serial is %s", s->label,
+                                 s->psk ? "missing: tls = psk shows the key of that name" : "for driver = exec, driver = virtual and tls = psk");
+        if (!ip && (*s->address || s->tls || s->psk || s->partial || s->may_be_replaced))
                 return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification and replacement are for driver = ip", s->label);
-        if (ip && (*s->hardware_id || *s->serial))
-                return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id and serial are for driver = exec and driver = virtual", s->label);
+        if (ip && *s->hardware_id)
+                return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id is for driver = exec and driver = virtual", s->label);
         if (!exec && (*s->handler || *s->handler_option))
                 return error_set(error, ERR_CONFIG, "[secondary %s] handler and handler-option are for driver = exec", s->label);
         if (exec && !*s->handler)

@@ -20,7 +20,8 @@ typedef struct ConfigSecondary {
         int order;     /* lower ones install before higher ones */
         /* ip: */
         char *address; /* host:port */
-        bool tls;      /* tls: it is spoken to over a protected link or not at all */
+        bool tls;      /* tls = yes | no | psk: it is spoken to over a protected link or not at all */
+        bool psk;      /* the key of its serial protects the link, not certificates; the serial is configured */
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
         bool may_be_replaced; /* replacement = refuse | register: another ECU at its address becomes this one */
         /* exec, and the last two virtual: */
@@ -65,12 +66,13 @@ typedef struct Config {
         size_t max_bytes[_ROLE_MAX]; /* root, timestamp, snapshot, targets: one file */
         size_t max_delegated_bytes;  /* delegations: all delegated roles of one cycle */
         RateLimit slowest;           /* min-speed, min-speed-seconds */
-        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         uint64_t secondaries_bandwidth; /* bytes a second to all of them together; 0: no limit */
+        size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         /* [timeouts], seconds */
         unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
         /* [paths] */
         char *state_directory;
+        char *factory_image;  /* factory-image; NULL: in the usual places */
         char *root_directory; /* director.root.json and image.root.json: trusted at first start */
         char *fetch_socket, *verify_socket, *ostree_socket, *health_socket, *secondary_ip_socket, *exec_socket;
         /* [secondary LABEL] */

@@ -127,17 +127,24 @@ static void on_pulled(void *userdata, sd_bus_message *reply, Error *error)
         next(d);
 }
 
+int download_append_pull(Manager *m, sd_bus_message *call, const EngineEcu *ecu)
+{
+        const char *url = *ecu->uri ? ecu->uri : m->config.ostree_url;
+        char commit[2 * SHA256_SIZE + 1];
+
+        hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
+        return sd_bus_message_append(call, "ssbttb", url, commit, manager_authenticates(m, url), (uint64_t) (ecu->length > 0 ? ecu->length : 0),
+                                     (uint64_t) m->config.max_speed, m->config.static_deltas);
+}
+
 /* Uptane 5.4.2.4 (a) */
 static int pull(Download *d, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         const EngineEcu *ecu = current(d);
         const VehicleEcu *target = vehicle_find(d->m, ecu->serial);
-        const char *url = *ecu->uri ? ecu->uri : d->m->config.ostree_url;
-        char commit[2 * SHA256_SIZE + 1];
         int r;
 
-        hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
         if (target && target->handler)
                 return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is an OSTree image; a handler takes files", ecu->image);
         if (helper_open(d->m->event, HELPER_OSTREE, d->m->config.ostree_socket, &d->ostree, error) < 0 ||
@@ -147,8 +154,7 @@ static int pull(Download *d, Error *error)
         d->pulled = 0;
         helper_set_progress(d->ostree, pull_progress, d);
         helper_set_step(d->ostree, pull_step, d);
-        r = sd_bus_message_append(call, "ssbttb", url, commit, manager_authenticates(d->m, url), (uint64_t) (ecu->length > 0 ? ecu->length : 0),
-                                  (uint64_t) d->m->config.max_speed, d->m->config.static_deltas);
+        r = download_append_pull(d->m, call, ecu);
         if (r < 0)
                 return error_set_errno(error, ERR_HELPER, -r, "asking uptane-ostree");
         return helper_call(d->ostree, call, d->m->config.image_timeout, on_pulled, d, error);

@@ -117,8 +117,9 @@ typedef enum Piece {
 static Piece read_piece(Fetch *fetch)
 {
         uint8_t bytes[PIECE_SIZE];
+        uint64_t quarter = fetch->request.max_speed / 4; /* of a second: no pause may outlast a deadline */
         Error error = { 0 };
-        ssize_t n = read(fetch->fd, bytes, sizeof bytes);
+        ssize_t n = read(fetch->fd, bytes, quarter > 0 && quarter < sizeof bytes ? (size_t) quarter : sizeof bytes);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return errno == EINTR ? PIECE_MORE : PIECE_LATER;

@@ -30,15 +30,11 @@ static void on_pulled(void *userdata, sd_bus_message *reply, Error *error)
 static int pull(Work *w, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
-        const EngineEcu *want = work_ecu(w);
-        const char *url = *want->uri ? want->uri : w->m->config.ostree_url;
-        char commit[2 * SHA256_SIZE + 1];
         int r;
 
-        hex_encode(slice(want->hashes.sha256, SHA256_SIZE), commit);
         if (open_call(w, "Pull", &call, error) < 0)
                 return -1;
-        r = sd_bus_message_append(call, "ssb", url, commit, manager_authenticates(w->m, url));
+        r = download_append_pull(w->m, call, work_ecu(w));
         if (r < 0)
                 return error_set_errno(error, ERR_HELPER, -r, "asking uptane-ostree");
         return helper_call(w->helper, call, w->m->config.image_timeout, on_pulled, w, error);

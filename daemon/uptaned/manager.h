@@ -16,6 +16,7 @@
 #include "crypto/signer.h"
 #include "engine/engine.h"
 #include "store/store.h"
+#include "uptane/manifest.h"
 #include "uptaned/config.h"
 
 typedef struct Manager Manager;
@@ -147,10 +148,13 @@ int vehicle_set_installed(Manager *m, VehicleEcu *ecu, const char *image, const 
 
 /* The back-end knows all ECUs as they are now. */
 int vehicle_registered(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
-/* What runs is the truth: where it is not what was written down, it is known by its hash alone from now on. */
+/* What runs is the truth: where it is not what was written down, it is known by its hash alone from now on, or by its factory name. */
 int vehicle_take_booted(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 int vehicle_learn(Manager *m, VehicleEcu *ecu, const char *serial, const char *hardware_id, const char *key_type, const char *key_text,
                   Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* factory.c: 1 if a file names what is booted; its strings live in arena. */
+int factory_name(Manager *m, const Hashes *booted, Arena *arena, VersionReport *ret) __attribute__((nonnull, warn_unused_result));
 
 /* vehicle-changes.c: which ECUs came, went, or are others than before */
 /* Against what is stored; what changed is told in the journal, and the back-end has to be told (m->provisioned). */
@@ -167,7 +171,8 @@ void vehicle_unlearn(Manager *m, VehicleEcu *ecu) __attribute__((nonnull));
 int register_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* check.c: sends the manifest, then verifies both repositories; or, for a report, only the first */
 int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnull, warn_unused_result));
-/* download.c */
+/* download.c; the arguments of Pull for this ECU's commit: a negative errno, or not */
+int download_append_pull(Manager *m, sd_bus_message *call, const EngineEcu *ecu) __attribute__((nonnull, warn_unused_result));
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* install-exec.c: the update is over: what waited for a reboot does not any more. */
 void install_exec_forget(Manager *m) __attribute__((nonnull));

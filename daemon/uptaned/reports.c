@@ -207,7 +207,8 @@ static void ask(Asked *asked)
 
         asked->ecu->report_fresh = false;
         if (strcmp(asked->ecu->driver, "virtual") == 0) {
-                if (manifest_sign_report(m, asked->ecu, &error) < 0 || keep(m, asked->ecu, buffer_slice(&asked->ecu->report), 0, &error) < 0)
+                if (manifest_sign_report(m, asked->ecu, &error) < 0 ||
+                    keep(m, asked->ecu, buffer_slice(&asked->ecu->report), 0, &error) < 0)
                         (void) error_prefix(&error, "%s", asked->ecu->label);
         } else if (asked->ecu->handler) {
                 if (exec_open(m, &asked->helper, &error) == 0 && exec_ask_info(m, asked->ecu, asked->helper, on_firmware_info, asked, &error) == 0)

@@ -26,7 +26,9 @@ static void init_ecu(VehicleEcu *ecu, const char *label, const char *driver, con
 static void set_address(VehicleEcu *ecu, const ConfigSecondary *s)
 {
         free(ecu->address);
-        if (!s->tls)
+        if (s->psk)
+                ecu->address = xasprintf("psk://%s@%s", s->serial, s->address);
+        else if (!s->tls)
                 ecu->address = xstrdup(s->address);
         else
                 ecu->address = xasprintf("tls://%s%s%s", ecu->serial, *ecu->serial ? "@" : "", s->address);
@@ -142,8 +144,8 @@ int vehicle_load(Manager *m, Error *error)
 
                 init_ecu(ecu, s->label, s->driver, s->address);
                 ecu->partial = s->partial;
-                ecu->may_be_replaced = s->may_be_replaced;
                 ecu->order = s->order;
+                ecu->may_be_replaced = s->may_be_replaced;
                 if ((strcmp(s->driver, "ip") != 0 && init_signed_for(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0 ||
                     restore_report(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);
@@ -266,7 +268,9 @@ void vehicle_unlearn(Manager *m, VehicleEcu *ecu)
 int vehicle_take_booted(Manager *m, Error *error)
 {
         VehicleEcu *primary = &m->ecus[0];
+        CLEANUP(arena_free) Arena *arena = arena_new();
         Hashes hashes = { .has_sha256 = true };
+        VersionReport image;
 
         if (!*m->booted)
                 return 0;
@@ -275,5 +279,9 @@ int vehicle_take_booted(Manager *m, Error *error)
                 m->booted[0] = '\0';
                 return -1;
         }
-        return hashes_match(&hashes, &primary->hashes) ? 0 : vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
+        if (hashes_match(&hashes, &primary->hashes))
+                return 0;
+        if (factory_name(m, &hashes, arena, &image) > 0)
+                return vehicle_set_installed(m, primary, image.image, &image.hashes, image.length, -1, error);
+        return vehicle_set_installed(m, primary, "", &hashes, 0, -1, error);
 }

@@ -3,16 +3,28 @@
  * Every object of a commit, from the commit down: is it there, and is it what its name says? libostree asks that of what it
  * fetches, never of what is there already: an object damaged on the disk would be a part of every later deployment. What is
  * damaged is removed, and the commit marked as incomplete, so that the next pull fetches just that.
+ *
+ * Reading everything takes its time. So of a commit that was found good, which inodes its objects are, and when they were changed
+ * last, is kept, as one hash, until the next boot: while that is the same, they are not read again.
  */
 #include "install/ostree-private.h"
 
+#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "io/file.h"
+
+#define GOOD INSTALL_RUN "/uptane-verified" /* the commit, and that hash */
 
 typedef struct Walk {
         OstreeRepo *repo;
         const InstallWatch *watch;
         GHashTable *seen;   /* names of objects */
         GPtrArray *folders; /* checksums of dirtrees whose entries wait to be looked at */
+        GChecksum *inodes;
+        bool read;          /* the objects themselves, too */
         uint64_t n_bad;
         char first_bad[80];
 } Walk;
@@ -21,6 +33,28 @@ static void walk_done(Walk *w)
 {
         g_hash_table_unref(w->seen);
         g_ptr_array_unref(w->folders);
+        g_checksum_free(w->inodes);
+}
+
+static Walk walk_new(OstreeRepo *repo, const InstallWatch *watch, bool read)
+{
+        return (Walk) { .repo = repo, .watch = watch, .read = read, .inodes = g_checksum_new(G_CHECKSUM_SHA256),
+                        .seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL),
+                        .folders = g_ptr_array_new_with_free_func(g_free) };
+}
+
+/* False if there is no such object. */
+static bool add_inode(Walk *w, const char *path)
+{
+        g_autofree char *text = NULL;
+        struct stat st;
+
+        if (fstatat(ostree_repo_get_dfd(w->repo), path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return false;
+        text = g_strdup_printf("%s %llu %llu %lld %lld.%09ld\n", path, (unsigned long long) st.st_dev, (unsigned long long) st.st_ino,
+                               (long long) st.st_size, (long long) st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+        g_checksum_update(w->inodes, (const guchar *) text, -1);
+        return true;
 }
 
 /* Removing it may fail, where the disk is read-only: then fetching it again will, too, and say why. */
@@ -34,16 +68,18 @@ static void remove_bad(Walk *w, OstreeObjectType type, const char *checksum)
 /* 1: it is good, and was not seen before; 0: nothing more to do. */
 static int look_at(Walk *w, OstreeObjectType type, const char *checksum, Error *error)
 {
-        g_autofree char *name = ostree_object_to_string(checksum, type);
+        g_autofree char *name = ostree_object_to_string(checksum, type), *path = g_strdup_printf("objects/%.2s/%s", name, name + 2);
 
         if (!g_hash_table_add(w->seen, g_steal_pointer(&name)))
                 return 0;
         if (w->watch->cancelled(w->watch->userdata))
                 return error_set(error, ERR_CANCELLED, "given up while objects were verified");
-        w->watch->step(w->watch->userdata, INSTALL_VERIFYING, g_hash_table_size(w->seen), 0);
-        if (ostree_repo_fsck_object(w->repo, type, checksum, NULL, NULL))
+        if (w->read)
+                w->watch->step(w->watch->userdata, INSTALL_VERIFYING, g_hash_table_size(w->seen), 0);
+        if (add_inode(w, path) && (!w->read || ostree_repo_fsck_object(w->repo, type, checksum, NULL, NULL)))
                 return 1;
-        remove_bad(w, type, checksum);
+        if (w->read)
+                remove_bad(w, type, checksum);
         return 0;
 }
 
@@ -108,16 +144,49 @@ static int walk(Walk *w, const char *commit, Error *error)
         return 0;
 }
 
+/* ---- what is known to be good ---- */
+
+static char *good_text(Walk *w, const char *commit)
+{
+        return g_strdup_printf("%s %s\n", commit, g_checksum_get_string(w->inodes));
+}
+
+static bool is_known(OstreeRepo *repo, const char *commit, const InstallWatch *watch)
+{
+        __attribute__((cleanup(walk_done))) Walk w = walk_new(repo, watch, false);
+        cleanup_buffer Buffer known = { 0 };
+        g_autofree char *text = NULL;
+        Error ignored = { 0 };
+
+        if (file_read(GOOD, 256, &known, &ignored) <= 0 || !g_str_has_prefix(buffer_str(&known), commit) || walk(&w, commit, &ignored) < 0)
+                return false;
+        text = good_text(&w, commit);
+        return strcmp(text, buffer_str(&known)) == 0;
+}
+
+/* Where it cannot be kept, it is found out again. */
+static void remember(Walk *w, const char *commit)
+{
+        g_autofree char *text = good_text(w, commit);
+        Error ignored = { 0 };
+
+        (void) mkdir(INSTALL_RUN, 0755);
+        if (file_write(GOOD, slice_str(text), 0600, &ignored) < 0)
+                (void) unlink(GOOD);
+}
+
 int install_verify_objects(OstreeRepo *repo, const char *commit, const InstallWatch *watch, Error *error)
 {
-        __attribute__((cleanup(walk_done))) Walk w = { .repo = repo, .watch = watch };
+        __attribute__((cleanup(walk_done))) Walk w = walk_new(repo, watch, true);
 
-        w.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-        w.folders = g_ptr_array_new_with_free_func(g_free);
+        if (is_known(repo, commit, watch))
+                return 0;
         if (walk(&w, commit, error) < 0)
                 return -1;
-        if (w.n_bad == 0)
+        if (w.n_bad == 0) {
+                remember(&w, commit);
                 return 0;
+        }
         (void) ostree_repo_mark_commit_partial(repo, commit, TRUE, NULL);
         return error_set(error, ERR_COMMIT_DAMAGED, "%llu objects are missing or damaged, the first is %s", (unsigned long long) w.n_bad,
                          w.first_bad);

@@ -21,6 +21,7 @@ struct InstallOstree {
         char *os_name, *ca_file, *cert_file, *key_file;
         bool allow_http, no_stage, private_mounts;
         const BootDriver *boot;
+        const char *const *kernel_arguments; /* borrowed */
 };
 
 int install_check_commit(const char *commit, Error *error);
@@ -41,6 +42,9 @@ void install_clean_up_locked(InstallOstree *o);
 /* ostree-remote.c: the repository, with a server as its remote of this name. */
 #define INSTALL_REMOTE "uptane"
 int install_open_remote(const InstallOstree *o, const char *url, bool authenticate, OstreeRepo **ret, Error *error);
+
+/* ostree-kargs.c: of a deployment of this commit behind merge (NULL: none), ends with NULL. ERR_INSTALL: it asks for what is not allowed. */
+int install_kernel_arguments(const InstallOstree *o, OstreeDeployment *merge, GVariant *commit, char ***ret, Error *error);
 
 /* ostree-pull.c: ERR_HARDWARE_ID if the commit names another architecture than this machine's. */
 int install_check_architecture(GVariant *commit, Error *error);

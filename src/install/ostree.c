@@ -68,6 +68,7 @@ int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret
         o->allow_http = options->allow_http;
         o->no_stage = options->no_stage;
         o->boot = options->boot ? options->boot : boot_driver_find("none");
+        o->kernel_arguments = options->kernel_arguments;
         o->path = g_file_new_for_path(options->sysroot);
         o->sysroot = ostree_sysroot_new(o->path);
         if (!ostree_sysroot_initialize(o->sysroot, &g))
@@ -194,7 +195,7 @@ static int choose_os(InstallOstree *o, char **ret, Error *error)
         return 0;
 }
 
-static int check_pulled(InstallOstree *o, OstreeRepo *repo, const char *commit, const InstallWatch *watch, Error *error)
+static int check_pulled(InstallOstree *o, OstreeRepo *repo, const char *commit, const InstallWatch *watch, GVariant **ret, Error *error)
 {
         g_autoptr(GVariant) bytes = NULL;
         OstreeRepoCommitState state = 0;
@@ -206,15 +207,10 @@ static int check_pulled(InstallOstree *o, OstreeRepo *repo, const char *commit, 
                 return error_set(error, ERR_NOT_FOUND, "commit %s is there only in part", commit);
         if (install_verify_objects(repo, commit, watch, error) < 0 || install_check_architecture(bytes, error) < 0)
                 return -1;
-        return install_check_boot_space(o, repo, bytes, NULL, error);
-}
-
-static char **kernel_arguments(OstreeDeployment *merge)
-{
-        const char *options = merge ? ostree_bootconfig_parser_get(ostree_deployment_get_bootconfig(merge), "options") : NULL;
-        g_autoptr(OstreeKernelArgs) args = options ? ostree_kernel_args_from_string(options) : NULL;
-
-        return args ? ostree_kernel_args_to_strv(args) : NULL;
+        if (install_check_boot_space(o, repo, bytes, NULL, error) < 0)
+                return -1;
+        *ret = g_steal_pointer(&bytes);
+        return 0;
 }
 
 /* Freezing writes the journal's content to where a boot loader looks for it. No signal may come between the two. */
@@ -274,6 +270,7 @@ static bool is_next_already(const Deploy *d, const char *commit)
 
 static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *new, const InstallWatch *watch, Error *error)
 {
+        g_autoptr(GVariant) commit = NULL;
         GError *g = NULL;
 
         if (install_reload(o, error) < 0 || choose_os(o, &d->os_name, error) < 0)
@@ -282,10 +279,11 @@ static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *
                 return install_set_error(error, ERR_INSTALL, g, "opening the repository");
         d->booted = ostree_sysroot_get_booted_deployment(o->sysroot);
         d->first = install_first_deployment(o, NULL);
-        if (!is_next_already(d, new->commit) && check_pulled(o, d->repo, new->commit, watch, error) < 0)
+        if (!is_next_already(d, new->commit) && check_pulled(o, d->repo, new->commit, watch, &commit, error) < 0)
                 return -1;
         d->merge = ostree_sysroot_get_merge_deployment(o->sysroot, d->os_name);
-        d->arguments = kernel_arguments(d->merge);
+        if (!is_next_already(d, new->commit) && install_kernel_arguments(o, d->merge, commit, &d->arguments, error) < 0)
+                return -1;
         d->origin = ostree_sysroot_origin_new_from_refspec(o->sysroot, new->commit);
         g_key_file_set_string(d->origin, "uptane", "image", new->name);
         return 0;
@@ -394,11 +392,7 @@ static int deploy_locked(InstallOstree *o, const InstallDeployment *new, const I
         return 0;
 }
 
-/*
- * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
- * still works.
- */
-/* libostree does that before it locks, whether it gets the lock or not. */
+/* Where /sysroot is mounted read-only: libostree does that before it locks, whether it gets the lock or not. */
 int install_make_writable(InstallOstree *o, Error *error)
 {
         gboolean locked = FALSE;
@@ -413,6 +407,10 @@ int install_make_writable(InstallOstree *o, Error *error)
         return 0;
 }
 
+/*
+ * Who has it may be our own predecessor: a daemon that died while it installed installs again, and the helper it had asked
+ * still works.
+ */
 int install_lock(InstallOstree *o, const InstallWatch *watch, Error *error)
 {
         gboolean locked = FALSE;

@@ -28,6 +28,8 @@ typedef struct InstallOstreeOptions {
         bool allow_http;     /* plain http:// too */
         bool no_stage;       /* write deployments at once even where they could wait for the shutdown */
         const BootDriver *boot; /* NULL: none */
+        /* Patterns of fnmatch(3), the last is NULL, kept by the caller: kernel arguments that a commit may change; NULL: none. */
+        const char *const *kernel_arguments;
 } InstallOstreeOptions;
 
 typedef enum InstallStep {

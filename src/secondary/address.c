@@ -33,16 +33,20 @@ static int split(const char *address, bool zero, char host[static HOST_MAX], con
         return 0;
 }
 
-int secondary_address_split(const char *address, bool *ret_tls, char ret_name[static SECONDARY_TLS_NAME_MAX + 1], const char **ret_rest,
+int secondary_address_split(const char *address, SecondaryProtection *ret, char ret_name[static SECONDARY_TLS_NAME_MAX + 1], const char **ret_rest,
                             Error *error)
 {
-        static const char scheme[] = "tls://";
+        static const char tls[] = "tls://", psk[] = "psk://"; /* of one length */
         const char *start, *at;
         size_t size;
 
-        *ret_tls = strncmp(address, scheme, sizeof scheme - 1) == 0;
-        start = *ret_tls ? address + sizeof scheme - 1 : address;
-        at = *ret_tls ? strrchr(start, '@') : NULL; /* the last one: a serial may hold others */
+        *ret = strncmp(address, tls, sizeof tls - 1) == 0   ? SECONDARY_CERTIFICATES
+               : strncmp(address, psk, sizeof psk - 1) == 0 ? SECONDARY_PSK
+                                                            : SECONDARY_PLAIN;
+        start = *ret != SECONDARY_PLAIN ? address + sizeof tls - 1 : address;
+        at = *ret != SECONDARY_PLAIN ? strrchr(start, '@') : NULL; /* the last one: a serial may hold others */
+        if (*ret == SECONDARY_PSK && !at)
+                return error_set(error, ERR_INVALID_ARGUMENT, "'%.100s' does not say whose key is to be shown", address);
         size = at ? (size_t) (at - start) : 0;
         if (at && (size == 0 || size > SECONDARY_TLS_NAME_MAX))
                 return error_set(error, ERR_INVALID_ARGUMENT, "'%.100s' holds a name of %zu bytes, 1 to %d are allowed", address, size,

@@ -113,7 +113,8 @@ static int protect(Link *link, int64_t deadline, Error *error)
         const SecondaryIp *s = link->s;
         SecondaryStream stream;
 
-        if (secondary_tls_link_new(s->tls, link->fd, &link->tls, error) < 0)
+        if (secondary_tls_link_new(s->tls, link->fd, &link->tls, error) < 0 ||
+            (s->name && *s->name && secondary_tls_set_identity(link->tls, s->name, error) < 0))
                 return -1;
         stream = stream_of(link, s->connect_ms, deadline);
         if (secondary_stream_shake_hands(&stream, error) < 0)

@@ -14,13 +14,18 @@
 #include <poll.h>
 #include <string.h>
 
+#include "secondary/psk.h"
+
 struct SecondaryTls {
         SSL_CTX *context;
+        PskList *psks; /* NULL: certificates */
         bool server;
 };
 
 struct SecondaryTlsLink {
         SSL *ssl;
+        const PskList *psks; /* NULL: certificates */
+        const Psk *psk;      /* the key that is shown, or was */
         bool ready; /* the handshake is over */
 };
 
@@ -46,6 +51,72 @@ static int load(SSL_CTX *context, const SecondaryTlsFiles *files, Error *error)
         return 0;
 }
 
+/* ---- keys ---- */
+
+static const unsigned char psk_cipher[] = { 0x13, 0x01 }; /* TLS_AES_128_GCM_SHA256: what every TLS 1.3 has; its hash goes with the key */
+
+/* As a session to be resumed, which is what TLS 1.3 takes such a key for. NULL: out of memory, or TLS cannot do it. */
+static SSL_SESSION *psk_session(SSL *ssl, const Psk *psk)
+{
+        const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, psk_cipher);
+        SSL_SESSION *session = SSL_SESSION_new();
+
+        if (cipher && session && SSL_SESSION_set1_master_key(session, psk->key, psk->size) == 1 &&
+            SSL_SESSION_set_cipher(session, cipher) == 1 && SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) == 1)
+                return session;
+        SSL_SESSION_free(session);
+        return NULL;
+}
+
+/* The client's: it shows the one key that it was told, if the server's hash fits to it. */
+static int use_psk(SSL *ssl, const EVP_MD *md, const unsigned char **ret_identity, size_t *ret_size, SSL_SESSION **ret)
+{
+        const SecondaryTlsLink *link = SSL_get_app_data(ssl);
+
+        *ret = NULL;
+        if (!link->psk || (md && EVP_MD_get_type(md) != NID_sha256))
+                return 1;
+        *ret = psk_session(ssl, link->psk);
+        *ret_identity = (const unsigned char *) link->psk->identity;
+        *ret_size = strlen(link->psk->identity);
+        return *ret != NULL;
+}
+
+/* The server's. An identity that is not known leads nowhere: there is no certificate to go on with. */
+static int find_psk(SSL *ssl, const unsigned char *identity, size_t size, SSL_SESSION **ret)
+{
+        SecondaryTlsLink *link = SSL_get_app_data(ssl);
+        const Psk *psk = psk_find(link->psks, slice(identity, size));
+
+        *ret = psk ? psk_session(ssl, psk) : NULL;
+        link->psk = psk;
+        return !psk || *ret;
+}
+
+static int load_psk(SecondaryTls *tls, const char *path, Error *error)
+{
+        if (psk_load(path, &tls->psks, error) < 0)
+                return -1;
+        if (SSL_CTX_set_ciphersuites(tls->context, "TLS_AES_128_GCM_SHA256") != 1)
+                return error_set(error, ERR_KEY, "TLS 1.3 with keys cannot be used: %s", reason());
+        /* a server that asks for certificates takes no session without one, a client none with one */
+        if (tls->server && SSL_CTX_set_session_id_context(tls->context, (const unsigned char *) "psk", 3) != 1)
+                return error_set(error, ERR_KEY, "TLS 1.3 with keys cannot be used: %s", reason());
+        if (tls->server)
+                SSL_CTX_set_psk_find_session_callback(tls->context, find_psk);
+        else
+                SSL_CTX_set_psk_use_session_callback(tls->context, use_psk);
+        return 0;
+}
+
+int secondary_tls_set_identity(SecondaryTlsLink *link, const char *identity, Error *error)
+{
+        if (!link->psks)
+                return 0;
+        link->psk = psk_find(link->psks, slice_str(identity));
+        return link->psk ? 0 : error_set(error, ERR_KEY, "there is no key of '%.64s'", identity);
+}
+
 int secondary_tls_new(const SecondaryTlsFiles *files, bool server, SecondaryTls **ret, Error *error)
 {
         CLEANUP(secondary_tls_free) SecondaryTls *tls = xcalloc(1, sizeof *tls);
@@ -58,7 +129,7 @@ int secondary_tls_new(const SecondaryTlsFiles *files, bool server, SecondaryTls 
         (void) SSL_CTX_set_session_cache_mode(tls->context, SSL_SESS_CACHE_OFF);
         (void) SSL_CTX_set_options(tls->context, SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
         (void) SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-        if (load(tls->context, files, error) < 0)
+        if ((files->psk ? load_psk(tls, files->psk, error) : load(tls->context, files, error)) < 0)
                 return -1;
         *ret = TAKE_PTR(tls);
         return 0;
@@ -69,6 +140,7 @@ SecondaryTls *secondary_tls_free(SecondaryTls *tls)
         if (!tls)
                 return NULL;
         SSL_CTX_free(tls->context);
+        psk_free(tls->psks);
         free(tls);
         return NULL;
 }
@@ -80,7 +152,8 @@ int secondary_tls_link_new(const SecondaryTls *tls, int fd, SecondaryTlsLink **r
         CLEANUP(secondary_tls_link_free) SecondaryTlsLink *link = xcalloc(1, sizeof *link);
 
         link->ssl = SSL_new(tls->context);
-        if (!link->ssl || SSL_set_fd(link->ssl, fd) != 1)
+        link->psks = tls->psks;
+        if (!link->ssl || SSL_set_fd(link->ssl, fd) != 1 || SSL_set_app_data(link->ssl, link) != 1)
                 return error_set(error, ERR_TLS, "TLS: %s", reason());
         if (tls->server)
                 SSL_set_accept_state(link->ssl);
@@ -109,6 +182,8 @@ static int failed(SecondaryTlsLink *link, const char *what, Error *error)
         long verified = SSL_get_verify_result(link->ssl);
 
         link->ready = false;
+        if (link->psks)
+                return error_set(error, ERR_TLS, "%s with the key of '%s': %s", what, link->psk ? link->psk->identity : "nobody", reason());
         if (verified != X509_V_OK)
                 return error_set(error, ERR_TLS, "%s: the other side's certificate: %s", what, X509_verify_cert_error_string(verified));
         return error_set(error, ERR_TLS, "%s: %s", what, reason());
@@ -144,6 +219,8 @@ int secondary_tls_handshake(SecondaryTlsLink *link, short *ret_events, Error *er
 
         ERR_clear_error();
         r = SSL_do_handshake(link->ssl);
+        if (r == 1 && link->psks && SSL_session_reused(link->ssl) != 1) /* belongs to no road that is left open; if it were, not further */
+                return error_set(error, ERR_TLS, "TLS handshake: the other side did not use the key");
         if (r == 1) {
                 link->ready = true;
                 return SECONDARY_TLS_DONE;
@@ -195,9 +272,15 @@ static int common_name(const X509 *certificate, char ret[static SECONDARY_TLS_NA
 int secondary_tls_check_name(const SecondaryTlsLink *link, const char *name, Error *error)
 {
         char found[SECONDARY_TLS_NAME_MAX + 1] = "";
-        X509 *certificate = SSL_get1_peer_certificate(link->ssl);
-        int r = certificate ? common_name(certificate, found) : 0;
+        int r;
+        X509 *certificate;
 
+        if (link->psks && link->psk && strcmp(link->psk->identity, name) == 0)
+                return 0;
+        if (link->psks)
+                return error_set(error, ERR_TLS, "the key is that of '%s', expected '%.64s'", link->psk ? link->psk->identity : "nobody", name);
+        certificate = SSL_get1_peer_certificate(link->ssl);
+        r = certificate ? common_name(certificate, found) : 0;
         X509_free(certificate);
         if (r == 1 && strcmp(found, name) == 0)
                 return 0;

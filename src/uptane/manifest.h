@@ -34,6 +34,12 @@ int version_report_sign(const VersionReport *report, const Signer *signer, Buffe
 int version_report_verify(Slice bytes, const char *serial, const PublicKey *key, Arena *arena, VersionReport *ret, Error *error)
         __attribute__((nonnull(2, 3, 4, 6), warn_unused_result));
 
+/*
+ * What an image says of itself outside a report: a document that is what "installed_image" is in there. Fills image (not "unknown"),
+ * length and hashes; image lives in arena. ERR_MALFORMED.
+ */
+int installed_image_read(Slice text, Arena *arena, VersionReport *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+
 /* One ECU's result, for the installation report. */
 typedef struct InstallResult {
         const char *serial;

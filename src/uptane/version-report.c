@@ -86,17 +86,35 @@ static int parse_hashes(const json_t *info, Hashes *ret, Error *error)
         return 0;
 }
 
-static int parse_image(const json_t *body, Arena *arena, VersionReport *ret, Error *error)
+static int parse_image_value(const json_t *image, Arena *arena, VersionReport *ret, Error *error)
 {
-        json_t *image, *info;
+        json_t *info;
         const char *path;
 
-        if (json_get_object(body, "report", "installed_image", 16, &image, error) < 0 ||
-            json_get_string(image, "installed_image", "filepath", TARGET_NAME_MAX, &path, error) < 0 ||
+        if (json_get_string(image, "installed_image", "filepath", TARGET_NAME_MAX, &path, error) < 0 ||
             json_get_object(image, "installed_image", "fileinfo", 16, &info, error) < 0 ||
             json_get_int(info, "fileinfo", "length", &ret->length, error) < 0 || parse_hashes(info, &ret->hashes, error) < 0)
                 return -1;
         ret->image = strcmp(path, "unknown") == 0 || strcmp(path, "noimage") == 0 ? NULL : arena_strdup(arena, path);
+        return 0;
+}
+
+static int parse_image(const json_t *body, Arena *arena, VersionReport *ret, Error *error)
+{
+        json_t *image;
+
+        return json_get_object(body, "report", "installed_image", 16, &image, error) < 0 ? -1 : parse_image_value(image, arena, ret, error);
+}
+
+int installed_image_read(Slice text, Arena *arena, VersionReport *ret, Error *error)
+{
+        cleanup_json json_t *image = NULL;
+
+        *ret = (VersionReport) { 0 };
+        if (json_read(text, &image, error) < 0 || parse_image_value(image, arena, ret, error) < 0)
+                return -1;
+        if (!ret->image || !*ret->image)
+                return error_set(error, ERR_MALFORMED, "it names no image");
         return 0;
 }
 

@@ -5,6 +5,7 @@ credentials, Roots and configuration in its /etc. Nothing of ours runs in it but
 Its Secondary is uptane-secondary.service of the same image, on the same machine.
 """
 import glob
+import json
 import os
 import subprocess
 
@@ -82,6 +83,8 @@ class ContainerVehicle(Remote):
             os.symlink("/lib/systemd/system/uptane-secondary.service",
                        os.path.join(etc, "systemd/system/multi-user.target.wants/uptane-secondary.service"))
         os.makedirs(os.path.join(folder, "uptaned.conf.d"))
+        files["factory-image.json"] = json.dumps({"filepath": "os-factory",
+                                                  "fileinfo": {"length": 0, "hashes": {"sha256": self.factory_commit}}})
         for name, text in files.items():
             with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
                 f.write(text)

@@ -436,24 +436,26 @@ class Sysroot:
     def boot_entries(self):
         return [f.read_text() for f in sorted((self.path / "boot/loader/entries").glob("*.conf"), reverse=True)]
 
-    def booted_command(self, shared, argv, systemd=False):
+    def booted_command(self, shared, argv, systemd=False, read_only=False):
         """Runs argv as if the first deployment were booted: in namespaces where it is the root, with this machine's /usr.
 
         libostree calls itself booted where /run/ostree-booted is and / is a deployment. The folder shared is /run/shared.
         """
         commit = self.deployments()[0]
         script = """
-            set -e; S=$1; D=$2; V=$3; SHARED=$4; SYSTEMD=$5; shift 5
+            set -e; S=$1; D=$2; V=$3; SHARED=$4; SYSTEMD=$5; READ_ONLY=$6; shift 6
             N=$S.root; mkdir -p $N; mount --bind $D $N; mount --bind $S $N/sysroot; mount --bind $S/boot $N/boot
             mount --bind $V $N/var; mkdir -p $V/tmp
             mount -t tmpfs run $N/run; mkdir -p $N/run/shared; touch $N/run/ostree-booted; mkdir -p $S/tmp
             [ -z "$SYSTEMD" ] || mkdir -p $N/run/systemd/system
+            [ -z "$READ_ONLY" ] || for m in sysroot boot; do mount -o remount,bind,ro $N/$m; done
             mount --bind $SHARED $N/run/shared; mount -t tmpfs tmp $N/tmp
             mount --rbind /usr $N/usr; mount -t proc proc $N/proc; mount --rbind /dev $N/dev
             exec chroot $N "$@" """
         deployment = f"{self.path}/ostree/deploy/{self.os_name}/deploy/{commit}.0"
         return ["unshare", "-m", "-p", "-f", "--kill-child", "--propagation", "private", "bash", "-c", script, "_", str(self.path),
-                deployment, f"{self.path}/ostree/deploy/{self.os_name}/var", str(shared), "yes" if systemd else "", *argv]
+                deployment, f"{self.path}/ostree/deploy/{self.os_name}/var", str(shared), "yes" if systemd else "",
+                "yes" if read_only else "", *argv]
 
     def remove(self):
         deployments = [str(p) for p in self.path.glob("ostree/deploy/*/deploy/*.[0-9]*") if p.is_dir()]

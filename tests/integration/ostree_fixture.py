@@ -97,9 +97,9 @@ def booted(tmp_path, sysroot):
     shared.mkdir()
     shutil.copy(program("ostree", "uptane-ostree"), shared)
 
-    def begin(*arguments, systemd=False):
+    def begin(*arguments, systemd=False, read_only=False):
         activator = begin.activator = Activator(shared, ["/run/shared/uptane-ostree", "--allow-http", *arguments],
-                              wrap=(lambda argv: sysroot.booted_command(shared, argv, systemd), "/run/shared"))
+                              wrap=(lambda argv: sysroot.booted_command(shared, argv, systemd, read_only), "/run/shared"))
         started.append(activator)
         return activator.socket
 

@@ -63,6 +63,7 @@ def test_the_vehicle_boots_with_every_unit_running_in_its_sandbox(world):
     v = start(world)
     assert world.director.primary == v.serial
     assert set(world.director.ecus) == {v.serial, v.secondaries[0].serial}
+    assert world.director.installed(v.serial) == ("os-factory", v.factory_commit)
     assert v.error() == ("", "")
     assert failed_units(v) == []
     assert "* test-os %s.0" % v.factory_commit in v.status()

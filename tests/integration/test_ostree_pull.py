@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How uptane-ostree gets a commit: whole, verified, no faster than allowed, and only if there is room for it."""
 import os
+import pathlib
 import re
 import socket
 import subprocess
@@ -22,8 +23,8 @@ class Steps:
         client.connection.signal_subscribe(None, client.interface, "Step", client.object_path, None, Gio.DBusSignalFlags.NONE,
                                            lambda *a: self.steps.append(a[5].unpack()))
 
-    def seen(self):
-        context, end = GLib.MainContext.default(), time.monotonic() + 2
+    def seen(self, seconds=5):
+        context, end = GLib.MainContext.default(), time.monotonic() + seconds
         while not self.steps and time.monotonic() < end:
             context.iteration(False)
         while context.iteration(False):
@@ -149,6 +150,29 @@ def test_objects_are_counted_while_they_come_and_while_they_are_verified(helper,
         seen = steps.seen()
     assert {"downloading", "verifying"} <= {what for what, _, _ in seen}, seen
     assert all(0 < done <= total for what, done, total in seen if what == "downloading")
+
+
+def test_what_was_verified_in_this_boot_and_has_not_changed_is_not_read_again(helper, server, sysroot, repo):  # noqa: F811
+    def verified(client, call):
+        steps = Steps(client)
+        call()
+        client.status()
+        return any(what == "verifying" for what, _, _ in steps.seen(1))
+    known = pathlib.Path("/run/ostree/uptane-verified")
+    with OstreeClient(helper) as c:
+        assert verified(c, lambda: c.pull(server.repo_url, repo.second))
+        assert not verified(c, lambda: c.pull(server.repo_url, repo.second))
+        known.unlink()  # as a boot does
+        assert verified(c, lambda: c.pull(server.repo_url, repo.second))
+        path = local(sysroot, object_of(repo, repo.second, "filez", "app.conf"))
+        with open(path, "r+b") as f:  # the same inode, the same length, and the old time of change
+            data, times = bytearray(f.read()), os.stat(path)
+            f.seek(0)
+            f.write(bytes([data[0] ^ 1]))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        fails("CommitDamaged", c.deploy, repo.second)
+        c.pull(server.repo_url, repo.second)
+        assert not verified(c, lambda: c.deploy(repo.second))
 
 
 # ---- speed ----
@@ -433,3 +457,85 @@ def test_what_a_trial_could_need_is_kept_until_it_is_over(helper, server, sysroo
         c.status()
         assert commits_of(sysroot) == {repo.first, repo.second, repo.third}
         assert c.deploy(repo.third) is True
+
+
+# ---- read-only mounts ----
+
+@pytest.mark.parametrize("systemd", [False, True])
+def test_what_is_mounted_read_only_is_writable_for_the_helper_alone(booted, server, sysroot, repo, systemd):  # noqa: F811
+    with OstreeClient(booted(systemd=systemd, read_only=True)) as c:
+        c.pull(server.repo_url, repo.second)
+        assert c.deploy(repo.second) is True
+        c.mark_good()
+        shell = booted.activator.process.pid
+        with open(f"/proc/{shell}/task/{shell}/children", encoding="ascii") as f, open(f"/proc/{f.read().split()[0]}/mountinfo",
+                                                                                       encoding="ascii") as mounts:
+            options = {line.split()[4]: line.split()[5] for line in mounts}
+        assert [o.split(",")[0] for path, o in options.items() if path.endswith(("/sysroot", "/boot"))] == ["ro", "ro"], options
+    assert sysroot.deployments() == ([repo.first] if systemd else [repo.second, repo.first])
+    sysroot.ostree("fsck", "-q")
+
+
+# ---- kernel arguments ----
+
+def wishing(repo, name, append=(), delete=(), **other):  # noqa: F811
+    metadata = {"uptane.kargs-append": append, "uptane.kargs-delete": delete}
+    words = [f"--add-metadata={key}={GLib.Variant('as', list(value)).print_(True)}" for key, value in metadata.items() if value]
+    words += [f"--add-metadata={key}={value}" for key, value in other.items()]
+    return run("ostree", f"--repo={repo.path}", "commit", "-b", "test/" + name, f"--tree=dir={repo.folder / 'tree-2'}", "--owner-uid=0",
+               "--owner-gid=0", "-s", name, *words)
+
+
+@pytest.fixture
+def willing(tmp_path, sysroot, authority):  # noqa: F811
+    activator = start(tmp_path / "willing", sysroot, authority, "--allow-http", "--allow-karg=quiet", "--allow-karg=console=tty*",
+                      "--allow-karg=ostree*", "--allow-karg=*[ ;]*")
+    yield activator.socket
+    activator.stop()
+
+
+def arguments(sysroot, number=0):  # noqa: F811
+    line = next(line for line in sysroot.boot_entries()[number].splitlines() if line.startswith("options "))
+    return [word for word in line.split()[1:] if not word.startswith("ostree=")]
+
+
+def deploy(helper, server, commit):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, commit)
+        assert c.deploy(commit) is True
+
+
+def test_a_commits_wishes_are_not_heard_by_default(helper, server, sysroot, repo):  # noqa: F811
+    deploy(helper, server, wishing(repo, "wish", append=["init=/bin/sh"], delete=["quiet"]))
+    assert arguments(sysroot) == ["root=LABEL=agl", "quiet"]
+
+
+def test_allowed_wishes_are_fulfilled_and_carried_over(willing, server, sysroot, repo):  # noqa: F811
+    deploy(willing, server, wishing(repo, "wish", append=["console=ttyS0", "console=tty1"], delete=["quiet", "console=ttyS9"]))
+    assert arguments(sysroot) == ["root=LABEL=agl", "console=ttyS0", "console=tty1"]
+    assert arguments(sysroot, 1) == ["root=LABEL=agl", "quiet"]  # to fall back to
+    deploy(willing, server, repo.third)
+    assert arguments(sysroot) == ["root=LABEL=agl", "console=ttyS0", "console=tty1"]
+    deploy(willing, server, wishing(repo, "again", append=["console=ttyS0"]))
+    assert arguments(sysroot) == ["root=LABEL=agl", "console=ttyS0", "console=tty1"]
+
+
+@pytest.mark.parametrize("append, delete", [
+    (["init=/bin/sh"], []), ([], ["root=LABEL=agl"]), (["console=ttyS0", "quiet2"], []), (["quiet\noptions x"], []), (["console=tty 1"], []),
+    (["console=tty;1"], []), (["ostree=/ostree/boot.1/x"], []), ([], ["ostree=x"]), ([""], []), (["console=tty" + "1" * 300], []),
+    (["quiet"] * 33, []), (["console=tty\"a"], []),
+])
+def test_other_wishes_are_refused_and_nothing_is_deployed(willing, server, sysroot, repo, append, delete):  # noqa: F811
+    commit = wishing(repo, "wish", append, delete)
+    with OstreeClient(willing) as c:
+        c.pull(server.repo_url, commit)
+        assert "uptane.kargs-" in fails("InstallFailed", c.deploy, commit)
+    assert sysroot.deployments() == [repo.first] and not sysroot.pinned()
+
+
+def test_wishes_of_another_form_are_refused(willing, server, sysroot, repo):  # noqa: F811
+    commit = wishing(repo, "form", **{"uptane.kargs-append": "'quiet'"})
+    with OstreeClient(willing) as c:
+        c.pull(server.repo_url, commit)
+        fails("InstallFailed", c.deploy, commit)
+    assert sysroot.deployments() == [repo.first]

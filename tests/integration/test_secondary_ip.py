@@ -372,6 +372,23 @@ def test_an_older_release_is_refused(ecu):
     assert ecu.put_metadata()[0] == INVALID, "a foreign file has lowered the release counter"
 
 
+# Uptane 5.4.4.2 (10.2.2d)
+def test_what_must_match_is_compared(tmp_path):
+    ecu = Ecu(tmp_path, **{"must-match": "variant  board"}).start()
+    for image, director, good in (({"variant": 1}, {"variant": 1}, True), ({"variant": 1}, {"variant": 2}, False), ({"board": "a"}, {}, False),
+                                  ({"colour": 1}, {"colour": 2}, True)):
+        ecu.image.targets, ecu.director.targets = {}, {}
+        ecu.image.target("brake.bin", FIRMWARE, hardwareIds=[HARDWARE], **image)
+        ecu.director.target("brake.bin", FIRMWARE, ecuIdentifiers={SERIAL: {"hardwareId": HARDWARE}}, **director)
+        ecu.image.publish()
+        ecu.director.publish()
+        code, description = ecu.put_metadata()
+        assert (code == OK) == good, (image, director, description)
+        assert ("arbitrary" in ecu.report()["attacks_detected"]) != good
+    assert ecu.upload() == (OK, "") and ecu.install() == (OK, "")
+    ecu.stop()
+
+
 # Uptane 5.4.2.6 (d), Uptane 5.4.4.2 (3b, 4c)
 def test_a_director_that_had_a_timestamp_is_held_to_it(ecu):
     ecu.assign()
@@ -642,7 +659,7 @@ def test_a_partial_secondary_can_become_a_full_one(small):
     assert small.put_metadata() == (OK, "") and small.upload(b"new") == (OK, "") and small.install("new.bin") == (OK, "")
 
 
-@pytest.mark.parametrize("name", ["getInfoReq", "versionReq", "manifestReq", "rootVerReq"])
+@pytest.mark.parametrize("name", ["getInfoReq", "versionReq", "manifestReq", "rootVerReq", "uploadDataReq"])
 def test_recorded_questions_are_answered(ecu, name):
     files = sorted(glob.glob(str(INTEROP / "22*" / "asn1-vectors" / f"*{name}.der")))
     if not files:
@@ -650,6 +667,26 @@ def test_recorded_questions_are_answered(ecu, name):
     for file in files:
         question = pathlib.Path(file).read_bytes()
         assert ecu.exchange(question)[0] == question[0] + 1
+
+
+def test_a_recorded_order_to_install_is_answered_in_its_own_way(ecu):
+    files = glob.glob(str(INTEROP / "22*" / "asn1-vectors" / "*installReq.der"))
+    if not files:
+        pytest.skip(f"no recorded messages at {INTEROP}")
+    kind, (code, _) = parse(ecu.exchange(pathlib.Path(files[0]).read_bytes()))
+    assert (kind, code) == (16, bytes([INTERNAL])), "nothing is assigned"
+
+
+# Credentials of the Primary are not asked for, not kept, and not needed: this ECU installs files.
+def test_the_order_to_fetch_an_ostree_revision_with_the_primarys_credentials_is_refused_and_nothing_of_it_kept(ecu):
+    secret = b"BEGIN PRIVATE KEY of the vehicle"
+    code, description = ecu.result(12, octets(secret))
+    assert code not in (OK, ALREADY) and "OSTree" in description
+    ecu.stop()
+    for path in ecu.folder.rglob("*"):
+        assert not path.is_file() or secret not in path.read_bytes(), path
+    ecu.start()
+    assert ecu.update() == (OK, "")
 
 
 def test_recorded_metadata_of_others_is_refused(ecu):

@@ -58,6 +58,42 @@ def test_both_ecus_are_registered_and_a_poll_without_assignment_finds_nothing(wo
     assert not world.backend.requests("^/repo/")
 
 
+def write_factory_image(world, commit):
+    with open(world.vehicle.path("factory.json"), "w", encoding="utf-8") as f:
+        json.dump({"filepath": "os-factory", "fileinfo": {"length": 12, "hashes": {"sha256": commit}}}, f)
+
+
+@pytest.mark.world(secondaries=0, config="[paths]\nfactory-image = @FOLDER@/factory.json\n")
+def test_the_image_of_the_factory_is_named_in_the_first_manifest(world):
+    write_factory_image(world, world.vehicle.factory_commit)
+    v = start(world)
+    image = world.director.manifests[0]["signed"]["ecu_version_manifests"][v.serial]["signed"]["installed_image"]
+    assert image == {"filepath": "os-factory", "fileinfo": {"length": 12, "hashes": {"sha256": v.factory_commit}}}
+    assert v.ecu("primary", "InstalledImage") == "os-factory"
+    # what is installed later is named by the Director, and the file does not matter any more
+    world.assign(world.publish_commit("2"))
+    v.call("CheckForUpdates")
+    v.wait_reboot()
+    v.boot()
+    v.wait_state("idle")
+    assert world.director.installed(v.serial) == ("os-2", world.images.commit("2"))
+    assert "factory" not in v.log("uptaned")
+
+
+@pytest.mark.world(secondaries=0, config="[paths]\nfactory-image = @FOLDER@/factory.json\n")
+@pytest.mark.parametrize("content", ["other", "nonsense"])
+def test_a_factory_image_that_is_not_what_is_booted_is_not_believed(world, content):
+    write_factory_image(world, "5" * 64)
+    if content == "nonsense":
+        with open(world.vehicle.path("factory.json"), "w", encoding="utf-8") as f:
+            f.write("{")
+    v = start(world)
+    image = world.director.manifests[0]["signed"]["ecu_version_manifests"][v.serial]["signed"]["installed_image"]
+    assert (image["filepath"], image["fileinfo"]["hashes"]["sha256"]) == ("unknown", v.factory_commit)
+    assert "factory.json is not believed: " in v.log("uptaned")
+    assert v.error() == ("", "") and world.director.manifests[-1]["signed"]["ecu_version_manifests"][v.serial]["signed"]["attacks_detected"] == ""
+
+
 # Uptane 5.4.2 (3)
 def test_a_poll_that_finds_nothing_uses_one_connection(world):
     v = start(world)

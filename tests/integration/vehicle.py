@@ -43,14 +43,14 @@ class Secondary:
         self.label, self.hardware_id = label, hardware_id
         self.serial = "%s-%s" % (vehicle.device_id, label)
         self.folder = os.path.join(vehicle.folder, label)
-        self.port = free_port()
+        self.host, self.port = "127.0.0.1", free_port()
         self.settings = settings  # more lines of secondary.conf
         self.primary_settings = {}  # more lines of its section in uptaned.conf
         self.firmware = os.path.join(self.folder, "firmware.bin")
         self.config = os.path.join(self.folder, "secondary.conf")
 
     def address(self):
-        return "127.0.0.1:%d" % self.port
+        return "%s:%d" % (self.host, self.port)
 
     def prepare(self, roots):
         os.makedirs(os.path.join(self.folder, "state"), exist_ok=True)
@@ -83,6 +83,7 @@ class Vehicle(Remote):
         self.serial = device_id + "-primary"
         self.process = None
         self.boots = 0
+        self.networks = {}  # names of the services that live in a network of their own -> the file of that namespace
         self.services = {}  # more of them, started before ours: name -> as in _plan()
         os.makedirs(folder, exist_ok=True)
         for name in ("state", "sockets", "credentials", "roots", "log", "root", "handlers", "exec-state", "health.d"):
@@ -165,6 +166,8 @@ class Vehicle(Remote):
         for s in self.secondaries:
             services[s.label] = {"command": self._program("secondary", "uptane-secondary", "--config", s.config),
                                  "log": self.path("log", s.label), "restart": True, "wait_port": s.port}
+        for name, network in self.networks.items():
+            services[name]["network"] = network
         services.update(self.services)
         order = ["bus", "logind", "systemd1", *self.services, *HELPERS, *[s.label for s in self.secondaries], "uptaned"]
         return {

@@ -5,6 +5,7 @@ Secondaries. Ends, and everything with it, when a reboot is asked for.
 
 Its only argument is a JSON file: see Vehicle._plan().
 """
+import ctypes
 import json
 import os
 import select
@@ -40,34 +41,45 @@ def enter(plan):
     os.chdir("/")
 
 
-def is_listening(port):
-    """Without connecting: a Secondary serves one connection at a time."""
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        return any(line.split()[1].endswith(":%04X" % port) and line.split()[3] == "0A" for line in f.readlines()[1:])
+def is_listening(port, pid):
+    """Whether somebody does in the network of this process. Without connecting: a Secondary serves few connections."""
+    try:
+        with open("/proc/%d/net/tcp" % pid, encoding="ascii") as f:
+            return any(line.split()[1].endswith(":%04X" % port) and line.split()[3] == "0A" for line in f.readlines()[1:])
+    except OSError:
+        return False  # it has ended
 
 
-def is_up(service):
+def is_up(service, pid):
     """Whether it is there for others, as far as its plan says how to see that."""
     if "wait_for" in service:
         return os.path.exists(service["wait_for"])
-    return "wait_port" not in service or is_listening(service["wait_port"])
+    return "wait_port" not in service or is_listening(service["wait_port"], pid)
+
+
+def enter_network(fd):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, 0) < 0:
+        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Services:
-    def __init__(self, plan):
-        self.plan = plan
+    def __init__(self, plan, networks):
+        self.plan, self.networks = plan, networks
         self.running = {}  # name -> Popen
         self.held = set()  # stopped on purpose
         self.environment = dict(os.environ, **plan["environment"])
 
     def start(self, name):
         service = self.plan["services"][name]
+        network = self.networks.get(service.get("network"))
         log = open(service["log"], "ab", 0)
         environment = dict(self.environment, **service.get("environment", {}))
-        self.running[name] = subprocess.Popen(service["command"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.running[name] = subprocess.Popen(service["command"], env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                              preexec_fn=None if network is None else lambda: enter_network(network))
         log.close()
         deadline = time.monotonic() + 20
-        while not is_up(service):
+        while not is_up(service, self.running[name].pid):
             if time.monotonic() > deadline or self.running[name].poll() is not None:
                 sys.exit("%s did not come up" % name)
             time.sleep(0.01)
@@ -113,11 +125,12 @@ def main():
     control = socket.socket(socket.AF_UNIX)
     control.bind(plan["control"])
     control.listen(8)
+    networks = {path: os.open(path, os.O_RDONLY) for path in {s["network"] for s in plan["services"].values() if "network" in s}}
     enter(plan)
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write)
-    services = Services(plan)
+    services = Services(plan, networks)
     for name in plan["order"]:
         services.start(name)
     while True:

@@ -22,7 +22,7 @@ fi
 
 load ${part} 0x4000000 /loader/uEnv.txt
 env import -t 0x4000000 ${filesize}
-if test "${rollback}" = 1; then
+if test "${rollback}" = 1 && test -n "${kernel_image2}"; then
 	setenv kernel_image ${kernel_image2}
 	setenv ramdisk_image ${ramdisk_image2}
 	setenv bootargs "${bootargs2}"

@@ -27,13 +27,12 @@ CONFIG = "[update]\npoll-interval = 3600\n[health]\nboot-complete = yes\nchecks 
 OLDER, OLD, NEW = "0", "1", "2"
 CUTS, BOOTS = 120, 6
 # what somebody does who thinks libostree's own tool would do
-BY_HAND = """set -e
-ostree remote add --no-gpg-verify --set=tls-ca-path=/etc/uptane/ca.pem --set=tls-client-cert-path=/etc/uptane/device.crt \
-        --set=tls-client-key-path=/etc/uptane/device.key by-hand {url}/treehub
-ostree pull by-hand {commit}
-ostree admin deploy --os={os} {commit}
-sync
-"""
+BY_HAND = " && ".join((
+    "ostree remote add --no-gpg-verify --set=tls-ca-path=/etc/uptane/ca.pem --set=tls-client-cert-path=/etc/uptane/device.crt"
+    " --set=tls-client-key-path=/etc/uptane/device.key by-hand {url}/treehub",
+    "ostree pull by-hand {commit}",
+    "ostree admin deploy --os={os} {commit}",
+    "sync"))
 
 
 class UsedImages(VmImages):
@@ -48,9 +47,10 @@ class UsedImages(VmImages):
 
 
 def record(world, by_hand):
-    """Returns the Writes of the update, and what is in /etc/uptane of the vehicle that has only been registered."""
+    """Returns the Writes of the update, and what has to be in the /etc/uptane of each deployment."""
     v, m = world.vehicle, world.vehicle.machine
-    etc = cut.provisioned(os.path.join(small_images.deployments(v.sysroot)[0][0], "etc"))
+    etc = {commit: cut.provisioned(v.sysroot, commit) for commit in (world.images.commit(OLDER), v.factory_commit)}
+    etc[world.images.commit(NEW)] = etc[v.factory_commit]
     m.boot()
     wait_for(lambda: world.director.installed(v.serial), lambda: "the first manifest; " + v.log()[-2000:], SECONDS)
     wait_for(lambda: v.state() == "idle", "state idle", SECONDS)

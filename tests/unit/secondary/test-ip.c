@@ -464,19 +464,20 @@ static void test_an_address_says_whether_and_with_whom_tls_is_spoken(void **stat
 {
         static const struct {
                 const char *address, *name, *rest;
-                bool tls;
+                SecondaryProtection tls;
         } good[] = {
-                { "h:1", "", "h:1", false },
-                { "a@h:1", "", "a@h:1", false },
-                { "tls://h:1", "", "h:1", true },
-                { "tls://[fd00::1]:1", "", "[fd00::1]:1", true },
-                { "tls://ecu 1@h:1", "ecu 1", "h:1", true },
-                { "tls://a@b://c@h:1", "a@b://c", "h:1", true },
+                { "h:1", "", "h:1", SECONDARY_PLAIN },
+                { "a@h:1", "", "a@h:1", SECONDARY_PLAIN },
+                { "tls://h:1", "", "h:1", SECONDARY_CERTIFICATES },
+                { "tls://[fd00::1]:1", "", "[fd00::1]:1", SECONDARY_CERTIFICATES },
+                { "tls://ecu 1@h:1", "ecu 1", "h:1", SECONDARY_CERTIFICATES },
+                { "tls://a@b://c@h:1", "a@b://c", "h:1", SECONDARY_CERTIFICATES },
+                { "psk://ecu 1@h:1", "ecu 1", "h:1", SECONDARY_PSK },
         };
         char name[SECONDARY_TLS_NAME_MAX + 1], longest[80] = "tls://";
         const char *rest;
         Error error = { 0 };
-        bool tls;
+        SecondaryProtection tls;
 
         for (size_t i = 0; i < ELEMENTSOF(good); i++) {
                 assert_int_equal(secondary_address_split(good[i].address, &tls, name, &rest, &error), 0);
@@ -493,6 +494,9 @@ static void test_an_address_says_whether_and_with_whom_tls_is_spoken(void **stat
         assert_int_equal(secondary_address_split(longest, &tls, name, &rest, &error), -1);
         error_clear(&error);
         assert_int_equal(secondary_address_split("tls://@h:1", &tls, name, &rest, &error), -1);
+        assert_int_equal(error.code, ERR_INVALID_ARGUMENT);
+        error_clear(&error);
+        assert_int_equal(secondary_address_split("psk://h:1", &tls, name, &rest, &error), -1);
         assert_int_equal(error.code, ERR_INVALID_ARGUMENT);
 }
 

@@ -387,9 +387,49 @@ static void the_registration_names_the_primary_first(void **state)
                             "\"ecu_serial\":\"S\",\"hardware_identifier\":\"mcu\"}],\"primary_ecu_serial\":\"P\"}");
 }
 
+/* ---- what an image says of itself ---- */
+
+#define HASH "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"
+
+static void an_image_is_named_as_in_a_report(void **state)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        VersionReport got;
+        Error error = { 0 };
+
+        (void) state;
+        assert_int_equal(installed_image_read(slice_str("{\"filepath\": \"os-1\", \"fileinfo\": {\"length\": 7, \"hashes\": {\"sha256\": \"" HASH "\"}}, "
+                                                        "\"more\": 1}"), arena, &got, &error), 0);
+        assert_string_equal(got.image, "os-1");
+        assert_true(got.length == 7 && got.hashes.has_sha256 && !got.hashes.has_sha512 && got.hashes.sha256[0] == 0xed);
+}
+
+static void what_names_no_image_or_no_hash_is_none(void **state)
+{
+        static const char *const bad[] = {
+                "", "[]", "{}", "{\"filepath\": \"os\"}", "{\"filepath\": \"os\", \"fileinfo\": {\"length\": 0, \"hashes\": {}}}",
+                "{\"filepath\": \"unknown\", \"fileinfo\": {\"length\": 0, \"hashes\": {\"sha256\": \"" HASH "\"}}}",
+                "{\"filepath\": \"\", \"fileinfo\": {\"length\": 0, \"hashes\": {\"sha256\": \"" HASH "\"}}}",
+                "{\"filepath\": \"os\", \"fileinfo\": {\"length\": 0, \"hashes\": {\"sha256\": \"ed\"}}}",
+                "{\"filepath\": \"os\", \"fileinfo\": {\"length\": -1, \"hashes\": {\"sha256\": \"" HASH "\"}}}",
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                CLEANUP(arena_free) Arena *arena = arena_new();
+                VersionReport got;
+                Error error = { 0 };
+
+                assert_int_equal(installed_image_read(slice_str(bad[i]), arena, &got, &error), -1);
+                assert_true(error.code != ERR_NONE && *error.message);
+        }
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(an_image_is_named_as_in_a_report),
+                cmocka_unit_test(what_names_no_image_or_no_hash_is_none),
                 cmocka_unit_test(a_report_of_every_key_type_comes_back_as_it_was),
                 cmocka_unit_test(a_report_by_another_key_of_another_ecu_or_spoilt_anywhere_is_refused),
                 cmocka_unit_test(a_signed_report_with_anything_amiss_is_refused),

@@ -129,6 +129,7 @@ static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
         assert_string_equal(c->secondary_ip_socket, "/run/uptane/secondary-ip.sock");
         assert_string_equal(c->exec_socket, "/run/uptane/exec.sock");
         assert_false(c->exec_installer);
+        assert_true(c->policy.parallel == 8 && !c->policy.keep && c->secondaries_bandwidth == 0);
         assert_null(c->handler);
         assert_true(c->max_speed == 0 && !c->static_deltas);
         assert_int_equal(c->n_secondaries, 0);
@@ -146,10 +147,11 @@ static void every_key_is_taken(void **state)
                      "[health]\nboot-complete = yes\nchecks = yes\ndirector = yes\ntimeout = 7\ncheck-timeout = 8\n"
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\nmax-speed = 2M\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\nannounce = 4\n"
-                     "[paths]\nstate-directory = /s\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
+                     "[paths]\nstate-directory = /s\nfactory-image = /x\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
                      "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
-                     "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\n"
-                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\n");
+                     "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\norder = 7\n"
+                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\n"
+                     "[secondary toy]\ndriver = virtual\nhardware-id = hw3\n[update]\nparallel = 255\non-failure = keep\n[limits]\nsecondaries = 2M\n");
         assert_string_equal(c->server_url, "http://a");
         assert_string_equal(c->director_url, "https://d");
         assert_string_equal(c->repository_url, "https://r");
@@ -166,6 +168,7 @@ static void every_key_is_taken(void **state)
         assert_true(c->max_speed == 2097152 && c->static_deltas);
         assert_true(c->metadata_timeout == 1 && c->image_timeout == 2 && c->install_timeout == 3 && c->secondary_timeout == 2592000 && c->announce_timeout == 4);
         assert_string_equal(c->state_directory, "/s");
+        assert_string_equal(c->factory_image, "/x");
         assert_string_equal(c->root_directory, "/r");
         assert_string_equal(c->fetch_socket, "/f");
         assert_string_equal(c->verify_socket, "/v");
@@ -178,7 +181,10 @@ static void every_key_is_taken(void **state)
         assert_true(c->exec_installer);
         assert_string_equal(c->handler, "/h");
         assert_string_equal(c->handler_option, "a;$(b)");
-        assert_int_equal(c->n_secondaries, 3);
+        assert_true(c->policy.parallel == 255 && c->policy.keep && c->secondaries_bandwidth == 2097152);
+        assert_int_equal(c->n_secondaries, 4);
+        assert_int_equal(c->secondaries[0].order, 7);
+        assert_string_equal(c->secondaries[3].driver, "virtual");
         assert_string_equal(c->secondaries[0].driver, "exec");
         assert_string_equal(c->secondaries[0].handler, "/m");
         assert_string_equal(c->secondaries[0].handler_option, "o");
@@ -204,6 +210,9 @@ static void a_value_that_does_not_fit_is_refused_with_file_line_and_key(void **s
                 { "update", "poll-interval", "0" }, { "update", "poll-interval", "5m" }, { "update", "poll-interval", "-5" },
                 { "update", "poll-interval", "99999999999999999999" }, { "update", "poll-interval", "2592001" },
                 { "update", "poll-interval", "" }, { "update", "jitter", "51" }, { "update", "consent-reboot", "yes" },
+                { "update", "parallel", "0" }, { "update", "parallel", "256" }, { "update", "on-failure", "retry" },
+                { "limits", "secondaries", "16383" }, { "limits", "secondaries", "1025M" }, { "limits", "secondaries", "-1" },
+                { "secondary a", "order", "1001" }, { "secondary a", "order", "-1" },
                 { "health", "checks", "true" },
                 { "health", "timeout", "0" }, { "limits", "min-speed", "0" }, { "limits", "min-speed", "1048577" }, { "limits", "min-speed", "1K" },
                 { "limits", "min-speed-seconds", "0" }, { "limits", "max-speed", "1023" }, { "limits", "max-speed", "-1" }, { "server", "static-deltas", "on" }, { "timeouts", "image", "0" }, { "timeouts", "install", "0x10" }, { "paths", "state-directory", "state" },
@@ -312,6 +321,10 @@ static void what_is_missing_is_named(void **state)
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhandler = /h\n", "[secondary a] hardware-id is missing");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\n", "[secondary a] handler is missing");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\naddress = h:1\n", "are for driver = ip");
+        must_refuse(w, GOOD "[secondary a]\ndriver = virtual\nhardware-id = h\naddress = h:1\n", "are for driver = ip");
+        must_refuse(w, GOOD "[secondary a]\ndriver = virtual\nhardware-id = h\nhandler = /h\n", "are for driver = exec");
+        must_refuse(w, GOOD "[secondary a]\ndriver = virtual\n", "[secondary a] hardware-id is missing");
+        must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhardware-id = h\n", "is for driver = exec and driver = virtual");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\ntls = yes\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\nverification = partial\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhandler = /h\n", "are for driver = exec");

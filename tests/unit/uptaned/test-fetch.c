@@ -36,6 +36,7 @@ typedef struct World {
         bool done;
         Error error;
         size_t size;
+        uint64_t max_speed; /* to be asked for */
 } World;
 
 /* ---- the helper ---- */
@@ -140,7 +141,7 @@ static void on_done(void *userdata, const FetchAnswer *answer, Error *error)
 /* seconds: deadline for the next byte. */
 static void get(World *w, const Behaviour *b, RateLimit slowest, unsigned seconds)
 {
-        const FetchRequest request = { .url = URL, .max = 100000, .seconds = seconds, .slowest = slowest, .done = on_done, .userdata = w };
+        const FetchRequest request = { .url = URL, .max = 400000, .max_speed = w->max_speed, .seconds = seconds, .slowest = slowest, .done = on_done, .userdata = w };
         Error error = { 0 };
 
         start_helper(w, b);
@@ -209,6 +210,31 @@ static void an_endless_body_is_cut_off_at_the_limit(void **state)
         assert_int_equal(w->error.code, ERR_TOO_LARGE);
 }
 
+/* What a pipe holds comes at once in the end. */
+static void no_more_is_taken_in_a_second_than_allowed(void **state)
+{
+        World *w = *state;
+        uint64_t begin = 0, end = 0;
+
+        w->max_speed = 100000;
+        (void) sd_event_now(w->event, CLOCK_MONOTONIC, &begin);
+        get(w, &(Behaviour) { .piece = 4096, .times = 60 }, (RateLimit) { .speed = 1000, .seconds = 1 }, 60);
+        (void) sd_event_now(w->event, CLOCK_MONOTONIC, &end);
+        assert_int_equal(w->error.code, ERR_NONE);
+        assert_int_equal(w->size, 60 * 4096);
+        assert_true(end - begin > 1500000);
+}
+
+static void an_image_slower_than_its_deadline_allows_a_piece_is_no_time_out(void **state)
+{
+        World *w = *state;
+
+        w->max_speed = 2000;
+        get(w, &(Behaviour) { .piece = 4096, .times = 17 }, (RateLimit) { .speed = 100, .seconds = 1 }, 2);
+        assert_int_equal(w->error.code, ERR_NONE);
+        assert_int_equal(w->size, 17 * 4096);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -219,6 +245,8 @@ int main(void)
                 TEST(a_body_that_stalls_ends_at_its_deadline_and_accuses_nobody),
                 TEST(an_answer_that_takes_its_time_is_not_slow),
                 TEST(a_body_that_is_fast_enough_arrives_whole),
+                TEST(no_more_is_taken_in_a_second_than_allowed),
+                TEST(an_image_slower_than_its_deadline_allows_a_piece_is_no_time_out),
                 TEST(an_endless_body_is_cut_off_at_the_limit),
         };
 

@@ -78,16 +78,19 @@ static void condemn(Engine *engine, EngineEcu *ecu, const Error *error, int64_t 
 /* Installed and never booted: it must not be booted any more, by no reboot. It is the update that is declined, not the software. */
 void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, EngineEffects *effects)
 {
-        size_t i = find_primary(engine);
-        EngineEcu *primary = i < engine->update.n_ecus ? &engine->update.ecus[i] : NULL;
+        size_t primary = find_primary(engine);
 
+        engine_note_error(engine, error, now, effects);
         engine_enter(engine, ENGINE_FINALIZING);
-        if (primary && primary->ostree && primary->state == ENGINE_ECU_NEED_REBOOT) {
-                condemn(engine, primary, error, now, effects);
+        if (primary == engine->update.n_ecus || engine->update.ecus[primary].state != ENGINE_ECU_NEED_REBOOT ||
+            !engine->update.ecus[primary].ostree) {
+                engine_give_up(engine, error, effects);
                 return;
         }
-        engine_note_error(engine, error, now, effects);
-        engine_give_up(engine, error, effects);
+        engine_fail_ecu(engine, &engine->update.ecus[primary], error);
+        engine->attempts = 0;
+        engine->rolling_back = true;
+        roll_back(engine, effects);
 }
 
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)

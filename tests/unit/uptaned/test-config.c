@@ -324,7 +324,7 @@ static void what_is_missing_is_named(void **state)
         must_refuse(w, GOOD "[secondary a]\ndriver = virtual\nhardware-id = h\naddress = h:1\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = virtual\nhardware-id = h\nhandler = /h\n", "are for driver = exec");
         must_refuse(w, GOOD "[secondary a]\ndriver = virtual\n", "[secondary a] hardware-id is missing");
-        must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhardware-id = h\n", "are for driver = exec and driver = virtual");
+        must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhardware-id = h\n", "for driver = exec");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\ntls = yes\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\nverification = partial\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhandler = /h\n", "are for driver = exec");

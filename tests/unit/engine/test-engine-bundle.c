@@ -258,6 +258,27 @@ static void bad_software_of_the_primary_takes_the_secondaries_back_with_it(void 
         }
 }
 
+static void where_the_user_does_not_want_the_reboot_the_secondaries_go_back_too(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.policy.ask[ENGINE_STAGE_REBOOT] = w.engine.policy.ask[ENGINE_STAGE_REBOOT] = true;
+        w.secondary_needs_reboot = true;
+        world_run_until(&w, ENGINE_REBOOT_REQUIRED);
+        assert_int_equal(ecu(&w, BCM)->state, ENGINE_ECU_NEED_REBOOT);
+        assert_true(world_verb(&w, (EngineEvent) { .kind = ENGINE_DECLINE, .id = SAMPLE_C_ID, .text = "no" }));
+        world_run(&w, 10 * 3600);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.result, REPORT_OPERATION_CANCELLED);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_ROLLED_BACK);
+        assert_string_equal(finished(&w, BCM)->description, "rolled back: declined by the user: no");
+        assert_int_equal(w.restores, 1);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        world_done(&w);
+}
+
 /* It had its image before this update: that is none of its business. */
 static void an_ecu_that_this_update_did_not_install_does_not_go_back(void **state)
 {
@@ -308,6 +329,7 @@ int main(void)
                 cmocka_unit_test(what_fails_for_now_behind_the_first_installation_is_repeated_soon_and_nobody_can_interfere),
                 cmocka_unit_test(what_fails_for_now_too_often_has_failed),
                 cmocka_unit_test(bad_software_of_the_primary_takes_the_secondaries_back_with_it),
+                cmocka_unit_test(where_the_user_does_not_want_the_reboot_the_secondaries_go_back_too),
                 cmocka_unit_test(an_ecu_that_this_update_did_not_install_does_not_go_back),
                 cmocka_unit_test(one_that_turns_out_to_have_its_image_is_not_installed_again),
         };

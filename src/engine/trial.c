@@ -62,10 +62,9 @@ static void end_rollback(Engine *engine, EngineEffects *effects)
         engine_give_up_failed(engine, effects);
 }
 
-static void condemn(Engine *engine, EngineEcu *ecu, const Error *error, int64_t now, EngineEffects *effects)
+/* This ECU is why; the Primary goes back first, where it has a part in the update. */
+static void take_back(Engine *engine, EngineEcu *ecu, const Error *error, EngineEffects *effects)
 {
-        engine_note_error(engine, error, now, effects);
-        engine_refuse_target(engine, ecu);
         engine_fail_ecu(engine, ecu, error);
         engine->attempts = 0;
         engine->rolling_back = find_primary(engine) < engine->update.n_ecus;
@@ -73,6 +72,13 @@ static void condemn(Engine *engine, EngineEcu *ecu, const Error *error, int64_t 
                 roll_back(engine, effects);
         else
                 engine_give_up_failed(engine, effects);
+}
+
+static void condemn(Engine *engine, EngineEcu *ecu, const Error *error, int64_t now, EngineEffects *effects)
+{
+        engine_note_error(engine, error, now, effects);
+        engine_refuse_target(engine, ecu);
+        take_back(engine, ecu, error, effects);
 }
 
 /* Installed and never booted: it must not be booted any more, by no reboot. It is the update that is declined, not the software. */
@@ -83,14 +89,10 @@ void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, Engi
         engine_note_error(engine, error, now, effects);
         engine_enter(engine, ENGINE_FINALIZING);
         if (primary == engine->update.n_ecus || engine->update.ecus[primary].state != ENGINE_ECU_NEED_REBOOT ||
-            !engine->update.ecus[primary].ostree) {
+            !engine->update.ecus[primary].ostree)
                 engine_give_up(engine, error, effects);
-                return;
-        }
-        engine_fail_ecu(engine, &engine->update.ecus[primary], error);
-        engine->attempts = 0;
-        engine->rolling_back = true;
-        roll_back(engine, effects);
+        else
+                take_back(engine, &engine->update.ecus[primary], error, effects);
 }
 
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)

@@ -154,33 +154,42 @@ static int parse_number(const char *value, long long min, long long max, long lo
         return 0;
 }
 
-/* 1K to ROLE_BYTES_MAX, in bytes or with K or M behind. */
-static int set_bytes(size_t *p, const char *value, Error *error)
+/* A number of at least min, in bytes or with K or M behind. */
+static int parse_bytes(const char *value, long long min, size_t max, size_t *ret, Error *error)
 {
         size_t n = strlen(value), unit = n > 0 && value[n - 1] == 'K' ? 1024 : n > 0 && value[n - 1] == 'M' ? (size_t) 1024 * 1024 : 1;
         cleanup_free char *digits = xstrndup(value, unit > 1 ? n - 1 : n);
         long long number;
 
-        if (parse_number(digits, 1, (long long) (ROLE_BYTES_MAX / unit), &number, error) < 0)
+        if (parse_number(digits, min, (long long) (max / unit), &number, error) < 0)
                 return -1;
-        if ((size_t) number * unit < 1024)
+        *ret = (size_t) number * unit;
+        return 0;
+}
+
+/* 1K to ROLE_BYTES_MAX. */
+static int set_bytes(size_t *p, const char *value, Error *error)
+{
+        size_t bytes;
+
+        if (parse_bytes(value, 1, ROLE_BYTES_MAX, &bytes, error) < 0)
+                return -1;
+        if (bytes < 1024)
                 return error_set(error, ERR_CONFIG, "'%.40s' is less than 1K", value);
-        *p = (size_t) number * unit;
+        *p = bytes;
         return 0;
 }
 
 /* 0, or 16K to 1024M a second. */
 static int set_bandwidth(uint64_t *p, const char *value, Error *error)
 {
-        size_t n = strlen(value), unit = n > 0 && value[n - 1] == 'K' ? 1024 : n > 0 && value[n - 1] == 'M' ? (size_t) 1024 * 1024 : 1;
-        cleanup_free char *digits = xstrndup(value, unit > 1 ? n - 1 : n);
-        long long number;
+        size_t bytes;
 
-        if (parse_number(digits, 0, (long long) (BANDWIDTH_MAX / unit), &number, error) < 0)
+        if (parse_bytes(value, 0, BANDWIDTH_MAX, &bytes, error) < 0)
                 return -1;
-        if (number > 0 && (uint64_t) number * unit < BANDWIDTH_MIN)
+        if (bytes > 0 && bytes < BANDWIDTH_MIN)
                 return error_set(error, ERR_CONFIG, "'%.40s' is less than 16K and not 0", value);
-        *p = (uint64_t) number * unit;
+        *p = bytes;
         return 0;
 }
 

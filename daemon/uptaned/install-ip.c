@@ -67,7 +67,7 @@ static bool runs_the_image(const Install *in)
 
 static int ask_report(Install *in, HelperReply reply, Error *error)
 {
-        return reports_ask(in->work.ecu, in->work.helper, in->work.m->config.secondary_timeout, reply, in, error);
+        return reports_ask(in->work.ecu, in->work.helper, "GetManifest", in->work.m->config.secondary_timeout, reply, in, error);
 }
 
 /* Whether it said so in a report of its own. */

@@ -100,15 +100,9 @@ static void on_info(void *userdata, sd_bus_message *reply, Error *error)
 
 static int ask(Register *r, VehicleEcu *ecu, Error *error)
 {
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
-        int n;
-
-        if (reports_open_helper(r->m, ecu, &r->helper, error) < 0 || helper_message(r->helper, "GetInfo", &call, error) < 0)
+        if (reports_open_helper(r->m, ecu, &r->helper, error) < 0)
                 return -1;
-        n = sd_bus_message_append(call, "s", ecu->address);
-        if (n < 0)
-                return error_set_errno(error, ERR_HELPER, -n, "asking a helper");
-        return helper_call(r->helper, call, r->m->config.secondary_timeout, on_info, r, error);
+        return reports_ask(ecu, r->helper, "GetInfo", r->m->config.secondary_timeout, on_info, r, error);
 }
 
 static void on_sent(void *userdata, const FetchAnswer *answer, Error *error)

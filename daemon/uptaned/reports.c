@@ -53,6 +53,12 @@ static int keep(Manager *m, VehicleEcu *ecu, Slice report, int64_t counter, Erro
         return 0;
 }
 
+/* For one that cannot sign: in its name, by the key that is kept for it. */
+static int sign(Manager *m, VehicleEcu *ecu, Error *error)
+{
+        return manifest_sign_report(m, ecu, error) < 0 ? -1 : keep(m, ecu, buffer_slice(&ecu->report), 0, error);
+}
+
 /* Uptane 5.4.2.1.2 (k). One whose reports have no counter cannot be told from its own past; one that had a counter has it always. */
 static int check_counter(const VehicleEcu *ecu, int64_t counter, Error *error)
 {
@@ -140,15 +146,7 @@ static void on_info(void *userdata, sd_bus_message *reply, Error *error)
 
 static int ask_who(Asked *asked, Error *error)
 {
-        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
-        int r;
-
-        if (helper_message(asked->helper, "GetInfo", &call, error) < 0)
-                return -1;
-        r = sd_bus_message_append(call, "s", asked->ecu->address);
-        if (r < 0)
-                return error_set_errno(error, ERR_HELPER, -r, "asking a helper");
-        return helper_call(asked->helper, call, asked->reports->m->config.secondary_timeout, on_info, asked, error);
+        return reports_ask(asked->ecu, asked->helper, "GetInfo", asked->reports->m->config.secondary_timeout, on_info, asked, error);
 }
 
 static void on_report(void *userdata, sd_bus_message *reply, Error *error)
@@ -174,8 +172,7 @@ static void on_firmware_info(void *userdata, sd_bus_message *reply, Error *error
         Manager *m = asked->reports->m;
 
         if (!reply || exec_take_info(m, asked->ecu, reply, error) < 0 ||
-            (asked->ecu->signer && (manifest_sign_report(m, asked->ecu, error) < 0 ||
-                                    keep(m, asked->ecu, buffer_slice(&asked->ecu->report), 0, error) < 0)))
+            (asked->ecu->signer && sign(m, asked->ecu, error) < 0))
                 (void) error_prefix(error, "%s", asked->ecu->label);
         finish(asked, error);
 }
@@ -187,12 +184,12 @@ int reports_open_helper(Manager *m, const VehicleEcu *ecu, Helper **ret, Error *
         return helper_open(m->event, HELPER_SECONDARY_IP, m->config.secondary_ip_socket, ret, error);
 }
 
-int reports_ask(const VehicleEcu *ecu, Helper *helper, unsigned seconds, HelperReply reply, void *userdata, Error *error)
+int reports_ask(const VehicleEcu *ecu, Helper *helper, const char *member, unsigned seconds, HelperReply reply, void *userdata, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         int r;
 
-        if (helper_message(helper, "GetManifest", &call, error) < 0)
+        if (helper_message(helper, member, &call, error) < 0)
                 return -1;
         r = sd_bus_message_append(call, "s", ecu->address);
         if (r < 0)
@@ -207,14 +204,13 @@ static void ask(Asked *asked)
 
         asked->ecu->report_fresh = false;
         if (strcmp(asked->ecu->driver, "virtual") == 0) {
-                if (manifest_sign_report(m, asked->ecu, &error) < 0 ||
-                    keep(m, asked->ecu, buffer_slice(&asked->ecu->report), 0, &error) < 0)
+                if (sign(m, asked->ecu, &error) < 0)
                         (void) error_prefix(&error, "%s", asked->ecu->label);
         } else if (asked->ecu->handler) {
                 if (exec_open(m, &asked->helper, &error) == 0 && exec_ask_info(m, asked->ecu, asked->helper, on_firmware_info, asked, &error) == 0)
                         return;
         } else if (reports_open_helper(m, asked->ecu, &asked->helper, &error) == 0 &&
-                   (asked->ecu->key ? reports_ask(asked->ecu, asked->helper, m->config.secondary_timeout, on_report, asked, &error)
+                   (asked->ecu->key ? reports_ask(asked->ecu, asked->helper, "GetManifest", m->config.secondary_timeout, on_report, asked, &error)
                                     : ask_who(asked, &error)) == 0)
                 return;
         finish(asked, &error);

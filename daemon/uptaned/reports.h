@@ -25,8 +25,8 @@ Reports *reports_free(Reports *reports);
 int reports_take(Manager *m, VehicleEcu *ecu, Slice report, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Opens a helper for this Secondary's driver. */
 int reports_open_helper(Manager *m, const VehicleEcu *ecu, Helper **ret, Error *error) __attribute__((nonnull, warn_unused_result));
-/* Asks it for its report; the answer to reply() is one "ay". */
-int reports_ask(const VehicleEcu *ecu, Helper *helper, unsigned seconds, HelperReply reply, void *userdata, Error *error)
-        __attribute__((nonnull(1, 2, 4, 6), warn_unused_result));
+/* Asks it for its report ("GetManifest") or who it is ("GetInfo"); reply() gets what docs/HELPERS.md says of that member. */
+int reports_ask(const VehicleEcu *ecu, Helper *helper, const char *member, unsigned seconds, HelperReply reply, void *userdata, Error *error)
+        __attribute__((nonnull(1, 2, 3, 5, 7), warn_unused_result));
 
 #endif

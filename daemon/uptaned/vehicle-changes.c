@@ -32,8 +32,18 @@ static void tell(const Manager *m, const char *label, const char *serial, const 
                   "%s%s%s: %s", label, *serial ? ": ECU " : "", serial, what);
 }
 
-static int notice_gone(Manager *m, const char *label, Arena *arena, Error *error)
+/* Each label that is stored and not configured. */
+static int for_each_gone(Manager *m, const char *const *labels, size_t n, int (*what)(Manager *m, const char *label, Error *error), Error *error)
 {
+        for (size_t i = 0; i < n; i++)
+                if (strcmp(labels[i], "primary") != 0 && !is_configured(m, labels[i]) && what(m, labels[i], error) < 0)
+                        return -1;
+        return 0;
+}
+
+static int notice_gone(Manager *m, const char *label, Error *error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
         StoredEcu stored = { .serial = "" };
 
         if (store_ecu_get(m->store, label, arena, &stored, error) < 0)
@@ -49,15 +59,17 @@ int vehicle_notice_changes(Manager *m, Error *error)
         const char *const *labels;
         size_t n;
 
-        if (store_ecu_list(m->store, arena, &labels, &n, error) < 0)
+        if (store_ecu_list(m->store, arena, &labels, &n, error) < 0 || for_each_gone(m, labels, n, notice_gone, error) < 0)
                 return -1;
-        for (size_t i = 0; i < n; i++)
-                if (strcmp(labels[i], "primary") != 0 && !is_configured(m, labels[i]) && notice_gone(m, labels[i], arena, error) < 0)
-                        return -1;
         for (size_t i = 1; m->registered && i < m->n_ecus; i++)
                 if (!is_listed(labels, n, m->ecus[i].label))
                         tell(m, m->ecus[i].label, m->ecus[i].serial, "it is new in this vehicle");
         return 0;
+}
+
+static int forget_label(Manager *m, const char *label, Error *error)
+{
+        return store_ecu_forget(m->store, label, error);
 }
 
 int vehicle_forget_gone(Manager *m, Error *error)
@@ -66,12 +78,7 @@ int vehicle_forget_gone(Manager *m, Error *error)
         const char *const *labels;
         size_t n;
 
-        if (store_ecu_list(m->store, arena, &labels, &n, error) < 0)
-                return -1;
-        for (size_t i = 0; i < n; i++)
-                if (strcmp(labels[i], "primary") != 0 && !is_configured(m, labels[i]) && store_ecu_forget(m->store, labels[i], error) < 0)
-                        return -1;
-        return 0;
+        return store_ecu_list(m->store, arena, &labels, &n, error) < 0 ? -1 : for_each_gone(m, labels, n, forget_label, error);
 }
 
 /* ---- somebody else ---- */

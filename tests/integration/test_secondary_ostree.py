@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Secondary whose software is an OSTree commit: uptane-ostree pulls and deploys on a scratch sysroot, and what it has booted is what is
+reported. A boot is a new boot id, and the helper in the first deployment."""
+import os
+
+import pytest
+from ostree_fixture import NEEDS_ROOT, authority, booted, repo, server, sysroot  # noqa: F401  # fixtures
+from test_secondary_exec import NEED_COMPLETION, BootingEcu
+from test_secondary_ip import ALREADY, BAD_DOWNLOAD, HARDWARE, INTERNAL, INVALID, NOT_INSTALLED, OK, SERIAL, put_targets
+
+from der import message, octets
+from remote import wait_for
+
+pytestmark = NEEDS_ROOT
+
+
+class OstreeEcu(BootingEcu):
+    def __init__(self, folder, boot_helper, url, **settings):
+        self.boot_helper, self.number = boot_helper, 1
+        self.socket = boot_helper()
+        super().__init__(folder, **{"install": "ostree", "ostree-url": url, "helper-socket": self.socket, **settings})
+
+    def assign_commit(self, commit, name="os-2", counter=None):
+        self.image.targets, self.director.targets = {}, {}
+        about = {"length": 0, "digests": {"sha256": commit}, "targetFormat": "OSTREE", "releaseCounter": counter}
+        self.image.target(name, hardwareIds=[HARDWARE], **about)
+        self.director.target(name, ecuIdentifiers={SERIAL: {"hardwareId": HARDWARE}}, **about)
+        self.image.publish()
+        self.director.publish()
+
+    def reboot(self):
+        """Into what is the next to boot."""
+        self.stop()
+        self.boot_helper.activator.stop()
+        os.unlink(self.socket)
+        self.boot_helper()
+        self.number += 1
+        self.set_boot(self.number)
+        self.start()
+
+    def fetch(self, credentials=b""):
+        return self.result(12, octets(credentials))
+
+
+@pytest.fixture
+def os_ecu(tmp_path, booted, server, sysroot):  # noqa: F811
+    folder = tmp_path / "ecu"
+    folder.mkdir()
+    e = OstreeEcu(folder, booted, server.repo_url)
+    e.start()
+    yield e
+    e.stop()
+
+
+def update(ecu, commit, name="os-2", **options):
+    ecu.assign_commit(commit, name, **options)
+    assert ecu.put_metadata() == (OK, "")
+    return ecu.install(name)
+
+
+# Uptane 5.4.3.5 (a)
+def test_a_commit_is_pulled_deployed_and_reported_behind_the_boot(os_ecu, repo, sysroot):  # noqa: F811
+    assert update(os_ecu, repo.second, counter=4)[0] == NEED_COMPLETION
+    assert sysroot.deployments() == [repo.second, repo.first] and sysroot.pinned() == [repo.first]
+    assert "os-2" not in str(os_ecu.report()) and (os_ecu.folder / "state" / "reboot-required").exists()
+    os_ecu.restart()
+    assert "os-2" not in str(os_ecu.report()), "it was not booted"
+    os_ecu.reboot()
+    image = os_ecu.report()["installed_image"]
+    assert image["filepath"] == "os-2" and image["fileinfo"]["hashes"]["sha256"] == repo.second
+    assert sysroot.pinned() == [], "the new one is good"
+    assert not (os_ecu.folder / "state" / "reboot-required").exists()
+    os_ecu.assign_commit(repo.second, counter=4)
+    assert os_ecu.put_metadata() == (OK, "") and os_ecu.install("os-2")[0] == ALREADY
+    os_ecu.assign_commit(repo.third, "os-3", counter=3)
+    assert os_ecu.put_metadata()[0] == INVALID, "an older release"
+
+
+def test_partial_verification_ends_in_a_commit_too(tmp_path, booted, server, repo):  # noqa: F811
+    folder = tmp_path / "ecu"
+    folder.mkdir()
+    e = OstreeEcu(folder, booted, server.repo_url, verification="partial")
+    e.start()
+    try:
+        e.assign_commit(repo.second)
+        assert put_targets(e) == (OK, "") and e.install("os-2")[0] == NEED_COMPLETION
+        e.reboot()
+        assert e.runs() == "os-2"
+    finally:
+        e.stop()
+
+
+def test_the_order_to_fetch_comes_before_the_order_to_install(os_ecu, repo, sysroot, server):  # noqa: F811
+    code, _ = os_ecu.fetch()
+    assert code == INTERNAL, "nothing is assigned"
+    os_ecu.assign_commit(repo.second)
+    assert os_ecu.put_metadata() == (OK, "") and os_ecu.fetch() == (OK, "")
+    assert "second" not in str(sysroot.deployments()) and repo.second not in sysroot.deployments(), "it is only fetched"
+    sysroot.ostree("fsck", "-q")
+    server.requests.clear()
+    assert os_ecu.fetch() == (OK, "") and os_ecu.install("os-2")[0] == NEED_COMPLETION
+    assert not [path for path in server.paths() if path.endswith(".filez")], "it was there"
+
+
+def test_credentials_of_the_primary_are_refused_and_nothing_of_them_kept(os_ecu, repo):  # noqa: F811
+    secret = b"BEGIN PRIVATE KEY of the vehicle"
+    os_ecu.assign_commit(repo.second)
+    assert os_ecu.put_metadata() == (OK, "")
+    code, description = os_ecu.fetch(secret)
+    assert code == INTERNAL and "its own" in description
+    os_ecu.stop()
+    for path in os_ecu.folder.rglob("*"):
+        assert not path.is_file() or secret not in path.read_bytes(), path
+    os_ecu.start()
+
+
+def test_a_commit_that_is_not_there_is_a_failed_fetch_and_may_be_tried_again(os_ecu, repo, server):  # noqa: F811
+    os_ecu.assign_commit(repo.second)
+    assert os_ecu.put_metadata() == (OK, "")
+    path = "/ostree/objects/%s/%s.commit" % (repo.second[:2], repo.second[2:])
+    server.routes[path] = lambda handler: handler.answer(500)
+    code, description = os_ecu.fetch()
+    assert code == BAD_DOWNLOAD and description
+    del server.routes[path]
+    assert os_ecu.fetch() == (OK, "") and os_ecu.install("os-2")[0] == NEED_COMPLETION
+
+
+def test_a_commit_that_cannot_be_installed_leaves_the_old(os_ecu, sysroot, repo):  # noqa: F811
+    code, description = update(os_ecu, "ab" * 32)
+    assert code == NOT_INSTALLED and description
+    assert sysroot.deployments() == [repo.first] and "os-2" not in str(os_ecu.report())
+    assert update(os_ecu, repo.second)[0] == NEED_COMPLETION, "a good one can be installed behind it"
+
+
+def test_where_the_boot_loader_went_back_the_old_is_reported(os_ecu, repo, sysroot):  # noqa: F811
+    assert update(os_ecu, repo.second)[0] == NEED_COMPLETION
+    os_ecu.reboot()
+    assert os_ecu.runs() == "os-2"
+    assert update(os_ecu, repo.third, "os-3")[0] == NEED_COMPLETION
+    sysroot_first = sysroot.deployments()
+    assert sysroot_first[0] == repo.third
+    # the third did not come up: the second is booted again
+    os_ecu.stop()
+    os_ecu.boot_helper.activator.stop()
+    os.unlink(os_ecu.socket)
+    deployments = sysroot.deployments
+    sysroot.deployments = lambda: [repo.second]
+    os_ecu.boot_helper()
+    sysroot.deployments = deployments
+    os_ecu.set_boot(99)
+    os_ecu.start()
+    assert os_ecu.runs() == "os-2" and "was booted" in os_ecu.log()
+    assert sysroot.deployments()[0] == repo.second, "and is the next to boot, too"
+    assert not (os_ecu.folder / "state" / "reboot-required").exists()
+
+
+def test_while_it_pulls_others_are_answered(os_ecu, repo, server):  # noqa: F811
+    held = []
+    path = "/ostree/objects/%s/%s.commit" % (repo.second[:2], repo.second[2:])
+
+    def hold(handler):
+        held.append(True)
+        wait_for(lambda: len(held) > 1, "the end of the test")
+        server.repo_serve(handler)
+    server.repo_serve = repo.serve
+    server.routes[path] = hold
+    os_ecu.assign_commit(repo.second)
+    assert os_ecu.put_metadata() == (OK, "")
+    with os_ecu.connect() as s:
+        s.sendall(message(8, octets(b"os-2")))
+        wait_for(lambda: held, "the pull")
+        assert os_ecu.root_version(0) == 1 and os_ecu.report()["attacks_detected"] == ""
+        held.append(True)
+        s.settimeout(30)
+        assert s.recv(4096)[:1] == b"\xb0"
+
+
+def test_files_are_refused_by_an_ecu_that_installs_commits(os_ecu):
+    os_ecu.assign()
+    code, description = os_ecu.put_metadata()
+    assert code == INVALID and "OSTree" in description

@@ -9,6 +9,8 @@
 
 #include "metadata/role.h"
 
+#define SLEEP_AFTER_DEFAULT 10
+#define SLEEP_AFTER_MAX 86400
 #define IMAGE_MAX_DEFAULT (INT64_C(64) * 1024 * 1024)
 
 typedef struct Reader {
@@ -75,6 +77,15 @@ static int parse_size(const char *value, void *ret, Error *error)
         return 0;
 }
 
+static int parse_seconds(const char *value, void *ret, Error *error)
+{
+        if (strcmp(value, "0") != 0 && parse_size(value, ret, error) < 0)
+                return error_set(error, ERR_CONFIG, "'%s' is not a number of seconds", value);
+        if (strcmp(value, "0") == 0)
+                *(int64_t *) ret = 0;
+        return *(int64_t *) ret > SLEEP_AFTER_MAX ? error_set(error, ERR_CONFIG, "%s seconds are more than a day", value) : 0;
+}
+
 static int parse_bool(const char *value, void *ret, Error *error)
 {
         if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
@@ -132,6 +143,7 @@ static const struct {
         { "root-directory", parse_path, offsetof(SecondaryConfig, root_directory), false },
         { "install", parse_path, offsetof(SecondaryConfig, install), true },
         { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
+        { "sleep-after", parse_seconds, offsetof(SecondaryConfig, sleep_after), false },
         { "verification", parse_verification, offsetof(SecondaryConfig, partial), false },
         { "tls", parse_tls, 0, false },
         { "tls-psk", parse_path, offsetof(SecondaryConfig, tls_psk), false },
@@ -204,6 +216,7 @@ int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
                         .state_directory = xstrdup("/var/lib/uptane-secondary"),
                         .root_directory = xstrdup("/usr/lib/uptane"),
                         .image_max = IMAGE_MAX_DEFAULT,
+                        .sleep_after = SLEEP_AFTER_DEFAULT,
                         .tls_ca = xstrdup(""),
                         .tls_certificate = xstrdup(""),
                         .tls_key = xstrdup(""),

@@ -20,6 +20,7 @@ typedef struct SecondaryConfig {
         char *root_directory;  /* root-directory: director.root.json and image.root.json, trusted at first start */
         char *install;         /* install: the file that is the firmware */
         int64_t image_max;     /* image-max: bytes */
+        int64_t sleep_after;   /* sleep-after: seconds without a connection; 0: it never sleeps */
         bool partial;          /* verification = full | partial */
         bool tls;              /* tls = yes | no | psk: certificates */
         bool psk;              /* or the key in this file: */

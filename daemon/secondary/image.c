@@ -45,6 +45,11 @@ static int open_part(Secondary *s, Error *error)
         return 0;
 }
 
+bool secondary_is_busy(const Secondary *secondary)
+{
+        return secondary->wanted.any && !secondary->wanted.installed && !secondary->stalled;
+}
+
 int secondary_put_data(Secondary *secondary, Slice data, Error *error)
 {
         const Wanted *wanted = &secondary->wanted;

@@ -48,6 +48,9 @@ int secondary_new(SecondaryConfig *config, Secondary **ret, Error *error) __attr
 Secondary *secondary_free(Secondary *secondary);
 DEFINE_CLEANUP(Secondary, secondary_free)
 
+/* Whether something is under way that would be lost with the process: an image is expected, or on its way. */
+bool secondary_is_busy(const Secondary *secondary) __attribute__((nonnull));
+
 /* state.c */
 /* Seconds since 1970: of the clock, or the latest time accepted metadata was verified at if the clock is behind that. */
 int secondary_time(Secondary *secondary, int64_t *ret, Error *error) __attribute__((nonnull, warn_unused_result));

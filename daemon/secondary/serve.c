@@ -26,6 +26,7 @@ typedef struct Server {
         const SecondaryTls *tls;
         Connection list[SERVE_CONNECTIONS_MAX];
         size_t n;
+        int64_t quiet; /* since when there is no connection */
 } Server;
 
 /* error: why, or ERR_NONE. */
@@ -40,6 +41,7 @@ static void hang_up(Server *s, size_t index, const Error *error)
         buffer_done(&c->question);
         buffer_done(&c->answer);
         *c = s->list[--s->n];
+        s->quiet = secondary_stream_now();
 }
 
 static SecondaryStream stream_of(const Connection *c)
@@ -136,10 +138,18 @@ static int check_time(const Connection *c, int64_t now, Error *error)
         return 0;
 }
 
-/* Milliseconds until the first of them has been silent or slow for too long; -1: there are none. */
+/* Milliseconds until it may sleep; INT64_MAX: it may not. */
+static int64_t time_to_sleep(const Server *s, int64_t now)
+{
+        if (s->n > 0 || s->secondary->config.sleep_after == 0 || secondary_is_busy(s->secondary))
+                return INT64_MAX;
+        return s->quiet + s->secondary->config.sleep_after * 1000 - now;
+}
+
+/* Milliseconds until it may sleep, or the first of them has been silent or slow for too long; -1: nothing of that. */
 static int time_left(const Server *s, int64_t now)
 {
-        int64_t left = INT64_MAX;
+        int64_t left = time_to_sleep(s, now);
 
         for (size_t i = 0; i < s->n; i++) {
                 int64_t idle = s->list[i].touched + SERVE_IDLE_MS - now, message = s->list[i].since + SERVE_MESSAGE_MS - now;
@@ -147,7 +157,7 @@ static int time_left(const Server *s, int64_t now)
                 left = idle < left ? idle : left;
                 left = message < left ? message : left;
         }
-        return s->n == 0 ? -1 : left < 0 ? 0 : (int) left + 1;
+        return left == INT64_MAX ? -1 : left < 0 ? 0 : (int) left + 1;
 }
 
 static size_t find_oldest(const Server *s)
@@ -227,6 +237,8 @@ static int loop(Server *s, const ServeSockets *sockets, Error *error)
                 serve_all(s, fds);
                 if (knocked && take(s, sockets->listener, error) < 0)
                         return -1;
+                if (time_to_sleep(s, secondary_stream_now()) <= 0)
+                        return 1;
         }
 }
 
@@ -238,6 +250,7 @@ int serve(Secondary *secondary, const SecondaryTls *tls, ServeSockets *sockets, 
 
         s->secondary = secondary;
         s->tls = tls;
+        s->quiet = secondary_stream_now();
         if (sockets->announced >= 0)
                 r = add(s, TAKE_FD(sockets->announced), error);
         if (r == 0)

@@ -57,10 +57,13 @@ class Ecu:
         self.environment = {"LD_PRELOAD": str(BUILD / "tests/integration/libtest-clock.so"), "TEST_CLOCK": str(self.folder / "clock"),
                             "ASAN_OPTIONS": "verify_asan_link_order=0:%s" % os.environ.get("ASAN_OPTIONS", "")}
 
+    def command(self):
+        return [program("secondary", "uptane-secondary"), "--config", str(self.config)]
+
     def start(self):
         address = self.folder / "state" / "address"
         address.unlink(missing_ok=True)
-        self.process = subprocess.Popen([program("secondary", "uptane-secondary"), "--config", str(self.config)],
+        self.process = subprocess.Popen(self.command(),
                                         env=dict(os.environ, **self.environment), stderr=open(self.folder / "log", "ab"))
         deadline = time.monotonic() + 10
         while not address.exists():

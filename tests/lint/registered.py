@@ -14,10 +14,11 @@ def name_of(path):
 
 
 def check(path, build):
-    """A name may stand there whole, or behind the name of its folder: test-engine-story is 'story'."""
+    """The file may stand there, or its name, or that behind the name of its folder: test-engine-story is 'story'."""
     name = name_of(path)
     short = name and name.split("-", 1)[-1]
-    return [] if not name or re.search(r"['(/](?:%s|%s)(?:\.py)?'" % (re.escape(name), re.escape(short)), build) else ["%s: meson.build does not run it" % path]
+    known = "|".join(map(re.escape, (name, short, os.path.basename(path)))) if name else ""
+    return [] if not name or re.search(r"['(/](?:%s)(?:\.py)?'" % known, build) else ["%s: meson.build does not run it" % path]
 
 
 def build_of(path):
@@ -26,5 +27,5 @@ def build_of(path):
 
 common.finish([p for path in common.files("tests") if name_of(path) for p in check(path, build_of(path))],
               good=[check("tests/integration/test_a.py", "foreach f : ['a', 'b']"), check("tests/unit/engine/test-engine-story.c", "['story']"),
-                    check("tests/integration/vehicle.py", "")],
+                    check("tests/unit/engine/test-engine-search.c", "executable('x', 'test-engine-search.c')"), check("tests/integration/vehicle.py", "")],
               bad=[check("tests/integration/test_a.py", "['b']"), check("tests/fuzz/fuzz-x-y.c", "['x']")])

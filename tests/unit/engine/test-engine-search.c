@@ -738,18 +738,28 @@ static void search(unsigned asks)
 /* Uptane 5.4 (a) */
 static void nothing_is_done_without_consent_verification_and_writing(void **state)
 {
-        search(*(unsigned *) *state);
+        search(*(const unsigned *) *state);
 }
 
-int main(void)
+/* The arguments choose: names of searches, none for all. */
+int main(int argc, char *argv[])
 {
-        static unsigned asks[] = { 0, 1, 2, 3, 4, 5, 6, 7, 16, 16 + 8, 16 + 4 };
-        static const char *const names[ELEMENTSOF(asks)] = { "all_auto", "ask_download", "ask_install", "ask_download_install", "ask_reboot",
-                                                             "ask_download_reboot", "ask_install_reboot", "ask_all", "three_ecus",
-                                                             "three_ecus_keep", "three_ecus_ask_reboot" };
-        struct CMUnitTest tests[ELEMENTSOF(asks)];
+        static const struct { const char *name; unsigned asks; } all[] = {
+                { "all_auto", 0 }, { "ask_download", 1 }, { "ask_install", 2 }, { "ask_download_install", 3 }, { "ask_reboot", 4 },
+                { "ask_download_reboot", 5 }, { "ask_install_reboot", 6 }, { "ask_all", 7 }, { "three_ecus", 16 },
+                { "three_ecus_keep", 16 + 8 }, { "three_ecus_ask_reboot", 16 + 4 },
+        };
+        struct CMUnitTest tests[ELEMENTSOF(all)];
+        size_t n = 0;
 
-        for (unsigned i = 0; i < ELEMENTSOF(asks); i++)
-                tests[i] = (struct CMUnitTest) { names[i], nothing_is_done_without_consent_verification_and_writing, NULL, NULL, &asks[i] };
-        return cmocka_run_group_tests(tests, NULL, NULL);
+        for (size_t i = 0; i < ELEMENTSOF(all); i++) {
+                bool chosen = argc < 2;
+
+                for (int k = 1; k < argc; k++)
+                        chosen |= strcmp(argv[k], all[i].name) == 0;
+                if (chosen)
+                        tests[n++] = (struct CMUnitTest) { all[i].name, nothing_is_done_without_consent_verification_and_writing, NULL, NULL,
+                                                           (void *) &all[i].asks };
+        }
+        return n < (size_t) argc - 1 ? EXIT_FAILURE : _cmocka_run_group_tests("search", tests, n, NULL, NULL);
 }

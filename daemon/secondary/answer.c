@@ -50,9 +50,9 @@ static int get_manifest(Secondary *s, Buffer *ret, Error *error)
         cleanup_buffer Buffer attack = { 0 };
         VersionReport report = { .serial = s->serial };
 
-        if (*s->installed.image) {
+        if (*s->installed.image || s->installed.hashes.has_sha256) { /* it may have a hash, and no name that is known */
                 report.image = s->installed.image;
-                report.length = s->installed.length;
+                report.length = s->installed.length > 0 ? s->installed.length : 0;
                 report.hashes = s->installed.hashes;
         }
         if (store_value_get(s->store, ATTACK, &attack, error) < 0 || count_report(s, &report, error) < 0)

@@ -290,6 +290,20 @@ static const char *result_name(DerResult result)
         return result == DER_OK ? "OK" : result == DER_ALREADY_PROCESSED ? "ALREADY_PROCESSED" : "NEED_COMPLETION";
 }
 
+static int method_fetch_commit(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+        const char *address;
+        Error error = { 0 };
+        Contact s;
+        int r = sd_bus_message_read(call, "s", &address);
+
+        if (r < 0)
+                return r;
+        if (contact_init(&s, address, userdata, call, &error) < 0 || secondary_ip_fetch_commit(&s.ip, &error) < 0)
+                return failed(&s, &error, ret_error);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
 static int method_install(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
@@ -320,6 +334,7 @@ static const sd_bus_vtable vtable[] = {
         METHOD("PutRoot", "ssay", "", method_put_root),
         METHOD("PutMetadata", "sa(ssay)", "", method_put_metadata),
         METHOD("PutImage", "sstuh", "", method_put_image),
+        METHOD("FetchCommit", "s", "", method_fetch_commit),
         METHOD("Install", "ss", "ss", method_install),
         SD_BUS_SIGNAL("Progress", "tt", 0),
         SD_BUS_VTABLE_END,

@@ -3,12 +3,14 @@
 reported. A boot is a new boot id, and the helper in the first deployment."""
 import os
 
+import images as trees
 import pytest
 from ostree_fixture import NEEDS_ROOT, authority, booted, repo, server, sysroot  # noqa: F401  # fixtures
 from test_secondary_exec import NEED_COMPLETION, BootingEcu
 from test_secondary_ip import ALREADY, BAD_DOWNLOAD, HARDWARE, INTERNAL, INVALID, NOT_INSTALLED, OK, SERIAL, put_targets
 
 from der import message, octets
+from helpers_fixture import Activator, program
 from remote import wait_for
 
 pytestmark = NEEDS_ROOT
@@ -179,3 +181,42 @@ def test_files_are_refused_by_an_ecu_that_installs_commits(os_ecu):
     os_ecu.assign()
     code, description = os_ecu.put_metadata()
     assert code == INVALID and "OSTree" in description
+
+
+@pytest.fixture
+def other(world, tmp_path):
+    """The sysroot of the vehicle's Secondary; what is deployed there runs from its next start on."""
+    v, sysroot = world.vehicle, str(tmp_path / "other")  # noqa: F811
+    secondary, = v.secondaries
+    world.images.make_sysroot(sysroot, "1")
+    activator = Activator(tmp_path, [program("ostree", "uptane-ostree"), "--sysroot=" + sysroot], CREDENTIALS_DIRECTORY=v.path("credentials"),
+                          RUNTIME_DIRECTORY=tmp_path)
+    with open(secondary.config, encoding="utf-8") as f:
+        text = f.read()
+    with open(secondary.config, "w", encoding="utf-8") as f:
+        f.write(text.replace("install = " + secondary.firmware, "install = ostree\nostree-url = %s/treehub\nostree-credentials = yes\nhelper-socket = %s"
+                             % (world.backend.url, activator.socket)))
+    yield sysroot
+    activator.stop()
+    trees.remove_tree(sysroot)
+
+
+def has_commit(sysroot, commit):  # noqa: F811
+    return os.path.exists(os.path.join(sysroot, "ostree/repo/objects", commit[:2], commit[2:] + ".commit"))
+
+
+def test_in_a_vehicle_the_secondary_gets_its_commit_by_itself(world, other):
+    v, (secondary,) = world.vehicle, world.vehicle.secondaries
+    v.boot()
+    v.wait_state("idle")
+    commit = world.images.commit("2")
+    world.assign(firmware=("other-2", world.backend.add_commit("other-2", commit, ["test-mcu"])))
+    v.verb("CheckForUpdates")
+    wait_for(lambda: trees.deployments(other)[0][1] == commit, lambda: "deployment; " + v.log("secondary1") + v.log("uptaned")[-2000:], 60)
+    assert not has_commit(v.sysroot, commit), "nobody needs it in the Primary"
+    wait_for(lambda: "installed 'other-2'" in v.log("secondary1"), "the answer")
+    assert world.director.installed(secondary.serial)[1] != commit, "it was not booted yet"
+    v.control("kill", secondary.label, 9)
+    wait_for(lambda: world.director.installed(secondary.serial) == ("other-2", commit), lambda: "the report; " + v.log("uptaned")[-2000:], 60)
+    v.wait_state("idle")
+    assert world.director.reports()[-1]["result"]["success"] and v.error() == ("", "")

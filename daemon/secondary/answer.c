@@ -93,6 +93,12 @@ static void note_attack(Secondary *s, const char *attack)
                 fprintf(stderr, "storing what was detected: %s\n", error.message);
 }
 
+void secondary_note(Secondary *secondary, const Error *why)
+{
+        if (error_info(why->code)->attack != ATTACK_NONE)
+                note_attack(secondary, error_attack_name(error_info(why->code)->attack));
+}
+
 /* A refusal is told to both sides: in the answer and in the log. description is borrowed from error. */
 static void put_result(Secondary *s, DerKind kind, int r, const Error *error, DerMessage *ret)
 {
@@ -105,8 +111,7 @@ static void put_result(Secondary *s, DerKind kind, int r, const Error *error, De
                 return;
         ret->description = slice_str(error->message);
         fprintf(stderr, "refused: %s\n", error->message);
-        if (error_info(error->code)->attack != ATTACK_NONE)
-                note_attack(s, error_attack_name(error_info(error->code)->attack));
+        secondary_note(s, error);
 }
 
 static int put_metadata(Secondary *s, const DerMessage *request, Error *error)

@@ -143,4 +143,7 @@ void secondary_job_stop(Secondary *secondary) __attribute__((nonnull));
  */
 int secondary_answer(Secondary *secondary, Slice message, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 
+/* What a connection was ended for, where that is an attack: it goes into the next version report. */
+void secondary_note(Secondary *secondary, const Error *why) __attribute__((nonnull));
+
 #endif

@@ -132,13 +132,13 @@ static int install(Secondary *s, Slice name, Error *error)
         return r;
 }
 
-/* Other Primaries send their own credentials for the server along; nothing of them is looked at. */
+/* A Primary may send credentials for the server along. */
 static int fetch(Secondary *s, Slice credentials, Error *error)
 {
         if (s->config.driver != SECONDARY_OSTREE)
                 return error_set(error, ERR_NOT_SUPPORTED, "this ECU installs files, not OSTree commits");
-        if (credentials.size > 0)
-                return error_set(error, ERR_NOT_SUPPORTED, "credentials of others are not taken: this ECU fetches with its own");
+        if (credentials.size > 0 && s->wanted.any && s->outcome.goal != JOB_FETCH && secondary_take_credentials(s, credentials, error) < 0)
+                return -1;
         return secondary_job_fetch(s, error);
 }
 

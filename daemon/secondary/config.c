@@ -183,6 +183,7 @@ static const struct {
         { "install-timeout", parse_seconds, offsetof(SecondaryConfig, install_timeout), false },
         { "ostree-url", parse_url, offsetof(SecondaryConfig, ostree_url), false },
         { "ostree-credentials", parse_bool, offsetof(SecondaryConfig, ostree_credentials), false },
+        { "accept-credentials", parse_bool, offsetof(SecondaryConfig, accept_credentials), false },
         { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
         { "sleep-after", parse_seconds, offsetof(SecondaryConfig, sleep_after), false },
         { "min-speed", parse_speed, offsetof(SecondaryConfig, min_speed), false },
@@ -245,6 +246,8 @@ static int check_install(const SecondaryConfig *c, Error *error)
                 return error_set(error, ERR_CONFIG, "handler and handler-option are for install = exec");
         if (c->driver != SECONDARY_OSTREE && (*c->ostree_url || c->ostree_credentials))
                 return error_set(error, ERR_CONFIG, "ostree-url and ostree-credentials are for install = ostree");
+        if (c->accept_credentials && (!c->ostree_credentials || (!c->tls && !c->psk)))
+                return error_set(error, ERR_CONFIG, "accept-credentials needs ostree-credentials = yes, and tls = yes or psk");
         if (c->driver == SECONDARY_FILE && *c->helper_socket)
                 return error_set(error, ERR_CONFIG, "helper-socket is for install = exec and install = ostree");
         if (c->install_timeout == 0 || c->min_speed_seconds == 0)

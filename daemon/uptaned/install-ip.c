@@ -115,6 +115,8 @@ static int order_commit(Install *in, Error *error)
 
         if (new_call(in, "FetchCommit", &call, error) < 0)
                 return -1;
+        if (sd_bus_message_append(call, "b", (int) in->work.ecu->send_credentials) < 0)
+                return error_set(error, ERR_HELPER, "asking for a commit");
         return call_helper(in, call, in->work.m->config.install_timeout, on_image_sent, error);
 }
 

@@ -450,12 +450,14 @@ int secondary_ip_put_image(const SecondaryIp *s, const SecondaryIpImage *image, 
         return 0;
 }
 
-int secondary_ip_fetch_commit(const SecondaryIp *s, Error *error)
+int secondary_ip_fetch_commit(const SecondaryIp *s, Slice credentials, Error *error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
         DerMessage answer;
 
-        if (ask_once(s, &(DerMessage) { .kind = DER_DOWNLOAD_OSTREE_REQ }, DER_DOWNLOAD_OSTREE_RESP, arena, &answer, error) < 0)
+        if (credentials.size > 0 && !s->tls)
+                return error_set(error, ERR_INVALID_ARGUMENT, "credentials are sent over a protected link only");
+        if (ask_once(s, &(DerMessage) { .kind = DER_DOWNLOAD_OSTREE_REQ, .data = credentials }, DER_DOWNLOAD_OSTREE_RESP, arena, &answer, error) < 0)
                 return -1;
         return check_result(&answer, arena, error);
 }

@@ -67,8 +67,8 @@ typedef struct SecondaryIpImage {
 int secondary_ip_put_image(const SecondaryIp *s, const SecondaryIpImage *image, Error *error)
         __attribute__((nonnull, warn_unused_result));
 
-/* The OSTree commit that its metadata assigns, from where it is configured to get it. No credentials are sent. */
-int secondary_ip_fetch_commit(const SecondaryIp *s, Error *error) __attribute__((nonnull, warn_unused_result));
+/* The OSTree commit that its metadata assigns, from where it is configured to get it. credentials for that, or nothing; never without tls. */
+int secondary_ip_fetch_commit(const SecondaryIp *s, Slice credentials, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* The result is DER_OK, DER_ALREADY_PROCESSED or DER_NEED_COMPLETION; description is text. */
 int secondary_ip_install(const SecondaryIp *s, const char *name, Arena *arena, DerResult *ret, const char **ret_description,

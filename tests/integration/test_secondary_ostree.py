@@ -2,15 +2,19 @@
 """A Secondary whose software is an OSTree commit: uptane-ostree pulls and deploys on a scratch sysroot, and what it has booted is what is
 reported. A boot is a new boot id, and the helper in the first deployment."""
 import os
+import pathlib
+import shutil
+import subprocess
 
 import images as trees
 import pytest
-from ostree_fixture import NEEDS_ROOT, authority, booted, repo, server, sysroot  # noqa: F401  # fixtures
+from ostree_fixture import NEEDS_ROOT, RepoServer, authority, booted, repo, server, sysroot  # noqa: F401  # fixtures
 from test_secondary_exec import NEED_COMPLETION, BootingEcu
+from test_secondary_ip import Ecu, Helper, files_of
 from test_secondary_ip import ALREADY, BAD_DOWNLOAD, HARDWARE, INTERNAL, INVALID, NOT_INSTALLED, OK, SERIAL, put_targets
 
 from der import message, octets
-from helpers_fixture import Activator, program
+from helpers_fixture import Activator, RemoteError, program
 from remote import wait_for
 
 pytestmark = NEEDS_ROOT
@@ -220,3 +224,107 @@ def test_in_a_vehicle_the_secondary_gets_its_commit_by_itself(world, other):
     wait_for(lambda: world.director.installed(secondary.serial) == ("other-2", commit), lambda: "the report; " + v.log("uptaned")[-2000:], 60)
     v.wait_state("idle")
     assert world.director.reports()[-1]["result"]["success"] and v.error() == ("", "")
+
+
+# ---- credentials from the Primary ----
+
+KEY = "5a" * 32
+
+
+class HandedDown:
+    """A Secondary without credentials of its own, a Primary's helper that has some for it, and a server that wants them."""
+
+    def __init__(self, folder, repo, sysroot, authority, **settings):  # noqa: F811
+        self.server = RepoServer(repo, authority, demand=True)
+        for name in ("ecu", "primary", "helper", "ostree"):
+            (folder / name).mkdir()
+        self.state = folder / "ecu" / "state"
+        for name, source in (("treehub.crt", "device.crt"), ("treehub.key", "device.key"), ("treehub-ca.pem", "ca.pem")):
+            shutil.copy(authority.folder / source, folder / "primary" / name)
+        for path, line in ((folder / "primary" / "secondaries.psk", f"{SERIAL} {KEY}"), (folder / "ecu" / "secondary.psk", f"{SERIAL} {KEY}")):
+            path.write_text(line + "\n")
+            path.chmod(0o600)
+        self.primary = folder / "primary"
+        self.ostree = Activator(folder / "ostree", [program("ostree", "uptane-ostree"), f"--sysroot={sysroot.path}"],
+                                CREDENTIALS_DIRECTORY=self.state / "credentials", RUNTIME_DIRECTORY=folder / "ostree")
+        self.helper = Activator(folder / "helper", [program("secondary-ip", "uptane-secondary-ip")], CREDENTIALS_DIRECTORY=self.primary)
+        self.ecu = Ecu(folder / "ecu", **{"install": "ostree", "ostree-url": self.server.repo_url, "helper-socket": self.ostree.socket,
+                                          "ostree-credentials": "yes", "tls": "psk", "tls-psk": folder / "ecu" / "secondary.psk", **settings})
+        self.ecu.start()
+
+    def order(self, commit, credentials=True, prefix=f"psk://{SERIAL}@"):
+        OstreeEcu.assign_commit(self.ecu, commit)
+        with Helper(self.helper.socket, prefix + self.ecu.address) as h:
+            h.ask("PutMetadata", "a(ssay)", (files_of(self.ecu),))
+            h.ask("FetchCommit", "b", (credentials,))
+            return h.ask("Install", "s", ("os-2",), "(ss)")
+
+    def close(self):
+        self.ecu.stop()
+        self.helper.stop()
+        self.ostree.stop()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def handed(tmp_path, repo, sysroot, authority):  # noqa: F811
+    opened = []
+
+    def begin(**settings):
+        opened.append(HandedDown(tmp_path, repo, sysroot, authority, **settings))
+        return opened[-1]
+    yield begin
+    for h in opened:
+        h.close()
+
+
+def test_where_both_are_told_to_the_primary_hands_its_credentials_down(handed, repo, sysroot):  # noqa: F811
+    h = handed(**{"accept-credentials": "yes"})
+    with pytest.raises(RemoteError):
+        h.order(repo.second, credentials=False)  # the server wants a certificate
+    assert h.order(repo.second)[0] == "NEED_COMPLETION"
+    assert sysroot.deployments()[0] == repo.second
+    for name, source in (("device.crt", "treehub.crt"), ("device.key", "treehub.key"), ("ca.pem", "treehub-ca.pem")):
+        path = pathlib.Path(h.state / "credentials" / name)
+        assert path.read_bytes() == (h.primary / source).read_bytes() and path.stat().st_mode & 0o777 == 0o600
+
+
+def test_without_being_told_to_neither_sends_nor_takes_them(handed, repo, sysroot):  # noqa: F811
+    h = handed()
+    with pytest.raises(RemoteError) as caught:
+        h.order(repo.second)
+    assert "its own" in caught.value.message
+    assert not (h.state / "credentials").exists() and sysroot.deployments() == [repo.first]
+    with pytest.raises(RemoteError) as caught:
+        h.order(repo.second, credentials=False)
+    assert caught.value.name == "Secondary", "no certificate was shown"
+
+
+@pytest.mark.parametrize("spoil", [
+    lambda folder: (folder / "treehub.key").write_bytes((folder / "treehub.key").read_bytes() * 2),
+    lambda folder: (folder / "treehub.crt").write_bytes(b"nothing\n"),
+    lambda folder: (folder / "treehub-ca.pem").write_bytes((folder / "treehub-ca.pem").read_bytes() * 40)], ids=["two keys", "no certificate", "too long"])
+def test_what_is_not_such_credentials_is_refused(handed, repo, spoil):  # noqa: F811
+    h = handed(**{"accept-credentials": "yes"})
+    spoil(h.primary)
+    with pytest.raises(RemoteError) as caught:
+        h.order(repo.second)
+    assert caught.value.name in ("Secondary", "TooLarge"), caught.value
+    assert not (h.state / "credentials").exists()
+
+
+def test_they_never_go_over_a_link_that_is_not_protected(tmp_path, authority, os_ecu, repo):  # noqa: F811
+    (tmp_path / "helper").mkdir()
+    helper = Activator(tmp_path / "helper", [program("secondary-ip", "uptane-secondary-ip")], CREDENTIALS_DIRECTORY=tmp_path)
+    try:
+        for name, source in (("treehub.crt", "device.crt"), ("treehub.key", "device.key"), ("treehub-ca.pem", "ca.pem")):
+            shutil.copy(authority.folder / source, tmp_path / name)
+        with Helper(helper.socket, os_ecu.address) as h, pytest.raises(RemoteError) as caught:
+            h.ask("FetchCommit", "b", (True,))
+        assert caught.value.name == "InvalidArgument" and "protected" in caught.value.message
+    finally:
+        helper.stop()
+    e = Ecu(tmp_path, **{"install": "ostree", "ostree-url": "https://a", "ostree-credentials": "yes", "accept-credentials": "yes"})
+    done = subprocess.run(e.command(), capture_output=True, text=True, check=False)
+    assert done.returncode == 64 and "accept-credentials needs" in done.stderr

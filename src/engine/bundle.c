@@ -7,7 +7,8 @@
  *   failed; rolling-back -> rolled-back                    where one fails: those that can, what they ran before
  *
  * Where the first installation has begun, there is no way back to waiting: what may be repeated is repeated from here, soon,
- * some times, and then the bundle has failed. Those under way are heard first: an installation is never broken off.
+ * some times, and then the bundle has failed. Those under way are heard first: an installation is never broken off. Where
+ * conditions cease, no other ECU begins; what was prepared by then is prepared again.
  */
 #include <limits.h>
 
@@ -141,24 +142,6 @@ static void commit(Engine *engine, EngineEffects *effects)
                 engine_emit(effects, ENGINE_DO_INSTALL);
 }
 
-void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects)
-{
-        if (engine_has_ecu(engine, ENGINE_ECU_PENDING)) {
-                engine_enter(engine, ENGINE_INSTALLING);
-                engine_persist(effects);
-                engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
-                engine_emit(effects, ENGINE_DO_PREPARE);
-        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
-                engine_enter(engine, ENGINE_INSTALLING);
-                commit(engine, effects);
-        } else if (engine_has_ecu(engine, ENGINE_ECU_NEED_REBOOT)) {
-                engine_enter(engine, ENGINE_REBOOT_REQUIRED);
-                engine_persist(effects);
-                engine_request_reboot(engine, now, effects);
-        } else
-                engine_finalize(engine, effects);
-}
-
 /* Whether this update has changed an ECU. */
 static bool is_on_an_ecu(const Engine *engine)
 {
@@ -169,6 +152,51 @@ static bool is_on_an_ecu(const Engine *engine)
                         return true;
         }
         return false;
+}
+
+/* A condition does not hold (any more). What is on an ECU stays there, and the rest waits; before, it is as if nothing was prepared. */
+static void hold_back(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        engine->interruptions = 0; /* it may be held for as long as it likes */
+        if (is_on_an_ecu(engine)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                engine_persist(effects);
+                return;
+        }
+        move_all(engine, ENGINE_ECU_PREPARED, ENGINE_ECU_PENDING);
+        engine_await_conditions(engine, now, effects);
+}
+
+bool engine_is_held(const Engine *engine)
+{
+        return engine->state == ENGINE_INSTALLING && engine_has_ecu(engine, ENGINE_ECU_PREPARED) &&
+               !engine_has_ecu(engine, ENGINE_ECU_PENDING) && !engine_has_ecu(engine, ENGINE_ECU_INSTALLING);
+}
+
+void engine_let_go(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        move_all(engine, ENGINE_ECU_PREPARED, ENGINE_ECU_PENDING);
+        engine_go_on(engine, now, effects);
+}
+
+void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        if (engine_has_ecu(engine, ENGINE_ECU_PENDING)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                engine_persist(effects);
+                engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
+                engine_emit(effects, ENGINE_DO_PREPARE);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED) && engine->blocked[ENGINE_STAGE_INSTALL]) {
+                hold_back(engine, now, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                commit(engine, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_NEED_REBOOT)) {
+                engine_enter(engine, ENGINE_REBOOT_REQUIRED);
+                engine_persist(effects);
+                engine_request_reboot(engine, now, effects);
+        } else
+                engine_finalize(engine, effects);
 }
 
 /* Some could not for now. While nothing is changed there is no hurry, and the Director may think better of it. */
@@ -201,7 +229,7 @@ static void settle(Engine *engine, const EngineEvent *event, int64_t now, Engine
 
         engine_persist(effects);
         if (engine_has_ecu(engine, ENGINE_ECU_INSTALLING)) {
-                if (!failed && !again)
+                if (!failed && !again && !engine->blocked[ENGINE_STAGE_INSTALL])
                         commit(engine, effects);
         } else if (failed)
                 engine_give_up_failed(engine, effects);

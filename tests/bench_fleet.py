@@ -2,7 +2,8 @@
 """The figures of tests/bench about one update of many IP Secondaries. Run in a network namespace of its own: what goes over
 its loopback is the back-end's answers, once, and everything between the Primary and its Secondaries.
 
-Arguments: numbers of Secondaries, separated by commas; sizes of the image in MB, likewise. All of them: 1,10,50,150 1,50.
+Arguments: numbers of Secondaries, separated by commas; sizes of the image in MB, likewise; chunk= of each. All of them:
+1,10,50,150 1,50 1K,64K.
 """
 import os
 import re
@@ -52,10 +53,14 @@ def update(vehicle, backend, name, megabytes):
           % (len(vehicle.secondaries), megabytes, seconds, cpu_seconds(pid) - cpu, peak_kib(pid), link / 1e6, link / total), flush=True)
 
 
-def fleet(folder, images, count, sizes):
-    backend = Backend(os.path.join(folder, "backend-%d" % count), ostree=images.repo)
-    vehicle = Vehicle(backend, images, os.path.join(folder, "vehicle-%d" % count), secondaries=count,
+def fleet(folder, images, count, sizes, chunk):
+    backend = Backend(os.path.join(folder, "backend-%d-%s" % (count, chunk)), ostree=images.repo)
+    vehicle = Vehicle(backend, images, os.path.join(folder, "vehicle-%d-%s" % (count, chunk)), secondaries=count,
                       config="[update]\nparallel = %d\n[timeouts]\nsecondary = 60\n" % PARALLEL)
+    for secondary in vehicle.secondaries:
+        secondary.primary_settings["chunk"] = chunk
+    vehicle.write_config()
+    print("chunks of %s:" % chunk)
     try:
         vehicle.boot(wait=False)
         vehicle.wait_ready(600)
@@ -68,13 +73,14 @@ def fleet(folder, images, count, sizes):
 
 
 def main():
-    counts, sizes = ([int(n) for n in argument.split(",")] for argument in (sys.argv[1:] + ["1,10,50,150", "1,50"][len(sys.argv) - 1:]))
+    counts, sizes, chunks = (argument.split(",") for argument in sys.argv[1:] + ["1,10,50,150", "1,50", "1K,64K"][len(sys.argv) - 1:])
     folder = tempfile.mkdtemp(prefix="uptaned-bench.", dir="/tmp")
     images = Images(os.path.join(folder, "images"))
     print("one update of so many IP Secondaries, %d at a time:" % PARALLEL)
     try:
-        for count in counts:
-            fleet(folder, images, count, sizes)
+        for chunk in chunks:
+            for count in counts:
+                fleet(folder, images, int(count), [int(size) for size in sizes], chunk)
     finally:
         remove_tree(folder)
 

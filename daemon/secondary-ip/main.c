@@ -271,11 +271,13 @@ static int method_put_image(sd_bus_message *call, void *userdata, sd_bus_error *
         SecondaryIpImage image = { .progress = show_progress, .userdata = call };
         const char *address, *name;
         Error error = { 0 };
+        uint32_t chunk;
         Contact s;
-        int r = sd_bus_message_read(call, "ssth", &address, &name, &image.length, &image.fd);
+        int r = sd_bus_message_read(call, "sstuh", &address, &name, &image.length, &chunk, &image.fd);
 
         if (r < 0)
                 return r;
+        image.chunk = chunk;
         if (contact_init(&s, address, userdata, call, &error) < 0 || secondary_ip_put_image(&s.ip, &image, &error) < 0) {
                 (void) error_prefix(&error, "image '%.100s'", name);
                 return failed(&s, &error, ret_error);
@@ -317,7 +319,7 @@ static const sd_bus_vtable vtable[] = {
         METHOD("GetRootVersion", "ss", "x", method_get_root_version),
         METHOD("PutRoot", "ssay", "", method_put_root),
         METHOD("PutMetadata", "sa(ssay)", "", method_put_metadata),
-        METHOD("PutImage", "ssth", "", method_put_image),
+        METHOD("PutImage", "sstuh", "", method_put_image),
         METHOD("Install", "ss", "ss", method_install),
         SD_BUS_SIGNAL("Progress", "tt", 0),
         SD_BUS_VTABLE_END,

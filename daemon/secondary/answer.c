@@ -97,7 +97,10 @@ static void note_attack(Secondary *s, const char *attack)
 static void put_result(Secondary *s, DerKind kind, int r, const Error *error, DerMessage *ret)
 {
         ret->kind = kind;
-        ret->result = r < 0 ? result_of(error) : r > 0 ? DER_ALREADY_PROCESSED : DER_OK;
+        if (r < 0)
+                ret->result = result_of(error);
+        else
+                ret->result = r == SECONDARY_ALREADY ? DER_ALREADY_PROCESSED : r == SECONDARY_NEED_COMPLETION ? DER_NEED_COMPLETION : DER_OK;
         if (r >= 0)
                 return;
         ret->description = slice_str(error->message);
@@ -119,18 +122,41 @@ static int install(Secondary *s, Slice name, Error *error)
 {
         int r = secondary_install(s, name, error);
 
-        if (r == 0)
+        if (r == SECONDARY_DONE || r == SECONDARY_NEED_COMPLETION)
                 fprintf(stderr, "installed '%.*s'\n", (int) (name.size < TARGET_NAME_MAX ? name.size : TARGET_NAME_MAX), (const char *) name.data);
         return r;
 }
 
+/* Other Primaries send their own credentials for the server along; nothing of them is looked at. */
+static int fetch(Secondary *s, Slice credentials, Error *error)
+{
+        if (s->config.driver != SECONDARY_OSTREE)
+                return error_set(error, ERR_NOT_SUPPORTED, "this ECU installs files, not OSTree commits");
+        if (credentials.size > 0)
+                return error_set(error, ERR_NOT_SUPPORTED, "credentials of others are not taken: this ECU fetches with its own");
+        return secondary_job_fetch(s, error);
+}
+
 /* ---- messages ---- */
 
-/* data and words lend their memory to ret. -1: there is no answer to this. */
+/* While something is done to this ECU, nothing else is begun; and before it was looked at, nobody is told what it runs. */
+static bool must_wait(const Secondary *s, DerKind kind)
+{
+        if (!secondary_is_working(s))
+                return false;
+        if (kind == DER_MANIFEST_REQ)
+                return s->job.goal != JOB_INSTALL && s->job.goal != JOB_FETCH;
+        return kind == DER_PUT_META_REQ2 || kind == DER_UPLOAD_DATA_REQ || kind == DER_INSTALL_REQ || kind == DER_DOWNLOAD_OSTREE_REQ;
+}
+
+/* data and words lend their memory to ret. 1: later. -1: there is no answer to this. */
 static int answer_to(Secondary *s, const DerMessage *request, DerMessage *ret, Buffer *data, Error *words, Error *error)
 {
         TrustKind repo = request->number == DER_REPO_IMAGE ? TRUST_IMAGE : TRUST_DIRECTOR;
+        int r;
 
+        if (must_wait(s, request->kind))
+                return 1;
         switch (request->kind) {
         case DER_GET_INFO_REQ:
                 get_info(s, ret);
@@ -156,12 +182,15 @@ static int answer_to(Secondary *s, const DerMessage *request, DerMessage *ret, B
                 put_result(s, DER_UPLOAD_DATA_RESP, secondary_put_data(s, request->data, words), words, ret);
                 return 0;
         case DER_INSTALL_REQ:
-                put_result(s, DER_INSTALL_RESP2, install(s, request->data, words), words, ret);
-                return 0;
+                r = install(s, request->data, words);
+                if (r != SECONDARY_LATER)
+                        put_result(s, DER_INSTALL_RESP2, r, words, ret);
+                return r == SECONDARY_LATER;
         case DER_DOWNLOAD_OSTREE_REQ:
-                (void) error_set(words, ERR_NOT_SUPPORTED, "this ECU installs files, not OSTree commits");
-                put_result(s, DER_DOWNLOAD_OSTREE_RESP, -1, words, ret);
-                return 0;
+                r = fetch(s, request->data, words);
+                if (r != SECONDARY_LATER)
+                        put_result(s, DER_DOWNLOAD_OSTREE_RESP, r, words, ret);
+                return r == SECONDARY_LATER;
         case DER_GET_INFO_RESP:
         case DER_MANIFEST_RESP:
         case DER_UPLOAD_DATA_RESP:
@@ -182,9 +211,11 @@ int secondary_answer(Secondary *secondary, Slice message, Buffer *ret, Error *er
         cleanup_buffer Buffer data = { 0 };
         DerMessage request, answer = { 0 };
         Error words = { 0 };
+        int r = der_decode(message, arena, &request, error);
 
-        if (der_decode(message, arena, &request, error) < 0 || answer_to(secondary, &request, &answer, &data, &words, error) < 0)
-                return -1;
-        der_encode(&answer, ret);
-        return 0;
+        if (r == 0)
+                r = answer_to(secondary, &request, &answer, &data, &words, error);
+        if (r == 0)
+                der_encode(&answer, ret);
+        return r;
 }

@@ -9,6 +9,9 @@
 
 #include "metadata/role.h"
 
+#define SLEEP_AFTER_DEFAULT 10
+#define SECONDS_MAX 86400
+#define INSTALL_TIMEOUT_DEFAULT 3600
 #define IMAGE_MAX_DEFAULT (INT64_C(64) * 1024 * 1024)
 
 typedef struct Reader {
@@ -75,12 +78,40 @@ static int parse_size(const char *value, void *ret, Error *error)
         return 0;
 }
 
+static int parse_seconds(const char *value, void *ret, Error *error)
+{
+        if (strcmp(value, "0") != 0 && parse_size(value, ret, error) < 0)
+                return error_set(error, ERR_CONFIG, "'%s' is not a number of seconds", value);
+        if (strcmp(value, "0") == 0)
+                *(int64_t *) ret = 0;
+        return *(int64_t *) ret > SECONDS_MAX ? error_set(error, ERR_CONFIG, "%s seconds are more than a day", value) : 0;
+}
+
 static int parse_bool(const char *value, void *ret, Error *error)
 {
         if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
                 return error_set(error, ERR_CONFIG, "'%s' is neither 'yes' nor 'no'", value);
         *(bool *) ret = value[0] == 'y';
         return 0;
+}
+
+static int parse_install(const char *value, void *ret, Error *error)
+{
+        SecondaryConfig *config = ret;
+
+        config->driver = strcmp(value, "exec") == 0 ? SECONDARY_EXEC : strcmp(value, "ostree") == 0 ? SECONDARY_OSTREE : SECONDARY_FILE;
+        if (config->driver != SECONDARY_FILE)
+                return 0;
+        if (value[0] != '/')
+                return error_set(error, ERR_CONFIG, "'%s' is neither 'exec' nor 'ostree' nor an absolute path", value);
+        return parse_text(value, &config->install, error);
+}
+
+static int parse_url(const char *value, void *ret, Error *error)
+{
+        if (strncmp(value, "https://", 8) != 0 && strncmp(value, "http://", 7) != 0)
+                return error_set(error, ERR_CONFIG, "'%s' does not begin with https://", value);
+        return parse_text(value, ret, error);
 }
 
 static int parse_tls(const char *value, void *ret, Error *error)
@@ -130,8 +161,15 @@ static const struct {
         { "key-type", parse_key_type, offsetof(SecondaryConfig, key_type), false },
         { "state-directory", parse_path, offsetof(SecondaryConfig, state_directory), false },
         { "root-directory", parse_path, offsetof(SecondaryConfig, root_directory), false },
-        { "install", parse_path, offsetof(SecondaryConfig, install), true },
+        { "install", parse_install, 0, true },
+        { "handler", parse_path, offsetof(SecondaryConfig, handler), false },
+        { "handler-option", parse_text, offsetof(SecondaryConfig, handler_option), false },
+        { "helper-socket", parse_path, offsetof(SecondaryConfig, helper_socket), false },
+        { "install-timeout", parse_seconds, offsetof(SecondaryConfig, install_timeout), false },
+        { "ostree-url", parse_url, offsetof(SecondaryConfig, ostree_url), false },
+        { "ostree-credentials", parse_bool, offsetof(SecondaryConfig, ostree_credentials), false },
         { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
+        { "sleep-after", parse_seconds, offsetof(SecondaryConfig, sleep_after), false },
         { "verification", parse_verification, offsetof(SecondaryConfig, partial), false },
         { "tls", parse_tls, 0, false },
         { "tls-psk", parse_path, offsetof(SecondaryConfig, tls_psk), false },
@@ -179,6 +217,22 @@ static int check_tls(const SecondaryConfig *c, Error *error)
         return 0;
 }
 
+/* Every way to install has its own keys; one that is not looked at was meant for something else. */
+static int check_install(const SecondaryConfig *c, Error *error)
+{
+        if (c->driver == SECONDARY_EXEC && !*c->handler)
+                return error_set(error, ERR_CONFIG, "install = exec needs a handler");
+        if (c->driver == SECONDARY_OSTREE && !*c->ostree_url)
+                return error_set(error, ERR_CONFIG, "install = ostree needs an ostree-url");
+        if (c->driver != SECONDARY_EXEC && (*c->handler || *c->handler_option))
+                return error_set(error, ERR_CONFIG, "handler and handler-option are for install = exec");
+        if (c->driver != SECONDARY_OSTREE && (*c->ostree_url || c->ostree_credentials))
+                return error_set(error, ERR_CONFIG, "ostree-url and ostree-credentials are for install = ostree");
+        if (c->driver == SECONDARY_FILE && *c->helper_socket)
+                return error_set(error, ERR_CONFIG, "helper-socket is for install = exec and install = ostree");
+        return c->install_timeout > 0 ? 0 : error_set(error, ERR_CONFIG, "install-timeout is 0");
+}
+
 static int check(const Reader *reader, int line, Error *error)
 {
         if (line < 0)
@@ -190,7 +244,7 @@ static int check(const Reader *reader, int line, Error *error)
         for (size_t i = 0; i < ELEMENTSOF(keys); i++)
                 if (keys[i].required && !(reader->seen & (1u << i)))
                         return error_set(error, ERR_CONFIG, "%s is missing", keys[i].name);
-        return check_tls(&reader->config, error);
+        return check_install(&reader->config, error) < 0 ? -1 : check_tls(&reader->config, error);
 }
 
 int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
@@ -203,7 +257,14 @@ int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
                         .key_type = KEY_ED25519,
                         .state_directory = xstrdup("/var/lib/uptane-secondary"),
                         .root_directory = xstrdup("/usr/lib/uptane"),
+                        .install = xstrdup(""),
+                        .handler = xstrdup(""),
+                        .handler_option = xstrdup(""),
+                        .helper_socket = xstrdup(""),
+                        .install_timeout = INSTALL_TIMEOUT_DEFAULT,
+                        .ostree_url = xstrdup(""),
                         .image_max = IMAGE_MAX_DEFAULT,
+                        .sleep_after = SLEEP_AFTER_DEFAULT,
                         .tls_ca = xstrdup(""),
                         .tls_certificate = xstrdup(""),
                         .tls_key = xstrdup(""),
@@ -231,6 +292,10 @@ void secondary_config_done(SecondaryConfig *config)
         free(config->state_directory);
         free(config->root_directory);
         free(config->install);
+        free(config->handler);
+        free(config->handler_option);
+        free(config->helper_socket);
+        free(config->ostree_url);
         free(config->tls_ca);
         free(config->tls_certificate);
         free(config->tls_key);

@@ -10,6 +10,8 @@
 
 #include "crypto/key.h"
 
+typedef enum SecondaryDriver { SECONDARY_FILE, SECONDARY_EXEC, SECONDARY_OSTREE } SecondaryDriver;
+
 typedef struct SecondaryConfig {
         char *serial;          /* serial: "" for the id of its key */
         char *hardware_id;     /* hardware-id */
@@ -18,8 +20,16 @@ typedef struct SecondaryConfig {
         KeyType key_type;      /* key-type = ed25519 | rsa: of a key made at first start */
         char *state_directory; /* state-directory */
         char *root_directory;  /* root-directory: director.root.json and image.root.json, trusted at first start */
-        char *install;         /* install: the file that is the firmware */
+        SecondaryDriver driver; /* install = exec | ostree | the absolute path of a file */
+        char *install;         /* of the file that is the firmware; "" for the others */
+        char *handler;         /* handler: the program that installs */
+        char *handler_option;  /* handler-option: what it is told as UPTANE_OPTION */
+        char *helper_socket;   /* helper-socket: of uptane-exec or uptane-ostree; "": the usual one */
+        int64_t install_timeout; /* install-timeout: seconds that one action of these may take */
+        char *ostree_url;      /* ostree-url: where commits are fetched from */
+        bool ostree_credentials; /* ostree-credentials = yes | no: whether that server is shown the device certificate */
         int64_t image_max;     /* image-max: bytes */
+        int64_t sleep_after;   /* sleep-after: seconds without a connection; 0: it never sleeps */
         bool partial;          /* verification = full | partial */
         bool tls;              /* tls = yes | no | psk: certificates */
         bool psk;              /* or the key in this file: */

@@ -45,6 +45,19 @@ static int open_part(Secondary *s, Error *error)
         return 0;
 }
 
+/* It was given to the installer, and runs when this ECU was booted again. */
+static bool waits_for_boot(const Secondary *s)
+{
+        return s->pending && hashes_match(&s->announced.hashes, &s->wanted.hashes);
+}
+
+bool secondary_is_busy(const Secondary *secondary)
+{
+        const Wanted *w = &secondary->wanted;
+
+        return secondary_is_working(secondary) || (w->any && !w->installed && !secondary->stalled && !waits_for_boot(secondary));
+}
+
 int secondary_put_data(Secondary *secondary, Slice data, Error *error)
 {
         const Wanted *wanted = &secondary->wanted;
@@ -123,25 +136,70 @@ static int check_name(const Secondary *s, Slice name, Error *error)
         return 0;
 }
 
+/* What comes from here on is the installer's, and is not taken back by a failure here. */
+static int hand_over(Secondary *s, Error *error)
+{
+        cleanup_close int image = -1;
+
+        if (check_image(s, error) < 0)
+                return -1;
+        if (fsync(s->part_fd) < 0)
+                return error_set_errno(error, ERR_INSTALL, errno, "syncing %s", s->part_path);
+        image = open(s->part_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (image < 0)
+                return error_set_errno(error, ERR_INSTALL, errno, "opening %s", s->part_path);
+        return secondary_announce(s, &s->wanted, error) < 0 ? -1 : secondary_job_install(s, image, error);
+}
+
+/* Told to the first who asks; a failure to everybody, until there is new metadata. */
+static int take_outcome(Secondary *s, Error *error)
+{
+        int result = s->outcome.result;
+
+        *error = s->outcome.error;
+        if (result == SECONDARY_DONE)
+                s->outcome = (Outcome) { 0 };
+        return result;
+}
+
+/* By a handler or by OSTree: begun here, and ended by job.c. */
+static int install_by_job(Secondary *s, Error *error)
+{
+        int r;
+
+        if (waits_for_boot(s))
+                return SECONDARY_NEED_COMPLETION;
+        if (s->config.driver == SECONDARY_OSTREE)
+                return secondary_announce(s, &s->wanted, error) < 0 ? -1 : secondary_job_install(s, -1, error);
+        r = hand_over(s, error);
+        return r < 0 ? give_up(s) : r;
+}
+
 int secondary_install(Secondary *secondary, Slice name, Error *error)
 {
         Wanted *wanted = &secondary->wanted;
 
         if (check_name(secondary, name, error) < 0)
                 return -1;
+        if (secondary->outcome.goal == JOB_INSTALL)
+                return take_outcome(secondary, error);
         if (wanted->installed) {
                 secondary_drop_upload(secondary);
-                return 1;
+                return SECONDARY_ALREADY;
         }
+        if (secondary->config.driver == SECONDARY_OSTREE || waits_for_boot(secondary))
+                return install_by_job(secondary, error);
         if (secondary->part_fd < 0 && (wanted->length > 0 || open_part(secondary, error) < 0)) {
                 if (error->code == ERR_NONE)
                         (void) error_set(error, ERR_WRONG_STATE, "nothing of '%s' was uploaded", wanted->name);
                 return -1;
         }
+        if (secondary->config.driver == SECONDARY_EXEC)
+                return install_by_job(secondary, error);
         if (check_image(secondary, error) < 0 || replace(secondary, error) < 0 ||
             secondary_set_installed(secondary, wanted, error) < 0)
                 return give_up(secondary);
         close_part(secondary);
         wanted->installed = true;
-        return 0;
+        return SECONDARY_DONE;
 }

@@ -2,7 +2,8 @@
 /*
  * uptane-secondary --config FILE: a Secondary ECU on Linux, over the IP Secondary protocol.
  *
- * Opens what it needs and serves (serve.h). SIGTERM and SIGINT end it between two messages.
+ * Opens what it needs and serves (serve.h). SIGTERM and SIGINT end it between two messages. Where nobody comes, it sleeps
+ * (sleep.h): then it is started again, with the socket that it listened on, in the same process.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include "io/file.h"
 #include "secondary/address.h"
 #include "secondary/serve.h"
+#include "secondary/sleep.h"
 
 #define BACKLOG 16
 
@@ -137,49 +139,84 @@ static int open_signals(Error *error)
         return fd < 0 ? error_set_errno(error, ERR_SYSTEM, errno, "signalfd") : fd;
 }
 
-static int run(const char *config_path, Error *error)
+/* Listens, and tells where: once, however often it sleeps. */
+static int begin(const Secondary *s, int *ret_announced, Error *error)
 {
-        cleanup_close int signals = open_signals(error), listener = -1, announced = -1;
-        cleanup_secondary_config SecondaryConfig config = { 0 };
-        CLEANUP(secondary_free) Secondary *s = NULL;
-        CLEANUP(secondary_tls_free) SecondaryTls *tls = NULL;
+        cleanup_close int listener = -1;
         Error why = { 0 };
-        int r;
 
-        if (signals < 0 || secondary_config_load(config_path, &config, error) < 0 || secondary_new(&config, &s, error) < 0 ||
-            open_tls(&s->config, &tls, error) < 0)
-                return -1;
         if (*s->config.primary) {
-                announced = announce(&s->config, &why);
-                if (announced < 0)
+                *ret_announced = announce(&s->config, &why);
+                if (*ret_announced < 0)
                         fprintf(stderr, "announcing itself: %s\n", why.message);
         }
         listener = listen_on(s->config.listen, error);
-        if (listener < 0 || write_address(s, listener, error) < 0)
+        return listener < 0 || write_address(s, listener, error) < 0 ? -1 : TAKE_FD(listener);
+}
+
+typedef struct Start {
+        const char *config;
+        int listener; /* that it listened on before it slept; -1: this is the first start */
+        bool awake;   /* it could not sleep, and does not try again */
+} Start;
+
+/* 1: it may sleep, and the listener is in start. */
+static int run(Start *start, Error *error)
+{
+        cleanup_close int signals = open_signals(error), listener = TAKE_FD(start->listener), announced = -1;
+        cleanup_secondary_config SecondaryConfig config = { 0 };
+        CLEANUP(secondary_free) Secondary *s = NULL;
+        CLEANUP(secondary_tls_free) SecondaryTls *tls = NULL;
+        int r;
+
+        if (signals < 0 || secondary_config_load(start->config, &config, error) < 0 || secondary_new(&config, &s, error) < 0 ||
+            open_tls(&s->config, &tls, error) < 0)
+                return -1;
+        if (start->awake)
+                s->config.sleep_after = 0;
+        if (listener >= 0 && fcntl(listener, F_SETFD, FD_CLOEXEC) < 0)
+                return error_set_errno(error, ERR_SYSTEM, errno, "--listener %d", listener);
+        if (listener < 0)
+                listener = begin(s, &announced, error);
+        if (listener < 0)
                 return -1;
         notify("READY=1");
         r = serve(s, tls, &(ServeSockets) { listener, signals, TAKE_FD(announced) }, error);
-        notify("STOPPING=1");
+        if (r > 0)
+                start->listener = TAKE_FD(listener);
+        else
+                notify("STOPPING=1");
         return r;
 }
 
 int main(int argc, char **argv)
 {
-        static const struct option options[] = { { "config", required_argument, NULL, 'c' }, { 0 } };
-        const char *config = NULL;
+        static const struct option options[] = {
+                { "config", required_argument, NULL, 'c' },
+                { "listener", required_argument, NULL, 'l' },
+                { 0 },
+        };
+        Start start = { .listener = -1 };
         Error error = { 0 };
-        int c;
+        int c, r;
 
-        while ((c = getopt_long(argc, argv, "", options, NULL)) == 'c')
-                config = optarg;
-        if (c != -1 || !config || optind < argc) {
+        while ((c = getopt_long(argc, argv, "", options, NULL)) == 'c' || c == 'l')
+                if (c == 'c')
+                        start.config = optarg;
+                else
+                        start.listener = atoi(optarg);
+        if (c != -1 || !start.config || optind < argc) {
                 fprintf(stderr, "Usage: %s --config FILE\n", argv[0]);
                 return EXIT_FAILURE;
         }
         (void) signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without asking for silence */
-        if (run(config, &error) < 0) {
+        while ((r = run(&start, &error)) > 0)
+                if (sleep_at(start.listener, start.config, &error) < 0) {
+                        fprintf(stderr, "it cannot sleep: %s\n", error.message);
+                        error = (Error) { 0 };
+                        start.awake = true;
+                }
+        if (r < 0)
                 fprintf(stderr, "%s\n", error.message);
-                return error_info(error.code)->exit_code;
-        }
-        return EXIT_SUCCESS;
+        return r < 0 ? error_info(error.code)->exit_code : EXIT_SUCCESS;
 }

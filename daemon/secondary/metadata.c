@@ -209,9 +209,11 @@ static int take_assignment(const Secondary *s, const Plan *plan, Wanted *ret, Er
                 *ret = wanted;
                 return 0;
         }
-        if (a->ostree)
+        if (a->ostree && s->config.driver != SECONDARY_OSTREE)
                 return error_set(error, ERR_UNSUPPORTED, "%s: '%s' is an OSTree commit, and this ECU installs files", s->serial, a->director->name);
-        if (a->director->length > s->config.image_max)
+        if (!a->ostree && s->config.driver == SECONDARY_OSTREE)
+                return error_set(error, ERR_UNSUPPORTED, "%s: '%s' is a file, and this ECU installs OSTree commits", s->serial, a->director->name);
+        if (!a->ostree && a->director->length > s->config.image_max)
                 return error_set(error, ERR_NO_SPACE, "%s: '%s' has %lld bytes, more than the %lld there is room for", s->serial,
                                  a->director->name, (long long) a->director->length, (long long) s->config.image_max);
         (void) snprintf(wanted.name, sizeof wanted.name, "%s", a->director->name);
@@ -308,6 +310,7 @@ int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error 
 
         secondary_drop_upload(secondary);
         secondary->wanted = (Wanted) { 0 };
+        secondary->outcome = (Outcome) { 0 };
         if (secondary_time(secondary, &now, error) < 0)
                 return -1;
         if ((secondary->config.partial ? verify_partially : verify_fully)(secondary, files, now, &changes, &wanted, error) < 0 ||

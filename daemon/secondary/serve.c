@@ -14,6 +14,7 @@ typedef struct Connection {
         int fd;
         SecondaryTlsLink *tls;
         bool ready; /* without TLS, or its handshake is over */
+        bool later; /* its question is answered when what is done to this ECU now has ended */
         Buffer question, answer;
         size_t whole; /* of the question; 0: not known yet */
         size_t sent;  /* of the answer */
@@ -26,6 +27,7 @@ typedef struct Server {
         const SecondaryTls *tls;
         Connection list[SERVE_CONNECTIONS_MAX];
         size_t n;
+        int64_t quiet; /* since when there is no connection */
 } Server;
 
 /* error: why, or ERR_NONE. */
@@ -40,6 +42,7 @@ static void hang_up(Server *s, size_t index, const Error *error)
         buffer_done(&c->question);
         buffer_done(&c->answer);
         *c = s->list[--s->n];
+        s->quiet = secondary_stream_now();
 }
 
 static SecondaryStream stream_of(const Connection *c)
@@ -72,6 +75,19 @@ static int check_size(const Server *s, const Connection *c, Error *error)
         return 0;
 }
 
+/* Nothing is waited for but the end of the other side, which poll() always tells. */
+static int ask(const Server *s, Connection *c, Error *error)
+{
+        int r = secondary_answer(s->secondary, buffer_slice(&c->question), &c->answer, error);
+
+        if (r < 0)
+                return -1;
+        c->later = r > 0;
+        c->sent = 0;
+        c->events = c->later ? 0 : POLLOUT;
+        return c->later ? SECONDARY_TLS_WAIT : SECONDARY_TLS_DONE;
+}
+
 static int receive(const Server *s, Connection *c, Error *error)
 {
         const size_t max = s->secondary->config.partial ? SERVE_LARGE : DER_MESSAGE_MAX;
@@ -84,8 +100,7 @@ static int receive(const Server *s, Connection *c, Error *error)
                 return -1;
         if (c->whole == 0 || c->question.size < c->whole)
                 return r;
-        c->sent = 0;
-        return secondary_answer(s->secondary, buffer_slice(&c->question), &c->answer, error) < 0 ? -1 : r;
+        return ask(s, c, error);
 }
 
 static int answer(Connection *c, Error *error)
@@ -109,7 +124,7 @@ static int answer(Connection *c, Error *error)
 /* As far as one connection gets without waiting, but not further than one message: the others want to be served, too. */
 static int advance(const Server *s, Connection *c, Error *error)
 {
-        int r = SECONDARY_TLS_DONE;
+        int r = c->later ? SECONDARY_TLS_END : SECONDARY_TLS_DONE; /* who waits and is heard of has gone */
         bool answered = false;
 
         while (r == SECONDARY_TLS_DONE && !answered) {
@@ -129,6 +144,8 @@ static int advance(const Server *s, Connection *c, Error *error)
 
 static int check_time(const Connection *c, int64_t now, Error *error)
 {
+        if (c->later)
+                return 0;
         if (now - c->touched >= SERVE_IDLE_MS)
                 return error_set(error, ERR_TIMEOUT, "nothing came or went for %d s", SERVE_IDLE_MS / 1000);
         if (now - c->since >= SERVE_MESSAGE_MS)
@@ -136,18 +153,28 @@ static int check_time(const Connection *c, int64_t now, Error *error)
         return 0;
 }
 
-/* Milliseconds until the first of them has been silent or slow for too long; -1: there are none. */
+/* Milliseconds until it may sleep; INT64_MAX: it may not. */
+static int64_t time_to_sleep(const Server *s, int64_t now)
+{
+        if (s->n > 0 || s->secondary->config.sleep_after == 0 || secondary_is_busy(s->secondary))
+                return INT64_MAX;
+        return s->quiet + s->secondary->config.sleep_after * 1000 - now;
+}
+
+/* Milliseconds until it may sleep, or the first of them has been silent or slow for too long; -1: nothing of that. */
 static int time_left(const Server *s, int64_t now)
 {
-        int64_t left = INT64_MAX;
+        int64_t left = time_to_sleep(s, now);
 
         for (size_t i = 0; i < s->n; i++) {
+                if (s->list[i].later)
+                        continue;
                 int64_t idle = s->list[i].touched + SERVE_IDLE_MS - now, message = s->list[i].since + SERVE_MESSAGE_MS - now;
 
                 left = idle < left ? idle : left;
                 left = message < left ? message : left;
         }
-        return s->n == 0 ? -1 : left < 0 ? 0 : (int) left + 1;
+        return left == INT64_MAX ? -1 : left < 0 ? 0 : (int) left + 1;
 }
 
 static size_t find_oldest(const Server *s)
@@ -155,7 +182,7 @@ static size_t find_oldest(const Server *s)
         size_t oldest = 0;
 
         for (size_t i = 1; i < s->n; i++)
-                if (s->list[i].since < s->list[oldest].since)
+                if (s->list[oldest].later || (s->list[i].since < s->list[oldest].since && !s->list[i].later))
                         oldest = i;
         return oldest;
 }
@@ -206,17 +233,45 @@ static void serve_all(Server *s, const struct pollfd *fds)
         }
 }
 
+/* Who has waited longest for an answer; s->n: nobody waits. */
+static size_t find_waiting(const Server *s)
+{
+        size_t first = s->n;
+
+        for (size_t i = 0; i < s->n; i++)
+                if (s->list[i].later && (first == s->n || s->list[i].since < s->list[first].since))
+                        first = i;
+        return first;
+}
+
+/* Those who wait are answered in their order, until something else has begun by that. */
+static void go_on(Server *s)
+{
+        size_t i;
+
+        secondary_job_advance(s->secondary);
+        s->quiet = secondary_stream_now();
+        while (!secondary_is_working(s->secondary) && (i = find_waiting(s)) < s->n) {
+                Error error = { 0 };
+
+                s->list[i].touched = s->list[i].since = secondary_stream_now();
+                if (ask(s, &s->list[i], &error) < 0)
+                        hang_up(s, i, &error);
+        }
+}
+
 static int loop(Server *s, const ServeSockets *sockets, Error *error)
 {
         for (;;) {
-                struct pollfd fds[SERVE_CONNECTIONS_MAX + 2];
-                bool knocked;
+                struct pollfd fds[SERVE_CONNECTIONS_MAX + 3];
+                bool knocked, ended;
 
                 for (size_t i = 0; i < s->n; i++)
                         fds[i] = (struct pollfd) { .fd = s->list[i].fd, .events = s->list[i].events };
                 fds[s->n] = (struct pollfd) { .fd = sockets->signals, .events = POLLIN };
                 fds[s->n + 1] = (struct pollfd) { .fd = sockets->listener, .events = POLLIN };
-                if (poll(fds, s->n + 2, time_left(s, secondary_stream_now())) < 0) {
+                fds[s->n + 2] = (struct pollfd) { .fd = s->secondary->job.output, .events = POLLIN };
+                if (poll(fds, s->n + 3, time_left(s, secondary_stream_now())) < 0) {
                         if (errno == EINTR)
                                 continue;
                         return error_set_errno(error, ERR_SYSTEM, errno, "poll");
@@ -224,9 +279,14 @@ static int loop(Server *s, const ServeSockets *sockets, Error *error)
                 if (fds[s->n].revents)
                         return 0;
                 knocked = fds[s->n + 1].revents != 0;
+                ended = fds[s->n + 2].revents != 0;
                 serve_all(s, fds);
+                if (ended)
+                        go_on(s);
                 if (knocked && take(s, sockets->listener, error) < 0)
                         return -1;
+                if (time_to_sleep(s, secondary_stream_now()) <= 0)
+                        return 1;
         }
 }
 
@@ -238,6 +298,7 @@ int serve(Secondary *secondary, const SecondaryTls *tls, ServeSockets *sockets, 
 
         s->secondary = secondary;
         s->tls = tls;
+        s->quiet = secondary_stream_now();
         if (sockets->announced >= 0)
                 r = add(s, TAKE_FD(sockets->announced), error);
         if (r == 0)

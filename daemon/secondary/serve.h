@@ -20,7 +20,7 @@ typedef struct ServeSockets {
         int announced; /* a connection to the Primary, perhaps not made yet, on which it asks as on any other; -1: none. Taken over */
 } ServeSockets;
 
-/* Until a signal can be read from signals. tls: NULL: without. */
+/* 0 when a signal can be read from signals; 1 when nobody has come for sleep-after and nothing is under way. tls: NULL: without. */
 int serve(Secondary *s, const SecondaryTls *tls, ServeSockets *sockets, Error *error)
         __attribute__((nonnull(1, 3, 4), warn_unused_result));
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What outlives a restart: the key in a file only root reads, everything else in secondary.db. The firmware file itself
- * decides what is installed: at the start it is hashed, and the record that fits it is the true one.
+ * What outlives a restart: the key in a file only root reads, everything else in secondary.db. The firmware itself decides what
+ * is installed: at the start the file is hashed, or the installer asked, and the record that fits is the true one.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,9 @@
 #define KEY_FILE_MAX ((size_t) 64 * 1024)
 #define ECU_INSTALLED "installed"
 #define ECU_ANNOUNCED "announced"
+#define PENDING "pending" /* the boot in which something was installed that runs behind the next */
+#define BOOT_ID "/proc/sys/kernel/random/boot_id"
+#define BOOT_ID_MAX ((size_t) 64)
 
 /*
  * Uptane 5.4.4.1 (1a, 1b), Uptane 5.4.4.2 (1a, 1b): its own clock. Uptane 5.4.1 (2b): never before the time of the build, nor
@@ -89,7 +92,7 @@ static int load_if_fitting(Secondary *s, const char *label, int64_t length, cons
         StoredEcu ecu;
         int r = store_ecu_get(s->store, label, s->arena, &ecu, error);
 
-        if (r <= 0 || ecu.length != length || !hashes_match(&ecu.hashes, hashes))
+        if (r <= 0 || (length >= 0 && ecu.length > 0 && ecu.length != length) || !hashes_match(&ecu.hashes, hashes))
                 return r < 0 ? -1 : 0;
         s->installed = ecu;
         return 1;
@@ -114,7 +117,11 @@ int secondary_announce(Secondary *secondary, const Wanted *image, Error *error)
 {
         StoredEcu ecu = as_ecu(secondary, ECU_ANNOUNCED, image);
 
-        return store_ecu_put(secondary->store, &ecu, error);
+        if (store_ecu_put(secondary->store, &ecu, error) < 0)
+                return -1;
+        ecu.image = arena_strdup(secondary->arena, ecu.image);
+        secondary->announced = ecu;
+        return 0;
 }
 
 /* Uptane 5.4.4.2 (10.2.3), Uptane 5.4.3.4 (5): the baseline of the release counter never falls, whatever is installed. */
@@ -131,30 +138,95 @@ int secondary_set_installed(Secondary *secondary, const Wanted *image, Error *er
         return 0;
 }
 
-/* A file that fits no record was not installed by this program: it is unknown, the release counter stays. */
-static int find_installed(Secondary *s, Error *error)
+/* Firmware that fits no record was not installed by this program: it is what it is called, the release counter stays. */
+int secondary_take_firmware(Secondary *s, const char *name, int64_t length, const Hashes *hashes, Error *error)
 {
         StoredEcu old = { .release_counter = -1 };
-        int64_t length = 0;
-        Hashes hashes = { 0 };
         int r = store_ecu_get(s->store, ECU_INSTALLED, s->arena, &old, error);
 
         if (r < 0)
                 return -1;
         s->installed = (StoredEcu) { .label = ECU_INSTALLED, .image = "", .length = -1, .release_counter = old.release_counter };
-        r = hash_firmware(s, &length, &hashes, error);
-        if (r <= 0)
-                return r;
-        r = load_if_fitting(s, ECU_INSTALLED, length, &hashes, error);
+        if (!hashes)
+                return 0;
+        r = load_if_fitting(s, ECU_INSTALLED, length, hashes, error);
         if (r != 0)
                 return r < 0 ? -1 : 0;
-        r = load_if_fitting(s, ECU_ANNOUNCED, length, &hashes, error);
-        if (r <= 0)
-                return r;
+        r = load_if_fitting(s, ECU_ANNOUNCED, length, hashes, error);
+        if (r < 0)
+                return -1;
+        if (r == 0) {
+                s->installed.image = arena_strdup(s->arena, name);
+                s->installed.hashes = *hashes;
+                s->installed.length = length >= 0 ? length : 0;
+                return 0;
+        }
         s->installed.label = ECU_INSTALLED;
         if (s->installed.release_counter < old.release_counter)
                 s->installed.release_counter = old.release_counter;
         return store_ecu_put(s->store, &s->installed, error);
+}
+
+/* Of a file it is known at once; of the others, what was known last is taken until they say so themselves. */
+static int find_installed(Secondary *s, Error *error)
+{
+        int64_t length = 0;
+        Hashes hashes = { 0 };
+        int r;
+
+        if (s->config.driver == SECONDARY_FILE) {
+                r = hash_firmware(s, &length, &hashes, error);
+                return r < 0 ? -1 : secondary_take_firmware(s, "", length, r > 0 ? &hashes : NULL, error);
+        }
+        if (secondary_take_firmware(s, "", -1, NULL, error) < 0)
+                return -1;
+        r = store_ecu_get(s->store, ECU_INSTALLED, s->arena, &s->installed, error);
+        if (r >= 0)
+                r = store_ecu_get(s->store, ECU_ANNOUNCED, s->arena, &s->announced, error);
+        return r < 0 ? -1 : secondary_job_look(s, error);
+}
+
+/* ---- behind a boot ---- */
+
+static int get_boot_id(Buffer *ret, Error *error)
+{
+        int r = file_read(BOOT_ID, BOOT_ID_MAX, ret, error);
+
+        return r == 0 ? error_set(error, ERR_SYSTEM, "%s is missing", BOOT_ID) : r;
+}
+
+/* For whoever reboots this ECU there is a file beside the state, too. */
+static int tell_reboot(Secondary *s, bool pending, Error *error)
+{
+        cleanup_free char *path = xasprintf("%s/reboot-required", s->config.state_directory);
+
+        if (pending)
+                return file_write(path, SLICE_NONE, 0644, error);
+        return unlink(path) < 0 && errno != ENOENT ? error_set_errno(error, ERR_STORAGE, errno, "removing %s", path) : 0;
+}
+
+int secondary_set_pending(Secondary *secondary, bool pending, Error *error)
+{
+        cleanup_buffer Buffer boot = { 0 };
+
+        if (pending && get_boot_id(&boot, error) < 0)
+                return -1;
+        if (store_value_put(secondary->store, PENDING, buffer_str(&boot), error) < 0 || tell_reboot(secondary, pending, error) < 0)
+                return -1;
+        secondary->pending = pending;
+        return 0;
+}
+
+int secondary_was_booted(Secondary *secondary, Error *error)
+{
+        cleanup_buffer Buffer then = { 0 }, now = { 0 };
+
+        if (store_value_get(secondary->store, PENDING, &then, error) < 0)
+                return -1;
+        secondary->pending = then.size > 0;
+        if (!secondary->pending)
+                return 0;
+        return get_boot_id(&now, error) < 0 ? -1 : !slice_equal(buffer_slice(&then), buffer_slice(&now));
 }
 
 /* ---- all of it ---- */
@@ -179,8 +251,10 @@ int secondary_new(SecondaryConfig *config, Secondary **ret, Error *error)
         s->config = *config;
         *config = (SecondaryConfig) { 0 };
         s->arena = arena_new();
-        s->part_path = xasprintf("%s.part", s->config.install);
+        s->part_path = s->config.driver == SECONDARY_FILE ? xasprintf("%s.part", s->config.install)
+                                                          : xasprintf("%s/image.part", s->config.state_directory);
         s->part_fd = -1;
+        s->job.output = -1;
         if (open_state(s, error) < 0)
                 return -1;
         *ret = TAKE_PTR(s);
@@ -191,6 +265,7 @@ Secondary *secondary_free(Secondary *secondary)
 {
         if (!secondary)
                 return NULL;
+        secondary_job_stop(secondary);
         secondary_drop_upload(secondary);
         store_free(secondary->store);
         signer_free(secondary->signer);

@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "metadata/der.h"
+
 #define VENDOR_DIR "/usr/lib/uptane"
 #define LOCAL_DIR "/etc/uptane"
 #define FILE_NAME "uptaned.conf"
@@ -157,29 +159,16 @@ static int parse_number(const char *value, long long min, long long max, long lo
         return 0;
 }
 
-/* A number of at least min, in bytes or with K or M behind. */
+/* From min to max bytes: a number, or one with K or M behind. */
 static int parse_bytes(const char *value, long long min, size_t max, size_t *ret, Error *error)
 {
         size_t n = strlen(value), unit = n > 0 && value[n - 1] == 'K' ? 1024 : n > 0 && value[n - 1] == 'M' ? (size_t) 1024 * 1024 : 1;
         cleanup_free char *digits = xstrndup(value, unit > 1 ? n - 1 : n);
         long long number;
 
-        if (parse_number(digits, min, (long long) (max / unit), &number, error) < 0)
+        if (parse_number(digits, (min + (long long) unit - 1) / (long long) unit, (long long) (max / unit), &number, error) < 0)
                 return -1;
         *ret = (size_t) number * unit;
-        return 0;
-}
-
-/* 1K to ROLE_BYTES_MAX. */
-static int set_bytes(size_t *p, const char *value, Error *error)
-{
-        size_t bytes;
-
-        if (parse_bytes(value, 1, ROLE_BYTES_MAX, &bytes, error) < 0)
-                return -1;
-        if (bytes < 1024)
-                return error_set(error, ERR_CONFIG, "'%.40s' is less than 1K", value);
-        *p = bytes;
         return 0;
 }
 
@@ -253,10 +242,10 @@ static int set_value(Type type, void *p, const char *value, Error *error)
                 *(int64_t *) p = n;
                 return 0;
         case TYPE_BYTES:
-                return set_bytes(p, value, error);
+                return parse_bytes(value, 1024, ROLE_BYTES_MAX, p, error);
         case TYPE_MAX_SPEED:
                 *(size_t *) p = 0;
-                return strcmp(value, "0") == 0 ? 0 : set_bytes(p, value, error);
+                return strcmp(value, "0") == 0 ? 0 : parse_bytes(value, 1024, ROLE_BYTES_MAX, p, error);
         case TYPE_SPEED:
                 if (parse_number(value, 1, SPEED_MAX, &n, error) < 0)
                         return -1;
@@ -308,6 +297,7 @@ static ConfigSecondary *find_secondary(Config *c, const char *label)
                 .handler_option = xstrdup(""),
                 .hardware_id = xstrdup(""),
                 .serial = xstrdup(""),
+                .chunk = DER_CHUNK,
         };
         return &c->secondaries[c->n_secondaries++];
 }
@@ -356,6 +346,8 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 return set_bool(&s->partial, value, "partial", "full", error);
         else if (strcmp(key, "replacement") == 0)
                 return set_bool(&s->may_be_replaced, value, "register", "refuse", error);
+        else if (strcmp(key, "chunk") == 0)
+                return parse_bytes(value, DER_CHUNK, DER_CHUNK_MAX, &s->chunk, error);
         else if (strcmp(key, "tls") == 0) {
                 s->psk = strcmp(value, "psk") == 0;
                 s->tls = false;
@@ -549,8 +541,8 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
         if (ip && s->psk != (*s->serial != '\0'))
                 return error_set(error, ERR_CONFIG, "[secondary %s] serial is %s", s->label,
                                  s->psk ? "missing: tls = psk shows the key of that name" : "for driver = exec, driver = virtual and tls = psk");
-        if (!ip && (*s->address || s->tls || s->psk || s->partial || s->may_be_replaced))
-                return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification and replacement are for driver = ip", s->label);
+        if (!ip && (*s->address || s->tls || s->psk || s->partial || s->may_be_replaced || s->chunk != DER_CHUNK))
+                return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification, replacement and chunk are for driver = ip", s->label);
         if (ip && *s->hardware_id)
                 return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id is for driver = exec and driver = virtual", s->label);
         if (!exec && (*s->handler || *s->handler_option))

@@ -101,7 +101,7 @@ static int send_image(Work *w, Error *error)
 
         if (fd < 0 || new_call(in, "PutImage", &call, error) < 0)
                 return -1;
-        r = sd_bus_message_append(call, "sth", work_ecu(w)->image, (uint64_t) work_ecu(w)->length, fd);
+        r = sd_bus_message_append(call, "stuh", work_ecu(w)->image, (uint64_t) work_ecu(w)->length, (uint32_t) w->ecu->chunk, fd);
         if (r < 0)
                 return error_set_errno(error, ERR_HELPER, -r, "sending an image");
         helper_set_progress(w->helper, work_progress, w);

@@ -104,6 +104,16 @@ static int spawn(const ExecProcess *p, int output, int messages, pid_t *ret, Err
         return r ? error_set_errno(error, ERR_HANDLER, r, "%s cannot be started", p->argv[0]) : 0;
 }
 
+int exec_process_start(const ExecProcess *process, pid_t *ret_pid, int *ret_output, Error *error)
+{
+        cleanup_close int output = -1, end = -1;
+
+        if (make_pipe(&output, &end, error) < 0 || spawn(process, end, STDERR_FILENO, ret_pid, error) < 0)
+                return -1;
+        *ret_output = TAKE_FD(output);
+        return 0;
+}
+
 /* ---- ending ---- */
 
 /* Of the children that are there now, every one is killed. */

@@ -11,6 +11,8 @@
  * Blocks in poll() only. For a process without other children and threads: it becomes the parent of every orphan, and
  * every child it has then is killed.
  */
+#include <sys/types.h>
+
 #include "base/slice.h"
 
 #define EXEC_IMAGE_FD 3 /* where the program finds image_fd */
@@ -28,5 +30,11 @@ typedef struct ExecProcess {
 
 /* Appends what it wrote, and says its exit code. ERR_HANDLER if it cannot be started or ends in any other way, ERR_CANCELLED. */
 int exec_process_run(const ExecProcess *process, Buffer *ret_output, int *ret_code, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/*
+ * The same for a program of our own, which keeps the rules by itself: it is only started, and whoever waits for other things, too, reads
+ * *ret_output (non-blocking) until its end, and then waitpid()s. Its standard error is ours. Of process only argv, environment and image_fd.
+ */
+int exec_process_start(const ExecProcess *process, pid_t *ret_pid, int *ret_output, Error *error) __attribute__((nonnull, warn_unused_result));
 
 #endif

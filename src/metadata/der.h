@@ -12,6 +12,8 @@
 #include "base/slice.h"
 
 #define DER_MESSAGE_MAX ((size_t) 40 * 1024 * 1024)
+#define DER_CHUNK ((size_t) 1024)           /* bytes of an image in one message: what existing Secondaries expect, */
+#define DER_CHUNK_MAX ((size_t) 64 * 1024) /* and the most for those that take more */
 #define DER_FILES_MAX 260 /* of one repository: four roles and the delegated ones that a search may visit */
 /*
  * A delegated role's file is one more entry of the Image repository's collection, whose role is this and the role's name, as

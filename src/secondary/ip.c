@@ -434,11 +434,14 @@ static int put_chunk(Link *link, Slice chunk, Error *error)
 int secondary_ip_put_image(const SecondaryIp *s, const SecondaryIpImage *image, Error *error)
 {
         cleanup_link Link link = { .s = s, .fd = -1 };
-        uint8_t chunk[SECONDARY_IP_CHUNK];
+        cleanup_free uint8_t *chunk = NULL;
         size_t size;
 
+        if (image->chunk < DER_CHUNK || image->chunk > DER_CHUNK_MAX)
+                return error_set(error, ERR_INVALID_ARGUMENT, "chunks of %zu bytes are not sent", image->chunk);
+        chunk = xcalloc(image->chunk, 1);
         for (uint64_t done = 0; done < image->length; done += size) {
-                size = image->length - done < sizeof chunk ? (size_t) (image->length - done) : sizeof chunk;
+                size = image->length - done < image->chunk ? (size_t) (image->length - done) : image->chunk;
                 if (read_chunk(image->fd, chunk, size, error) < 0 || put_chunk(&link, slice(chunk, size), error) < 0)
                         return error_prefix(error, "at byte %llu of %llu", (unsigned long long) done, (unsigned long long) image->length);
                 if (image->progress)

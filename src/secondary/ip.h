@@ -29,7 +29,6 @@ typedef struct SecondaryIp {
         int cancel_fd;         /* a socket: once its other end is closed, everything is given up; -1: none */
 } SecondaryIp;
 
-#define SECONDARY_IP_CHUNK 1024                      /* of an image; what existing Secondaries expect */
 #define SECONDARY_IP_ANSWER_MAX ((size_t) 96 * 1024) /* room for a version report of MANIFEST_BYTES_MAX */
 
 typedef struct SecondaryIpInfo {
@@ -61,6 +60,7 @@ int secondary_ip_put_metadata(const SecondaryIp *s, const DerMessage *files, Err
 typedef struct SecondaryIpImage {
         int fd; /* read from its present offset */
         uint64_t length;
+        size_t chunk; /* bytes in one message, DER_CHUNK to DER_CHUNK_MAX */
         void (*progress)(void *userdata, uint64_t done, uint64_t total); /* may be NULL */
         void *userdata;
 } SecondaryIpImage;

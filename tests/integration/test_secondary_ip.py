@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import sqlite3
@@ -56,10 +57,13 @@ class Ecu:
         self.environment = {"LD_PRELOAD": str(BUILD / "tests/integration/libtest-clock.so"), "TEST_CLOCK": str(self.folder / "clock"),
                             "ASAN_OPTIONS": "verify_asan_link_order=0:%s" % os.environ.get("ASAN_OPTIONS", "")}
 
+    def command(self):
+        return [program("secondary", "uptane-secondary"), "--config", str(self.config)]
+
     def start(self):
         address = self.folder / "state" / "address"
         address.unlink(missing_ok=True)
-        self.process = subprocess.Popen([program("secondary", "uptane-secondary"), "--config", str(self.config)],
+        self.process = subprocess.Popen(self.command(),
                                         env=dict(os.environ, **self.environment), stderr=open(self.folder / "log", "ab"))
         deadline = time.monotonic() + 10
         while not address.exists():
@@ -819,16 +823,37 @@ def helper(helper_socket, ecu):
         yield h
 
 
-def put_image(helper, folder, data, name="brake.bin"):
+def put_image(helper, folder, data, name="brake.bin", chunk=1024):
     (folder / "image").write_bytes(b"skip" + data)
     fd = os.open(folder / "image", os.O_RDONLY)
     os.lseek(fd, 4, os.SEEK_SET)
-    helper.ask("PutImage", "sth", (name, len(data), 0), fds=[fd])  # closes it
+    helper.ask("PutImage", "stuh", (name, len(data), chunk, 0), fds=[fd])  # closes it
 
 
 def files_of(ecu):
     return [("image", role, ecu.image.files[role + ".json"]) for role in ROLES] + \
            [("director", role, ecu.director.files[role + ".json"]) for role in ("root", "targets")]
+
+
+@pytest.mark.parametrize("chunk", [0, 1023, 65537, 2**32 - 1])
+def test_the_helper_sends_no_chunks_of_another_size(helper, ecu, chunk):
+    with pytest.raises(RemoteError) as caught:
+        put_image(helper, ecu.folder, FIRMWARE, chunk=chunk)
+    assert caught.value.name == "InvalidArgument" and "image 'brake.bin': chunks of %d bytes" % chunk in caught.value.message
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_a_secondary_takes_chunks_of_64_kib_from_the_helper(helper_socket, tmp_path, partial):
+    data = random.Random(7).randbytes(150000)
+    ecu = Ecu(tmp_path, **{"image-max": 200000, "verification": "partial" if partial else "full"})
+    ecu.start()
+    ecu.assign(data=data)
+    with Helper(helper_socket, ecu.address) as helper:
+        helper.ask("PutMetadata", "a(ssay)", (files_of(ecu),))
+        put_image(helper, ecu.folder, data, chunk=65536)
+        assert helper.ask("Install", "s", ("brake.bin",), "(ss)") == ("OK", "")
+    assert ecu.firmware.read_bytes() == data
+    ecu.stop()
 
 
 def test_the_helper_updates_a_secondary(helper, ecu):

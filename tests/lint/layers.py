@@ -24,7 +24,7 @@ PROGRAMS = {
     "health": {"base", "io", "peer", "health"},
     "secondary-ip": {"base", "metadata", "io", "peer", "secondary"},
     "exec": {"base", "io", "peer", "exec"},
-    "secondary": {*CORE[:-1], "io", "store", "secondary"},
+    "secondary": {*CORE[:-1], "io", "store", "exec", "secondary", "peer"},  # peer: install.c
     "uptanectl": {*CORE[:-1], "io", "uptanectl"},  # the core for "verify", which works on files and not on the vehicle
 }
 # header -> where it may be included

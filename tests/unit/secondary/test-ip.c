@@ -388,7 +388,7 @@ static void note_progress(void *userdata, uint64_t done, uint64_t total)
 static void upload(const Line *lines, size_t n)
 {
         cleanup_buffer Buffer log = { 0 }, expected = { 0 };
-        SecondaryIpImage image = { .fd = memfd_create("image", MFD_CLOEXEC), .length = 2500, .progress = note_progress };
+        SecondaryIpImage image = { .chunk = DER_CHUNK, .fd = memfd_create("image", MFD_CLOEXEC), .length = 2500, .progress = note_progress };
         Fake fake = fake_start(lines, n);
         uint8_t bytes[2510];
         SecondaryIp s = at(&fake);
@@ -429,7 +429,7 @@ static void test_a_refused_chunk_ends_the_upload(void **state)
 {
         const Line lines[] = { { ANSWER, OK_ANSWER(DER_UPLOAD_DATA_RESP) },
                                { ANSWER, { .kind = DER_UPLOAD_DATA_RESP, .result = DER_GENERAL_ERROR, .description = slice_str("full") } } };
-        SecondaryIpImage image = { .fd = memfd_create("image", MFD_CLOEXEC), .length = 5000 };
+        SecondaryIpImage image = { .chunk = DER_CHUNK, .fd = memfd_create("image", MFD_CLOEXEC), .length = 5000 };
         cleanup_buffer Buffer log = { 0 };
         Fake fake = fake_start(lines, 2);
         SecondaryIp s = at(&fake);
@@ -446,7 +446,7 @@ static void test_a_refused_chunk_ends_the_upload(void **state)
 static void test_an_image_shorter_than_its_length_is_not_completed(void **state)
 {
         const Line lines[] = { { ANSWER, OK_ANSWER(DER_UPLOAD_DATA_RESP) }, { ANSWER, OK_ANSWER(DER_UPLOAD_DATA_RESP) } };
-        SecondaryIpImage image = { .fd = memfd_create("image", MFD_CLOEXEC), .length = 2000 };
+        SecondaryIpImage image = { .chunk = DER_CHUNK, .fd = memfd_create("image", MFD_CLOEXEC), .length = 2000 };
         cleanup_buffer Buffer log = { 0 };
         Fake fake = fake_start(lines, 2);
         SecondaryIp s = at(&fake);

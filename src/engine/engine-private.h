@@ -42,6 +42,9 @@ void engine_give_up(Engine *engine, const Error *error, EngineEffects *effects);
 /* The same, for the reason that is written at the ECU that is at fault. */
 void engine_give_up_failed(Engine *engine, EngineEffects *effects);
 
+/* prefix and why become the description of this ECU. */
+void engine_set_reason(EngineEcu *ecu, ErrorReport result, const char *prefix, const char *why);
+
 /* update.c: what is never tried again by itself */
 void engine_refuse(Engine *engine, const uint8_t *fingerprint);
 /* This ECU's image under this correlation id, in whatever other company it is assigned. */
@@ -54,6 +57,10 @@ void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, Engi
 void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
 /* The user does not want what waits for a reboot. */
 void engine_decline_reboot(Engine *engine, const Error *error, int64_t now, EngineEffects *effects);
+/* Behind the reboot nothing is left to complete. */
+void engine_assess(Engine *engine, EngineEffects *effects);
+/* Something could not be completed. The Primary goes back, as if its software were bad, and then the others; or they stay, as the policy says. */
+void engine_completion_failed(Engine *engine, ErrorReport result, const char *why, EngineEffects *effects);
 void engine_trial_timer(Engine *engine, EngineEffects *effects);
 
 #endif

@@ -142,7 +142,7 @@ static void drop_update(Engine *engine)
         engine->attempts = 0;
         engine->interruptions = 0;
         engine->assessments = 0;
-        engine->rolling_back = false;
+        engine->rolling_back = engine->completing = false;
         memset(engine->approved, 0, sizeof engine->approved);
         memset(engine->offered, 0, sizeof engine->offered);
 }

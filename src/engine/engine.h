@@ -10,7 +10,8 @@
  * idempotent, so after a crash the daemon loads the last persisted engine, tells it ENGINE_STARTED, and the cycle goes
  * on: before installing, by checking again (consent already given to the same offer still counts); while installing,
  * by asking the ECUs what they run; behind a reboot, by looking at what booted. New software of the Primary is on trial
- * then: it is assessed, and confirmed or rolled back, without asking anybody, before anything is written down or reported.
+ * then: what other ECUs complete only behind the reboot is completed, it is assessed, and confirmed or rolled back,
+ * without asking anybody, before anything is written down or reported.
  *
  *   unprovisioned -> idle -> checking -> [awaiting-consent] -> downloading -> ready -> [awaiting-consent] -> installing
  *        -> [reboot-required -> reboot] -> finalizing -> reporting -> idle                     any of them <-> paused
@@ -133,6 +134,7 @@ typedef struct Engine {
         unsigned failures;                /* in a row, for back-off */
         int assessments;                  /* boots in which the software on trial was not assessed to the end */
         bool rolling_back;                /* it is bad: the old is on its way back */
+        bool completing;                  /* it runs, on trial, and the other ECUs complete what they installed */
         /* What failed for good or was declined, the latest last, is never tried again by itself: fingerprints of updates, and
            of software that did not stand its trial, with the correlation id it was assigned under. */
         uint8_t refused[ENGINE_REFUSED_MAX][SHA256_SIZE];

@@ -20,7 +20,7 @@
 
 typedef struct Node {
         uint8_t state, paused_from, stage, update, ecus[3], begun;
-        uint8_t approved, postponed, waiting, downloaded, attempts, failures, rolling_back;
+        uint8_t approved, postponed, waiting, downloaded, attempts, failures, rolling_back, completing;
         uint8_t blocked; /* by conditions, a bit per stage */
         uint8_t refused; /* a bit per update, and behind TARGET a bit for each software that did not stand its trial */
         /* the model */
@@ -152,6 +152,7 @@ static void pack(const Search *s, const Engine *e, Node *node)
         node->attempts = e->attempts > 0; /* none, or all but the last: those between are alike */
         node->failures = e->failures > 0;
         node->rolling_back = e->rolling_back;
+        node->completing = e->completing;
         node->blocked = 0;
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
                 node->blocked |= (uint8_t) (e->blocked[i] << i);
@@ -181,6 +182,7 @@ static void unpack(const Search *s, const Node *node, Engine *ret)
         ret->attempts = node->attempts ? ENGINE_ATTEMPTS_MAX - 1 : 0;
         ret->failures = node->failures;
         ret->rolling_back = node->rolling_back;
+        ret->completing = node->completing;
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
                 ret->blocked[i] = node->blocked >> i & 1;
         unpack_refused(s, node->refused, ret);
@@ -200,7 +202,7 @@ static bool same_to_store(const Node *a, const Node *b)
                         return false;
         return a->state == b->state && a->update == b->update && a->begun == b->begun &&
                a->approved == b->approved && a->postponed == b->postponed && a->attempts == b->attempts && a->refused == b->refused &&
-               a->rolling_back == b->rolling_back;
+               a->rolling_back == b->rolling_back && a->completing == b->completing;
 }
 
 /* ---- what must hold ---- */
@@ -279,8 +281,10 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
         }
         if (effect->kind == ENGINE_DO_ASSESS) {
                 assert_int_equal(e->state, ENGINE_FINALIZING);
-                assert_int_equal(e->update.ecus[effect->index].state, ENGINE_ECU_NEED_REBOOT);
-                assert_false(e->rolling_back);
+                assert_true(e->update.ecus[effect->index].primary && e->update.ecus[effect->index].state == ENGINE_ECU_NEED_REBOOT);
+                assert_false(e->rolling_back || e->completing);
+                /* it may be confirmed now: no other ECU can fail any more */
+                assert_int_equal(count_ecus(node, ENGINE_ECU_INSTALLED) + (s->policy.keep ? count_ecus(node, ENGINE_ECU_FAILED) : 0), n_ecus(node) - 1);
         }
         if (effect->kind == ENGINE_DO_ROLLBACK) {
                 assert_true(back && e->update.ecus[effect->index].primary);
@@ -289,7 +293,7 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
         if (effect->kind == ENGINE_DO_DOWNLOAD)
                 assert_true(consented(s, node, ENGINE_STAGE_DOWNLOAD) && !is_blocked(node, ENGINE_STAGE_DOWNLOAD));
         if (effect->kind == ENGINE_DO_INSTALL)
-                assert_false(is_blocked(node, ENGINE_STAGE_INSTALL));
+                assert_false(is_blocked(node, ENGINE_STAGE_INSTALL) && !node->completing);
         if (effect->kind == ENGINE_DO_PREPARE || effect->kind == ENGINE_DO_INSTALL) {
                 assert_true(node->got);
                 assert_true(consented(s, node, ENGINE_STAGE_INSTALL));

@@ -33,6 +33,15 @@ typedef struct ConfigSecondary {
         char *serial;         /* "": the id of the key that the Primary makes for it */
 } ConfigSecondary;
 
+#define CONFIG_CONDITIONS_MAX 16
+#define CONFIG_CONDITION_NAME_MAX 32
+
+/* What must hold before a stage of an update begins; whether it does, is told over D-Bus. */
+typedef struct ConfigCondition {
+        char name[CONFIG_CONDITION_NAME_MAX + 1];
+        unsigned stages; /* a bit per EngineStage */
+} ConfigCondition;
+
 /* What new software has to pass before it is good. */
 typedef struct ConfigHealth {
         bool boot_complete, checks, director;
@@ -61,6 +70,9 @@ typedef struct Config {
         char *handler_option; /* told to it as it is */
         /* [update] */
         EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask, parallel, on-failure = rollback|keep */
+        char *conditions_text[_ENGINE_STAGE_MAX]; /* conditions-download|install|reboot, as written */
+        ConfigCondition conditions[CONFIG_CONDITIONS_MAX]; /* the same, each name once */
+        size_t n_conditions;
         char *must_match;        /* must-match, as written */
         char **must_match_names; /* the same as a list that ends with NULL */
         ConfigHealth health; /* [health] */

@@ -20,6 +20,7 @@
 #include "uptaned/config.h"
 
 typedef struct Manager Manager;
+typedef struct Conditions Conditions;
 
 /* An ECU of this vehicle as the daemon knows it; [0] is the Primary. */
 typedef struct VehicleEcu {
@@ -73,6 +74,7 @@ struct Manager {
         bool ecus_changed; /* an ECU was learnt since: the back-end has to be told */
         VehicleEcu *ecus;
         size_t n_ecus;
+        Conditions *conditions; /* conditions.h */
         Job *job;
         EngineEvent *events; /* posted, not looked at yet */
         size_t n_events;
@@ -115,6 +117,8 @@ void manager_job_done(Manager *m, const EngineEvent *event) __attribute__((nonnu
 void manager_job_failed(Manager *m, EngineEventKind kind, const Error *error) __attribute__((nonnull));
 /* Gives the running job up, if there is one. */
 void manager_stop_job(Manager *m) __attribute__((nonnull));
+/* ERR_WRONG_STATE before ENGINE_STARTED. */
+int manager_check_started(const Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* A user's verb, at once: checked, then stepped. */
 int manager_verb(Manager *m, EngineEvent *event, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Seconds since 1970, never below the Director's floor: what is told, planned and remembered. */

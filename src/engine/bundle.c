@@ -7,7 +7,11 @@
  *   failed; rolling-back -> rolled-back                    where one fails: those that can, what they ran before
  *
  * Where the first installation has begun, there is no way back to waiting: what may be repeated is repeated from here, soon,
- * some times, and then the bundle has failed. Those under way are heard first: an installation is never broken off.
+ * some times, and then the bundle has failed. Those under way are heard first: an installation is never broken off. Where
+ * conditions cease, no other ECU begins; what was prepared by then is prepared again.
+ *
+ * Behind the reboot (completing), an ECU whose installation ends only there goes through the same states once more, while the
+ * Primary is on trial.
  */
 #include <limits.h>
 
@@ -36,7 +40,7 @@ static void move_all(Engine *engine, EngineEcuState from, EngineEcuState to)
 
 /* ---- the end of a bundle that failed ---- */
 
-static void set_reason(EngineEcu *ecu, ErrorReport result, const char *prefix, const char *why)
+void engine_set_reason(EngineEcu *ecu, ErrorReport result, const char *prefix, const char *why)
 {
         Error text = { 0 };
 
@@ -69,15 +73,19 @@ static void give_up(Engine *engine, ErrorReport result, const char *why, EngineE
 {
         const char *prefix = engine_has_ecu(engine, ENGINE_ECU_FAILED) ? "not installed: " : "";
 
+        if (engine->completing) {
+                engine_completion_failed(engine, result, why, effects);
+                return;
+        }
         for (size_t i = 0; i < engine->update.n_ecus; i++) {
                 EngineEcu *ecu = &engine->update.ecus[i];
 
                 if (goes_back(engine, ecu)) {
                         ecu->state = ENGINE_ECU_ROLLING_BACK;
-                        set_reason(ecu, result, "rolled back: ", why);
-                } else if (ecu->state != ENGINE_ECU_INSTALLED && ecu->state != ENGINE_ECU_FAILED) {
+                        engine_set_reason(ecu, result, "rolled back: ", why);
+                } else if (ecu->state != ENGINE_ECU_INSTALLED && ecu->state != ENGINE_ECU_FAILED && ecu->state != ENGINE_ECU_ROLLED_BACK) {
                         ecu->state = ENGINE_ECU_FAILED;
-                        set_reason(ecu, result, prefix, why);
+                        engine_set_reason(ecu, result, prefix, why);
                 }
         }
         engine_refuse(engine, engine->update.fingerprint);
@@ -141,24 +149,6 @@ static void commit(Engine *engine, EngineEffects *effects)
                 engine_emit(effects, ENGINE_DO_INSTALL);
 }
 
-void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects)
-{
-        if (engine_has_ecu(engine, ENGINE_ECU_PENDING)) {
-                engine_enter(engine, ENGINE_INSTALLING);
-                engine_persist(effects);
-                engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
-                engine_emit(effects, ENGINE_DO_PREPARE);
-        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
-                engine_enter(engine, ENGINE_INSTALLING);
-                commit(engine, effects);
-        } else if (engine_has_ecu(engine, ENGINE_ECU_NEED_REBOOT)) {
-                engine_enter(engine, ENGINE_REBOOT_REQUIRED);
-                engine_persist(effects);
-                engine_request_reboot(engine, now, effects);
-        } else
-                engine_finalize(engine, effects);
-}
-
 /* Whether this update has changed an ECU. */
 static bool is_on_an_ecu(const Engine *engine)
 {
@@ -169,6 +159,59 @@ static bool is_on_an_ecu(const Engine *engine)
                         return true;
         }
         return false;
+}
+
+/* What is completed behind the reboot was begun before it, and decides about what runs now: it waits for nothing. */
+static bool is_blocked(const Engine *engine)
+{
+        return engine->blocked[ENGINE_STAGE_INSTALL] && !engine->completing;
+}
+
+/* A condition does not hold (any more). What is on an ECU stays there, and the rest waits; before, it is as if nothing was prepared. */
+static void hold_back(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        engine->interruptions = 0; /* it may be held for as long as it likes */
+        if (is_on_an_ecu(engine)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                engine_persist(effects);
+                return;
+        }
+        move_all(engine, ENGINE_ECU_PREPARED, ENGINE_ECU_PENDING);
+        engine_await_conditions(engine, now, effects);
+}
+
+bool engine_is_held(const Engine *engine)
+{
+        return engine->state == ENGINE_INSTALLING && engine_has_ecu(engine, ENGINE_ECU_PREPARED) &&
+               !engine_has_ecu(engine, ENGINE_ECU_PENDING) && !engine_has_ecu(engine, ENGINE_ECU_INSTALLING);
+}
+
+void engine_let_go(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        move_all(engine, ENGINE_ECU_PREPARED, ENGINE_ECU_PENDING);
+        engine_go_on(engine, now, effects);
+}
+
+void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        if (engine_has_ecu(engine, ENGINE_ECU_PENDING)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                engine_persist(effects);
+                engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
+                engine_emit(effects, ENGINE_DO_PREPARE);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED) && is_blocked(engine)) {
+                hold_back(engine, now, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                commit(engine, effects);
+        } else if (engine->completing) {
+                engine_assess(engine, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_NEED_REBOOT)) {
+                engine_enter(engine, ENGINE_REBOOT_REQUIRED);
+                engine_persist(effects);
+                engine_request_reboot(engine, now, effects);
+        } else
+                engine_finalize(engine, effects);
 }
 
 /* Some could not for now. While nothing is changed there is no hurry, and the Director may think better of it. */
@@ -201,7 +244,7 @@ static void settle(Engine *engine, const EngineEvent *event, int64_t now, Engine
 
         engine_persist(effects);
         if (engine_has_ecu(engine, ENGINE_ECU_INSTALLING)) {
-                if (!failed && !again)
+                if (!failed && !again && !is_blocked(engine))
                         commit(engine, effects);
         } else if (failed)
                 engine_give_up_failed(engine, effects);
@@ -226,8 +269,14 @@ static void on_refused(Engine *engine, EngineEcu *ecu, const EngineEvent *event,
 static void on_done(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         bool prepared = ecu->state == ENGINE_ECU_PENDING;
+        EngineEvent refused = { .kind = ENGINE_ECU_REFUSED, .index = event->index };
 
         ecu->begun = true;
+        if (event->need_reboot && engine->completing) {
+                (void) error_set(&refused.error, ERR_INSTALL, "%s: it asks for one more reboot", ecu->serial);
+                on_refused(engine, ecu, &refused, now, effects);
+                return;
+        }
         ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
         if (!prepared)
                 settle(engine, event, now, effects);
@@ -272,7 +321,8 @@ void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, Eng
                 on_done(engine, ecu, event, now, effects);
         else if (event->kind == ENGINE_ECU_REFUSED && under_way)
                 on_refused(engine, ecu, event, now, effects);
-        else if (event->kind == ENGINE_ECU_RESTORED && ecu && ecu->state == ENGINE_ECU_ROLLING_BACK && engine->state == ENGINE_FINALIZING)
+        else if (event->kind == ENGINE_ECU_RESTORED && ecu && ecu->state == ENGINE_ECU_ROLLING_BACK && !engine->rolling_back &&
+                 engine->state == ENGINE_FINALIZING)
                 on_restored(engine, ecu, event, now, effects);
 }
 
@@ -281,11 +331,14 @@ void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now
 {
         Error error = { 0 };
 
-        if (engine_on_trial(engine, event->booted)) { /* it was rebooted into what had just been deployed */
+        /* it was rebooted into what had just been deployed, or is behind the reboot for long */
+        bool behind = engine_on_trial(engine, event->booted) || engine->completing;
+
+        move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING);
+        if (behind) {
                 engine_after_reboot(engine, event, now, effects);
                 return;
         }
-        move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING);
         if (engine_has_ecu(engine, ENGINE_ECU_FAILED)) {
                 engine_give_up_failed(engine, effects);
                 return;

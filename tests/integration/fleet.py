@@ -18,10 +18,15 @@ get-firmware-info)
 install)
         [ ! -e "$memory.slow" ] || sleep "$(cat "$memory.slow")"
         [ ! -e "$memory" ] || cp "$memory" "$memory.old"
+        [ ! -e "$memory.late" ] || { cat < "$UPTANE_IMAGE_PATH" > "$memory.next"; say need-completion; }
         cat < "$UPTANE_IMAGE_PATH" > "$memory.new" && mv "$memory.new" "$memory"
         [ ! -e "$memory.fail-behind" ] || say failed ", \\"message\\": \\"behind\\""
         say ok ;;
+complete-install)
+        [ ! -e "$memory.next" ] || mv "$memory.next" "$memory"
+        say ok ;;
 rollback)
+        rm -f "$memory.next"
         [ ! -e "$memory.old" ] || cp "$memory.old" "$memory"
         say ok ;;
 esac

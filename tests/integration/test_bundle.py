@@ -118,6 +118,43 @@ def test_bad_software_of_the_primary_takes_the_handlers_ecus_back_with_it(fleet)
     assert v.booted_commit == v.factory_commit
 
 
+@pytest.mark.world(secondaries=1, config=MIXED)
+def test_the_primary_is_confirmed_when_what_completes_behind_the_reboot_is_complete(fleet):
+    fleet.start()
+    fleet.update()
+    fleet.touch("mcu", "late")
+    data = fleet.assign(primary="2")
+    v = fleet.vehicle
+    v.wait_reboot()
+    v.boot()
+    report = fleet.wait_report()
+    assert all(result["success"] for result in report.values()), report
+    assert fleet.all_run(data) and v.booted_commit == fleet.world.images.commit("2")
+    log = v.log("uptaned")
+    assert log.rindex("<6>installing") < log.rindex("<6>finalizing")
+
+
+@pytest.mark.world(secondaries=1, config=MIXED)
+def test_t53_a_completion_that_fails_behind_the_reboot_takes_the_primary_back_and_then_the_others(fleet):
+    fleet.start()
+    old = fleet.update()
+    v = fleet.vehicle
+    for suffix in ("late", "fail-complete-install"):
+        fleet.touch("mcu", suffix)
+    fleet.assign(primary="2")
+    v.wait_reboot()
+    v.boot()
+    v.wait_reboot()
+    assert fleet.report() is None  # to the Director, the new never was
+    v.boot()
+    report = fleet.wait_report()
+    check_failed(fleet, old, ["ser-last", "ser-toy"], fleet.ip)
+    assert "told to" in report["ser-mcu"]["description"] and fleet.memory("mcu") == old
+    assert report[v.serial]["code"] == "INSTALL_FAILED" and report[v.serial]["description"].startswith("rolled back: "), report
+    assert v.booted_commit == v.factory_commit
+    assert fleet.director.installed(v.serial)[1] == v.factory_commit
+
+
 # ---- side by side ----
 
 SIX = QUICK + "".join(handler_section("mcu%d" % i) for i in range(6))

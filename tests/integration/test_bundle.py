@@ -100,6 +100,35 @@ def test_what_cannot_be_prepared_is_installed_nowhere(fleet):
     assert len(ostree_images.deployments(fleet.vehicle.sysroot)) == 1
 
 
+@pytest.mark.world(secondaries=1, config=MIXED)
+def test_every_ecu_that_cannot_be_prepared_is_named_with_its_own_reason(fleet):
+    fleet.start()
+    fleet.update()
+    for label in ("mcu", "last"):
+        fleet.touch(label, "fail-get-firmware-info")
+    fleet.assign(primary="2")
+    report = fleet.wait_report()
+    for serial in ("ser-mcu", "ser-last"):
+        assert not report[serial]["success"] and "told to" in report[serial]["description"], report
+        assert not report[serial]["description"].startswith("not installed: "), report
+    assert report["ser-toy"]["description"].startswith("not installed: "), report
+
+
+@pytest.mark.world(secondaries=1, config=MIXED)
+def test_t53_a_way_back_that_fails_is_tried_again_and_by_a_daemon_that_died_meanwhile(fleet):
+    fleet.start()
+    old = fleet.update()
+    fleet.touch("last", "fail-behind")
+    fleet.touch("mcu", "fail-rollback")
+    fleet.assign()
+    wait_for(lambda: fleet.log("mcu", "rollback"), "the first attempt")
+    fleet.vehicle.kill_daemon()
+    os.unlink(fleet.vehicle.path("mcu") + ".fail-rollback")
+    report = fleet.wait_report()
+    check_failed(fleet, old, ["ser-mcu", "ser-toy"], fleet.ip)
+    assert len(fleet.log("mcu", "rollback")) > 2, report
+
+
 @pytest.mark.world(secondaries=1, config=MIXED + "[health]\nchecks = yes\n", boot="none")
 def test_bad_software_of_the_primary_takes_the_handlers_ecus_back_with_it(fleet):
     fleet.start()

@@ -18,7 +18,9 @@ typedef struct Asked {
 struct Reports {
         Manager *m;
         Asked *asked;
-        size_t n_asked, n_waiting;
+        size_t n_asked, next; /* the first not asked yet */
+        unsigned n_running;   /* never more than may install at the same time, each with a helper process of its own */
+        bool asking;
         sd_event_source *complete;
         ReportsDone done;
         void *userdata;
@@ -103,9 +105,24 @@ static int on_complete(sd_event_source *source, void *userdata)
         return 0;
 }
 
-static void count_down(Reports *r)
+static void ask(Asked *asked);
+
+/* Asks as many as may be; what ends at once makes room for more. */
+static void ask_next(Reports *r)
 {
-        if (--r->n_waiting == 0)
+        if (r->asking)
+                return;
+        r->asking = true;
+        while (r->next < r->n_asked && r->n_running < r->m->engine.policy.parallel) {
+                Asked *asked = &r->asked[r->next++];
+
+                if (asked->ecu->primary && !asked->ecu->handler)
+                        continue;
+                r->n_running++;
+                ask(asked);
+        }
+        r->asking = false;
+        if (r->n_running == 0 && !r->complete)
                 (void) sd_event_add_defer(r->m->event, &r->complete, on_complete, r);
 }
 
@@ -122,7 +139,9 @@ static void finish(Asked *asked, Error *error)
                 log_write(&(LogContext) { .priority = LOG_NOTICE, .ecu = ecu->serial, .cycle = m->cycle }, "%s: ECU %s reports again", ecu->label,
                           ecu->serial);
         bus_ecu_changed(m, ecu);
-        count_down(asked->reports);
+        asked->helper = helper_free(asked->helper);
+        asked->reports->n_running--;
+        ask_next(asked->reports);
 }
 
 /* Who is there? Where it is the one that always was, or nobody says, what was wrong with its report stays. */
@@ -226,15 +245,9 @@ int reports_start(Manager *m, ReportsDone done, void *userdata, Reports **ret, E
         r->userdata = userdata;
         r->n_asked = m->n_ecus;
         r->asked = xcalloc(r->n_asked, sizeof *r->asked);
-        r->n_waiting = 1; /* for this function itself */
-        for (size_t i = 0; i < r->n_asked; i++) {
+        for (size_t i = 0; i < r->n_asked; i++)
                 r->asked[i] = (Asked) { .reports = r, .ecu = &m->ecus[i] };
-                if (m->ecus[i].primary && !m->ecus[i].handler)
-                        continue;
-                r->n_waiting++;
-                ask(&r->asked[i]);
-        }
-        count_down(r);
+        ask_next(r);
         *ret = r;
         return 0;
 }

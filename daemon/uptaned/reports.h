@@ -3,8 +3,8 @@
 #define UPTANED_REPORTS_H
 
 /*
- * Collects the Secondaries' signed version reports, all at the same time, each over its own helper connection
- * (Uptane 5.4.2.1). Of one that does not answer, or answers nonsense, the last good report stays, marked as an old one; it
+ * Collects the Secondaries' signed version reports, as many at the same time as may install at the same time, each over its own
+ * helper connection (Uptane 5.4.2.1). Of one that does not answer, or answers nonsense, the last good report stays, marked as an old one; it
  * holds up nobody else beyond its time-out. A report that another key signed makes the Primary ask who is there.
  */
 #include "uptaned/helper.h"

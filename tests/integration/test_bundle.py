@@ -194,6 +194,15 @@ def most_at_once(fleet, action):
     return max(itertools.accumulate(step for _, step in marks))
 
 
+@pytest.mark.world(secondaries=0, config=SIX.replace("poll-interval = 1\n", "poll-interval = 3600\n") + "[update]\nparallel = 2\n")
+def test_no_more_are_asked_for_their_version_at_the_same_time_than_are_allowed(fleet):
+    for label in fleet.handlers:
+        fleet.touch(label, "slow-info", "0.3")
+    fleet.start()
+    assert most_at_once(fleet, "get-firmware-info") == 2
+    assert set(fleet.director.manifests[-1]["signed"]["ecu_version_manifests"]) == {fleet.vehicle.serial, *fleet.serials}
+
+
 @pytest.mark.world(secondaries=0, config=SIX + "[update]\nparallel = 6\n")
 def test_a_slow_ecu_delays_no_other(fleet):
     fleet.start()

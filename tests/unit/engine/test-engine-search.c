@@ -512,7 +512,7 @@ static void step(Search *s, uint32_t from, Engine *e, EngineEvent *event, int64_
         uint32_t to;
 
         if (!possible && (event->kind == ENGINE_CONDITIONS || event->kind == ENGINE_ROLLED_BACK || event->kind == ENGINE_ASSESSED || event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED ||
-                          before.state == ENGINE_UNPROVISIONED || (is_ecu_event(event->kind) && before.state == ENGINE_INSTALLING)))
+                          before.state == ENGINE_UNPROVISIONED || (is_ecu_event(event->kind) && (before.state == ENGINE_INSTALLING || before.state == ENGINE_FINALIZING))))
                 return; /* the engine does not count these; the daemon has at most one of each */
         if (possible) {
                 follow_event(s, e, event, now, &after);

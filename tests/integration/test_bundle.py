@@ -2,6 +2,8 @@
 """An update of a whole vehicle, as one: two IP Secondaries, two ECUs with handlers, a virtual one, and the Primary."""
 import itertools
 import os
+import signal
+import subprocess
 import time
 
 import images as ostree_images
@@ -244,3 +246,22 @@ def test_150_secondaries_are_updated_as_one(fleet):
     assert len(report) == 151 and all(result["success"] for result in report.values())
     assert fleet.all_run(data)
     assert not fleet.director.refused
+
+
+# All reports, the Primary's own, and what a poll writes without any; it is two for each ECU otherwise.
+@pytest.mark.world(secondaries=1, config="[update]\npoll-interval = 3600\n" + handler_section("mcu")
+                   + "".join("[secondary toy%d]\ndriver = virtual\nhardware-id = test-mcu\nserial = ser-toy%d\n" % (i, i) for i in range(10)))
+def test_the_reports_of_a_cycle_are_written_at_once(fleet):
+    fleet.start()
+    fleet.vehicle.check()
+    trace = fleet.vehicle.path("trace")
+    command = ["strace", "-f", "-p", str(fleet.vehicle.daemon_pid()), "-e", "trace=fsync,fdatasync", "-o", trace]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        assert "attached" in strace.stderr.readline()
+        fleet.vehicle.check()
+        strace.send_signal(signal.SIGINT)
+        strace.wait(10)
+    with open(trace, encoding="utf-8") as f:
+        written = [line for line in f if "sync(" in line]
+    assert 2 <= len(written) <= 4, written
+    assert len(fleet.director.manifests[-1]["signed"]["ecu_version_manifests"]) == 13

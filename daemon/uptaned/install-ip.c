@@ -76,7 +76,7 @@ static bool take_report(Install *in, sd_bus_message *reply, Error *error)
         Slice report;
 
         return reply && helper_read_bytes(reply, MANIFEST_BYTES_MAX, &report, error) == 0 &&
-               reports_take(in->work.m, in->work.ecu, report, error) == 0 && runs_the_image(in);
+               reports_take(in->work.m, in->work.ecu, report, error) == 0 && reports_store(in->work.m, error) == 0 && runs_the_image(in);
 }
 
 /* ---- preparing ---- */

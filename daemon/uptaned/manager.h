@@ -44,6 +44,8 @@ typedef struct VehicleEcu {
         int64_t release_counter; /* -1: none */
         Buffer report;           /* its last good signed version report, also from before the start; empty: none */
         bool report_fresh;       /* it gave that in the cycle that runs */
+        bool report_unsaved;     /* and it is not in the store yet */
+        bool report_due;         /* one is to be signed in its name */
         int64_t report_counter;  /* the highest of its reports; 0: they have none */
         int64_t report_time;     /* when it came; 0: never */
         bool may_be_replaced;    /* replacement = register */
@@ -193,7 +195,7 @@ int reboot_hold(Manager *m, Error *error) __attribute__((nonnull, warn_unused_re
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* manifest.c: the vehicle version manifest from the ECUs' reports and the waiting installation report */
-/* A new version report of an ECU whose key is here, into ecu->report. */
+/* A new version report of an ECU whose key is here, into ecu->report; in a transaction of the caller, who uses it behind its end only. */
 int manifest_sign_report(Manager *m, VehicleEcu *ecu, Error *error) __attribute__((nonnull, warn_unused_result));
 int manifest_build(Manager *m, Buffer *ret, int64_t *ret_attacks, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The Director has taken it: forgets the installation report and the attacks that it carried. */

@@ -262,7 +262,7 @@ void vehicle_unlearn(Manager *m, VehicleEcu *ecu)
         ecu->hashes = (Hashes) { 0 };
         ecu->length = ecu->release_counter = -1;
         buffer_done(&ecu->report);
-        ecu->report_fresh = false;
+        ecu->report_fresh = ecu->report_unsaved = false;
         ecu->report_counter = ecu->report_time = 0;
         set_address(ecu, &m->config.secondaries[ecu - m->ecus - 1]);
 }

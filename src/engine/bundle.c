@@ -7,8 +7,8 @@
  *   failed; rolling-back -> rolled-back                    where one fails: those that can, what they ran before
  *
  * Where the first installation has begun, there is no way back to waiting: what may be repeated is repeated from here, soon,
- * some times, and then the bundle has failed. Those under way are heard first: an installation is never broken off. Where
- * conditions cease, no other ECU begins; what was prepared by then is prepared again.
+ * some times, and then the bundle has failed; a way back that fails, too. Those under way are heard first: an installation is
+ * never broken off. Where conditions cease, no other ECU begins; what was prepared by then is prepared again.
  *
  * Behind the reboot (completing), an ECU whose installation ends only there goes through the same states once more, while the
  * Primary is on trial.
@@ -85,9 +85,12 @@ static void give_up(Engine *engine, ErrorReport result, const char *why, EngineE
                         engine_set_reason(ecu, result, "rolled back: ", why);
                 } else if (ecu->state != ENGINE_ECU_INSTALLED && ecu->state != ENGINE_ECU_FAILED && ecu->state != ENGINE_ECU_ROLLED_BACK) {
                         ecu->state = ENGINE_ECU_FAILED;
-                        engine_set_reason(ecu, result, prefix, why);
+                        if (!ecu->ended) /* else it has a reason of its own */
+                                engine_set_reason(ecu, result, prefix, why);
                 }
+                ecu->ended = false;
         }
+        engine->attempts = engine->interruptions = 0; /* of the way back, from here */
         engine_refuse(engine, engine->update.fingerprint);
         if (!engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK)) {
                 engine_finalize(engine, effects);
@@ -95,6 +98,7 @@ static void give_up(Engine *engine, ErrorReport result, const char *why, EngineE
         }
         engine_enter(engine, ENGINE_FINALIZING);
         engine_persist(effects);
+        engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
         engine_emit(effects, ENGINE_DO_RESTORE);
 }
 
@@ -254,10 +258,48 @@ static void settle(Engine *engine, const EngineEvent *event, int64_t now, Engine
                 engine_go_on(engine, now, effects);
 }
 
+/* Whether this is still being prepared, or is on its way back. */
+static bool is_under_way(const Engine *engine, EngineEcuState state)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                if (engine->update.ecus[i].state == state && !engine->update.ecus[i].ended)
+                        return true;
+        return false;
+}
+
+/* One cannot be prepared: the others may have reasons of their own why not, which are heard before it is over. */
+static void settle_failed_preparation(Engine *engine, EngineEffects *effects)
+{
+        if (is_under_way(engine, ENGINE_ECU_PENDING))
+                engine_persist(effects);
+        else
+                engine_give_up_failed(engine, effects);
+}
+
+static void on_not_prepared(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        bool never = error_info(event->error.code)->retry == RETRY_NEVER;
+
+        engine_note_error(engine, &event->error, now, effects);
+        if (!never && !engine_has_ecu(engine, ENGINE_ECU_FAILED)) {
+                engine_emit(effects, ENGINE_DO_STOP); /* it is made again as a whole: the others need not go on */
+                settle(engine, event, now, effects);
+                return;
+        }
+        engine_fail_ecu(engine, ecu, &event->error);
+        if (!never) {
+                ecu->state = ENGINE_ECU_PENDING; /* it might have been, but there is no other time */
+                ecu->ended = true;
+        }
+        settle_failed_preparation(engine, effects);
+}
+
 static void on_refused(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        if (ecu->state == ENGINE_ECU_PENDING)
-                engine_emit(effects, ENGINE_DO_STOP); /* the others need not be prepared any more */
+        if (ecu->state == ENGINE_ECU_PENDING) {
+                on_not_prepared(engine, ecu, event, now, effects);
+                return;
+        }
         engine_note_error(engine, &event->error, now, effects);
         if (error_info(event->error.code)->retry == RETRY_NEVER)
                 engine_fail_ecu(engine, ecu, &event->error);
@@ -280,6 +322,8 @@ static void on_done(Engine *engine, EngineEcu *ecu, const EngineEvent *event, in
         ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
         if (!prepared)
                 settle(engine, event, now, effects);
+        else if (engine_has_ecu(engine, ENGINE_ECU_FAILED))
+                settle_failed_preparation(engine, effects);
         else if (engine_has_ecu(engine, ENGINE_ECU_PENDING))
                 engine_persist(effects);
         else
@@ -289,28 +333,65 @@ static void on_done(Engine *engine, EngineEcu *ecu, const EngineEvent *event, in
 static void on_ready(Engine *engine, EngineEcu *ecu, int64_t now, EngineEffects *effects)
 {
         ecu->state = ENGINE_ECU_PREPARED;
-        if (!engine_has_ecu(engine, ENGINE_ECU_PENDING))
+        if (engine_has_ecu(engine, ENGINE_ECU_FAILED))
+                settle_failed_preparation(engine, effects);
+        else if (!engine_has_ecu(engine, ENGINE_ECU_PENDING))
                 engine_go_on(engine, now, effects);
+}
+
+static void end_restore(Engine *engine, EngineEffects *effects)
+{
+        move_all(engine, ENGINE_ECU_ROLLING_BACK, ENGINE_ECU_FAILED);
+        engine_finalize(engine, effects);
+}
+
+void engine_resume_restore(Engine *engine, EngineEffects *effects)
+{
+        if (++engine->interruptions >= ENGINE_INTERRUPTIONS_MAX) {
+                end_restore(engine, effects);
+                return;
+        }
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_RESTORE);
+}
+
+/* When all have been heard, those that could not go back try again, soon; at the next start, too. */
+static void repeat_restore(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                engine->update.ecus[i].ended = false;
+        if (++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
+                end_restore(engine, effects);
+                return;
+        }
+        engine->failures++;
+        engine_arm_backoff(engine, event, now, effects);
 }
 
 static void on_restored(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        Error error = event->error;
+        static const char again[] = "it could not be rolled back: ";
 
-        ecu->state = error.code == ERR_NONE ? ENGINE_ECU_ROLLED_BACK : ENGINE_ECU_FAILED;
-        if (error.code != ERR_NONE) {
+        if (event->error.code != ERR_NONE) {
                 engine_note_error(engine, &event->error, now, effects);
-                (void) error_prefix(&error, "it could not be rolled back");
-                error_copy_message(&error, ecu->description, sizeof ecu->description);
+                engine_set_reason(ecu, ecu->result, again, event->error.message);
+                ecu->ended = true;
+        } else {
+                if (strncmp(ecu->description, again, strlen(again)) == 0)
+                        engine_set_reason(ecu, ecu->result, "rolled back: ", "not at the first attempt");
+                ecu->state = ENGINE_ECU_ROLLED_BACK;
         }
         engine_persist(effects);
         if (!engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK))
                 engine_finalize(engine, effects);
+        else if (!is_under_way(engine, ENGINE_ECU_ROLLING_BACK))
+                repeat_restore(engine, event, now, effects);
 }
 
 void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        EngineEcu *ecu = event->index < engine->update.n_ecus ? &engine->update.ecus[event->index] : NULL;
+        bool known = event->index < engine->update.n_ecus && !engine->update.ecus[event->index].ended;
+        EngineEcu *ecu = known ? &engine->update.ecus[event->index] : NULL;
         bool installing = ecu && engine->state == ENGINE_INSTALLING;
         bool pending = installing && ecu->state == ENGINE_ECU_PENDING && !engine_has_ecu(engine, ENGINE_ECU_INSTALLING);
         bool under_way = pending || (installing && ecu->state == ENGINE_ECU_INSTALLING);

@@ -34,6 +34,8 @@ void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now
 bool engine_is_held(const Engine *engine);
 /* They hold: what was prepared before is prepared again, for it may be long ago. */
 void engine_let_go(Engine *engine, int64_t now, EngineEffects *effects);
+/* The ECUs that can go back do so: again, where that was interrupted or could not be done, but not for ever. */
+void engine_resume_restore(Engine *engine, EngineEffects *effects);
 void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
 /* This ECU is at fault. The update is refused from now on. */
 void engine_fail_ecu(Engine *engine, EngineEcu *ecu, const Error *error);

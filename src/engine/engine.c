@@ -377,8 +377,10 @@ static void on_started(Engine *engine, const EngineEvent *event, int64_t now, En
         case ENGINE_FINALIZING:
                 if (engine_awaits_boot(engine))
                         engine_after_reboot(engine, event, now, effects);
+                else if (engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK))
+                        engine_resume_restore(engine, effects);
                 else
-                        engine_emit(effects, engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK) ? ENGINE_DO_RESTORE : ENGINE_DO_FINALIZE);
+                        engine_emit(effects, ENGINE_DO_FINALIZE);
                 break;
         case ENGINE_REPORTING:
                 engine_emit(effects, ENGINE_DO_REPORT);

@@ -88,6 +88,7 @@ typedef struct EngineEcu {
         int order;       /* lower ones install before higher ones, equal ones at the same time, the Primary behind all of them */
         bool restorable; /* it can go back to what it ran before */
         bool begun;      /* its installation was begun by this update */
+        bool ended;      /* not persisted: its preparation, or its way back, has ended this time, and did not succeed */
         EngineEcuState state;
         ErrorReport result; /* with ENGINE_ECU_FAILED, _ROLLING_BACK and _ROLLED_BACK */
         char description[256];

@@ -13,6 +13,7 @@ say() { echo "$(date +%s%N) end $UPTANE_ECU_SERIAL $UPTANE_ACTION" >> "$memory.l
 [ ! -e "$memory.fail-$UPTANE_ACTION" ] || say failed ", \\"message\\": \\"told to\\""
 case $UPTANE_ACTION in
 get-firmware-info)
+        [ ! -e "$memory.slow-info" ] || sleep "$(cat "$memory.slow-info")"
         [ -e "$memory" ] || say unknown
         say ok ", \\"sha256\\": \\"$(sha256sum < "$memory" | cut -c -64)\\"" ;;
 install)

@@ -180,7 +180,8 @@ static void refuse_json(json_t *root)
 
 static bool is_optional(const char *key)
 {
-        static const char *const optional[] = { "refused", "assessments", "rollingBack", "completing", "error", "errorMessage", "errorTime", "sha256", "sha512",
+        static const char *const optional[] = { "refused", "assessments", "rollingBack", "completing",
+                                               "error", "errorMessage", "errorTime", "sha256", "sha512",
                                                 "order", "restorable", "begun" };
 
         for (size_t i = 0; i < ELEMENTSOF(optional); i++)

@@ -19,7 +19,7 @@
 /* ---- a state, small enough to keep hundreds of thousands ---- */
 
 typedef struct Node {
-        uint8_t state, paused_from, stage, update, ecus[3], begun;
+        uint8_t state, paused_from, stage, update, ecus[3], begun, ended;
         uint8_t approved, postponed, waiting, downloaded, attempts, failures, rolling_back, completing;
         uint8_t blocked; /* by conditions, a bit per stage */
         uint8_t refused; /* a bit per update, and behind TARGET a bit for each software that did not stand its trial */
@@ -138,10 +138,11 @@ static void pack(const Search *s, const Engine *e, Node *node)
         node->paused_from = e->state == ENGINE_PAUSED && e->paused_from != ENGINE_UNPROVISIONED;
         node->stage = e->waiting ? (uint8_t) e->stage : 0;
         node->update = e->has_update ? which_sample(s, e->update.fingerprint) : 0;
-        node->ecus[0] = node->ecus[1] = node->ecus[2] = node->begun = 0;
+        node->ecus[0] = node->ecus[1] = node->ecus[2] = node->begun = node->ended = 0;
         for (size_t i = 0; i < e->update.n_ecus; i++) {
                 node->ecus[i] = (uint8_t) e->update.ecus[i].state;
                 node->begun |= (uint8_t) (e->update.ecus[i].begun << i);
+                node->ended |= (uint8_t) (e->update.ecus[i].ended << i);
         }
         node->approved = 0;
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
@@ -171,6 +172,7 @@ static void unpack(const Search *s, const Node *node, Engine *ret)
         for (size_t i = 0; i < ret->update.n_ecus; i++) {
                 ret->update.ecus[i].state = (EngineEcuState) node->ecus[i];
                 ret->update.ecus[i].begun = node->begun >> i & 1;
+                ret->update.ecus[i].ended = node->ended >> i & 1;
                 if (node->ecus[i] == ENGINE_ECU_FAILED || node->ecus[i] == ENGINE_ECU_ROLLING_BACK || node->ecus[i] == ENGINE_ECU_ROLLED_BACK)
                         ret->update.ecus[i].result = REPORT_INSTALL_FAILED;
         }
@@ -329,7 +331,7 @@ static void check_way_out(const Node *n)
                 assert_int_equal(held + (n->job == ENGINE_DO_PREPARE + 1) + (n->job == ENGINE_DO_INSTALL + 1) + n->timer, 1);
                 assert_int_equal(n->job == ENGINE_DO_INSTALL + 1, count_ecus(n, ENGINE_ECU_INSTALLING) > 0);
         } else if (n->state == ENGINE_FINALIZING && count_ecus(n, ENGINE_ECU_ROLLING_BACK) > 0)
-                assert_int_equal(n->job, ENGINE_DO_RESTORE + 1);
+                assert_int_equal((n->job == ENGINE_DO_RESTORE + 1) + n->timer, 1);
         else if (n->state == ENGINE_FINALIZING && count_ecus(n, ENGINE_ECU_NEED_REBOOT) > 0)
                 assert_int_equal((n->job == ENGINE_DO_ASSESS + 1) + n->timer, 1);
         else if (n->state == ENGINE_FINALIZING)
@@ -351,7 +353,8 @@ static void check_failures(const Search *s, const Engine *e, const Node *before,
 
         failed = count_ecus(after, ENGINE_ECU_FAILED) + count_ecus(after, ENGINE_ECU_ROLLING_BACK) + count_ecus(after, ENGINE_ECU_ROLLED_BACK);
         if (failed) { /* for good: it will be written down, reported and never tried again, as soon as those under way have ended */
-                assert_true(e->state == ENGINE_FINALIZING || e->state == ENGINE_REPORTING || count_ecus(after, ENGINE_ECU_INSTALLING));
+                assert_true(e->state == ENGINE_FINALIZING || e->state == ENGINE_REPORTING || count_ecus(after, ENGINE_ECU_INSTALLING) ||
+                            after->job == ENGINE_DO_PREPARE + 1);
                 assert_true(is_refused(after));
         }
         if (before->update && before->update != after->update && kind != ENGINE_CANCEL) {
@@ -381,6 +384,7 @@ static void check_round_trip(const Search *s, const Node *node)
         pack(s, &loaded, &back);
         back.downloaded = node->downloaded;
         back.blocked = node->blocked;
+        back.ended = node->ended;
         for (size_t i = 0; i < ELEMENTSOF(back.ecus); i++)
                 if (stored_ecu(node->ecus[i]) == back.ecus[i])
                         back.ecus[i] = node->ecus[i];
@@ -457,7 +461,7 @@ static bool is_ecu_event_possible(const Node *node, const EngineEvent *event)
 {
         int state = under_way(node);
 
-        if (event->index >= n_ecus(node) || state < 0 || node->ecus[event->index] != state)
+        if (event->index >= n_ecus(node) || state < 0 || node->ecus[event->index] != state || node->ended >> event->index & 1)
                 return false;
         if (event->kind == ENGINE_ECU_READY)
                 return state == ENGINE_ECU_PENDING;
@@ -467,49 +471,24 @@ static bool is_ecu_event_possible(const Node *node, const EngineEvent *event)
 /* Whether the world can produce this event here at all; what it cannot is thrown at the engine too, and must bounce off. */
 static bool is_possible(const Node *node, const EngineEvent *event)
 {
-        switch (event->kind) {
-        case ENGINE_REGISTERED:
-        case ENGINE_REGISTER_FAILED:
-                return node->job == ENGINE_DO_REGISTER + 1;
-        case ENGINE_CHECKED:
-        case ENGINE_CHECK_FAILED:
-                return node->job == ENGINE_DO_CHECK + 1;
-        case ENGINE_DOWNLOADED:
-        case ENGINE_DOWNLOAD_FAILED:
-                return node->job == ENGINE_DO_DOWNLOAD + 1;
-        case ENGINE_ECU_READY:
-        case ENGINE_ECU_DONE:
-        case ENGINE_ECU_REFUSED:
-        case ENGINE_ECU_RESTORED:
+        static const uint8_t jobs[_ENGINE_EVENT_MAX] = {
+                [ENGINE_REGISTERED] = ENGINE_DO_REGISTER + 1, [ENGINE_REGISTER_FAILED] = ENGINE_DO_REGISTER + 1,
+                [ENGINE_CHECKED] = ENGINE_DO_CHECK + 1,       [ENGINE_CHECK_FAILED] = ENGINE_DO_CHECK + 1,
+                [ENGINE_DOWNLOADED] = ENGINE_DO_DOWNLOAD + 1, [ENGINE_DOWNLOAD_FAILED] = ENGINE_DO_DOWNLOAD + 1,
+                [ENGINE_ROLLED_BACK] = ENGINE_DO_ROLLBACK + 1, [ENGINE_FINALIZED] = ENGINE_DO_FINALIZE + 1,
+                [ENGINE_REPORTED] = ENGINE_DO_REPORT + 1,     [ENGINE_REPORT_FAILED] = ENGINE_DO_REPORT + 1,
+                [ENGINE_ASSESSED] = ENGINE_DO_ASSESS + 1,
+        };
+
+        if (is_ecu_event(event->kind))
                 return is_ecu_event_possible(node, event);
-        case ENGINE_ASSESSED:
-                return node->job == ENGINE_DO_ASSESS + 1 && node->job_index == event->index;
-        case ENGINE_ROLLED_BACK:
-                return node->job == ENGINE_DO_ROLLBACK + 1;
-        case ENGINE_FINALIZED:
-                return node->job == ENGINE_DO_FINALIZE + 1;
-        case ENGINE_REPORTED:
-        case ENGINE_REPORT_FAILED:
-                return node->job == ENGINE_DO_REPORT + 1;
-        case ENGINE_REBOOT_FAILED:
-                return node->rebooting;
-        case ENGINE_TIMER:
-                return node->timer;
-        case ENGINE_CONDITIONS:
+        if (event->kind == ENGINE_REBOOT_FAILED || event->kind == ENGINE_TIMER)
+                return event->kind == ENGINE_TIMER ? node->timer : node->rebooting;
+        if (event->kind == ENGINE_CONDITIONS)
                 return event->blocked != node->blocked;
-        case ENGINE_STARTED:
-        case ENGINE_CHECK:
-        case ENGINE_APPROVE:
-        case ENGINE_DECLINE:
-        case ENGINE_POSTPONE:
-        case ENGINE_CANCEL:
-        case ENGINE_PAUSE:
-        case ENGINE_RESUME:
-        case ENGINE_REBOOT:
-        case _ENGINE_EVENT_MAX:
-                break;
-        }
-        return true;
+        if (event->kind == ENGINE_ASSESSED && node->job_index != event->index)
+                return false;
+        return !jobs[event->kind] || node->job == jobs[event->kind];
 }
 
 static void end_job(const EngineEvent *event, Node *node)
@@ -519,7 +498,7 @@ static void end_job(const EngineEvent *event, Node *node)
         else if (event->kind == ENGINE_REBOOT_FAILED)
                 node->rebooting = 0;
         else if (is_ecu_event(event->kind)) {
-                if (count_ecus(node, (EngineEcuState) under_way(node)) == 1)
+                if (count_ecus(node, (EngineEcuState) under_way(node)) - (size_t) __builtin_popcount(node->ended) == 1)
                         node->job = 0;
         } else if (event->kind < ENGINE_CHECK && event->kind != ENGINE_CONDITIONS)
                 node->job = 0;
@@ -533,7 +512,7 @@ static void step(Search *s, uint32_t from, Engine *e, EngineEvent *event, int64_
         uint32_t to;
 
         if (!possible && (event->kind == ENGINE_CONDITIONS || event->kind == ENGINE_ROLLED_BACK || event->kind == ENGINE_ASSESSED || event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED ||
-                          before.state == ENGINE_UNPROVISIONED || (is_ecu_event(event->kind) && before.state == ENGINE_INSTALLING)))
+                          before.state == ENGINE_UNPROVISIONED || (is_ecu_event(event->kind) && (before.state == ENGINE_INSTALLING || before.state == ENGINE_FINALIZING))))
                 return; /* the engine does not count these; the daemon has at most one of each */
         if (possible) {
                 follow_event(s, e, event, now, &after);
@@ -676,7 +655,7 @@ static void try_restart(Search *s, uint32_t from, bool provisioned, bool reboote
         Engine e;
 
         node.blocked = s->policy.conditional[0] ? ALL_STAGES : 0;
-        node.started = node.job = node.timer = node.asked = node.rebooting = node.downloaded = node.job_index = 0;
+        node.ended = node.started = node.job = node.timer = node.asked = node.rebooting = node.downloaded = node.job_index = 0;
         if (node.state != ENGINE_INSTALLING && node.state != ENGINE_REBOOT_REQUIRED && node.state != ENGINE_FINALIZING)
                 node.got = 0;
         to = find_or_add(s, &node);

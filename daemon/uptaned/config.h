@@ -60,6 +60,8 @@ typedef struct Config {
         char *handler_option; /* told to it as it is */
         /* [update] */
         EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask, parallel, on-failure = rollback|keep */
+        char *kernel_arguments;           /* kernel-arguments, as written */
+        char **kernel_argument_patterns;  /* the same as a list that ends with NULL: what metadata may change */
         char *must_match;        /* must-match, as written */
         char **must_match_names; /* the same as a list that ends with NULL */
         ConfigHealth health; /* [health] */

@@ -19,8 +19,9 @@
 /* The sysroot is opened with the first call, so that what is wrong with it reaches the caller. */
 typedef struct Server {
         InstallOstreeOptions options;
-        const char *kernel_arguments[KERNEL_ARGUMENTS_MAX + 1];
+        const char *kernel_arguments[2 * KERNEL_ARGUMENTS_MAX + 1]; /* of the command line, and of the caller behind them */
         size_t n_kernel_arguments;
+        char **allowed, **wanted; /* as the caller said */
         bool finalize; /* serve nobody: this is the shutdown */
         InstallOstree *ostree;
 } Server;
@@ -105,6 +106,28 @@ static void show_step(void *userdata, InstallStep step, uint64_t done, uint64_t 
         watched->step = step;
         watched->told = now;
         peer_step(watched->call, names[step], done, total);
+}
+
+/* Who calls may not wait for the answer: what cannot be taken is found missing by the check of what is wanted. */
+static int on_set_kernel_arguments(sd_bus_message *call, void *userdata, sd_bus_error *ret)
+{
+        Server *server = userdata;
+        Error error = { 0 };
+        int r;
+
+        if (server->ostree || server->allowed || server->wanted) {
+                (void) error_set(&error, ERR_INVALID_ARGUMENT, "SetKernelArguments comes first, and once");
+                return peer_error_reply(&error, ret);
+        }
+        r = sd_bus_message_read_strv(call, &server->allowed);
+        if (r >= 0)
+                r = sd_bus_message_read_strv(call, &server->wanted);
+        if (r < 0)
+                return r;
+        server->options.wanted_arguments = (const char *const *) server->wanted;
+        for (size_t i = 0; server->allowed && server->allowed[i] && i < KERNEL_ARGUMENTS_MAX; i++)
+                server->kernel_arguments[server->n_kernel_arguments++] = server->allowed[i];
+        return sd_bus_reply_method_return(call, NULL);
 }
 
 static int on_pull(sd_bus_message *call, void *userdata, sd_bus_error *ret)
@@ -192,6 +215,7 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_VTABLE_START(0),
         SD_BUS_METHOD_WITH_ARGS("GetStatus", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", booted, "as", deployed, "b", trial, "b", rolled_back),
                                  on_get_status, 0),
+        SD_BUS_METHOD_WITH_ARGS("SetKernelArguments", SD_BUS_ARGS("as", allowed, "as", wanted), SD_BUS_NO_RESULT, on_set_kernel_arguments, 0),
         SD_BUS_METHOD_WITH_ARGS("Pull", SD_BUS_ARGS("s", url, "s", commit, "b", authenticate, "t", size, "t", max_speed, "b", deltas),
                                  SD_BUS_NO_RESULT, on_pull, 0),
         SD_BUS_METHOD_WITH_ARGS("Deploy", SD_BUS_ARGS("s", commit, "s", name, "b", hold), SD_BUS_RESULT("b", need_reboot), on_deploy, 0),
@@ -240,10 +264,9 @@ static int parse_arguments(int argc, char **argv, Server *server, Error *error)
                                 return error_set(error, ERR_INVALID_ARGUMENT, "unknown boot driver '%.40s'", optarg);
                         break;
                 case 'k':
-                        if (server->n_kernel_arguments + 1 == ELEMENTSOF(server->kernel_arguments))
+                        if (server->n_kernel_arguments == KERNEL_ARGUMENTS_MAX)
                                 return error_set(error, ERR_INVALID_ARGUMENT, "more than %d times --allow-karg", KERNEL_ARGUMENTS_MAX);
                         server->kernel_arguments[server->n_kernel_arguments++] = optarg;
-                        options->kernel_arguments = server->kernel_arguments;
                         break;
                 case 'f':
                         server->finalize = true;
@@ -262,6 +285,7 @@ static int run(int argc, char **argv, Error *error)
         Server server = { .options = { .sysroot = "/", .ca_file = ca, .cert_file = cert, .key_file = key } };
         int r;
 
+        server.options.kernel_arguments = server.kernel_arguments;
         if (parse_arguments(argc, argv, &server, error) < 0)
                 return -1;
         if (server.finalize)
@@ -269,6 +293,8 @@ static int run(int argc, char **argv, Error *error)
         else
                 r = peer_serve("/org/uptane/Install1", "org.uptane.Install1", vtable, &server, error);
         install_ostree_free(server.ostree);
+        strv_free(server.allowed);
+        strv_free(server.wanted);
         return r;
 }
 

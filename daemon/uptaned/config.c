@@ -26,6 +26,7 @@
 #define BANDWIDTH_MIN 16384
 #define BANDWIDTH_MAX ((size_t) 1024 * 1024 * 1024)
 #define KEYS_MAX 64
+#define PATTERNS_MAX 32 /* of kernel arguments */
 
 typedef enum Type {
         TYPE_TEXT,
@@ -69,6 +70,7 @@ static const struct {
         ROW("primary", "installer", TYPE_INSTALLER, exec_installer, "ostree"),
         ROW("primary", "handler", TYPE_PATH, handler, NULL),
         ROW("primary", "handler-option", TYPE_TEXT, handler_option, ""),
+        ROW("ostree", "kernel-arguments", TYPE_TEXT, kernel_arguments, ""),
         ROW("update", "poll-interval", TYPE_INTERVAL, policy.interval, "300"),
         ROW("update", "jitter", TYPE_PERCENT, policy.jitter, "10"),
         ROW("update", "consent-download", TYPE_CONSENT, policy.ask[ENGINE_STAGE_DOWNLOAD], "auto"),
@@ -624,20 +626,30 @@ static int complete(Config *c, Error *error)
         return 0;
 }
 
-/* Names of members of "custom", between spaces. */
-static void split_must_match(Config *c)
+/* What stands between spaces; ends with NULL. */
+static char **split_words(const char *text)
 {
-        cleanup_free char *text = xstrdup(c->must_match);
-        char *rest = NULL;
+        cleanup_free char *copy = xstrdup(text);
+        char **words = xcalloc(1, sizeof *words), *rest = NULL;
         size_t n = 0;
 
-        for (char *name = strtok_r(text, " ", &rest); name; name = strtok_r(NULL, " ", &rest)) {
-                c->must_match_names = xrealloc(c->must_match_names, n + 2, sizeof *c->must_match_names);
-                c->must_match_names[n++] = xstrdup(name);
-                c->must_match_names[n] = NULL;
+        for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+                words = xrealloc(words, n + 2, sizeof *words);
+                words[n++] = xstrdup(word);
+                words[n] = NULL;
         }
-        if (n == 0)
-                c->must_match_names = xcalloc(1, sizeof *c->must_match_names);
+        return words;
+}
+
+static int split_lists(Config *c, Error *error)
+{
+        size_t n = 0;
+
+        c->must_match_names = split_words(c->must_match);
+        c->kernel_argument_patterns = split_words(c->kernel_arguments);
+        while (c->kernel_argument_patterns[n])
+                n++;
+        return n > PATTERNS_MAX ? error_set(error, ERR_CONFIG, "[ostree] kernel-arguments has more than %d patterns", PATTERNS_MAX) : 0;
 }
 
 int config_load(const char *path, Config *ret, Error *error)
@@ -645,11 +657,10 @@ int config_load(const char *path, Config *ret, Error *error)
         Config config = { 0 };
 
         set_defaults(&config);
-        if (read_all(path, &config, error) < 0 || complete(&config, error) < 0) {
+        if (read_all(path, &config, error) < 0 || complete(&config, error) < 0 || split_lists(&config, error) < 0) {
                 config_done(&config);
                 return -1;
         }
-        split_must_match(&config);
         *ret = config;
         return 0;
 }
@@ -670,5 +681,6 @@ void config_done(Config *c)
         }
         free(c->secondaries);
         strv_free(c->must_match_names);
+        strv_free(c->kernel_argument_patterns);
         *c = (Config) { 0 };
 }

@@ -73,6 +73,8 @@ typedef struct Config {
         char *conditions_text[_ENGINE_STAGE_MAX]; /* conditions-download|install|reboot, as written */
         ConfigCondition conditions[CONFIG_CONDITIONS_MAX]; /* the same, each name once */
         size_t n_conditions;
+        char *kernel_arguments;           /* kernel-arguments, as written */
+        char **kernel_argument_patterns;  /* the same as a list that ends with NULL: what metadata may change */
         char *must_match;        /* must-match, as written */
         char **must_match_names; /* the same as a list that ends with NULL */
         ConfigHealth health; /* [health] */

@@ -137,6 +137,28 @@ int download_append_pull(Manager *m, sd_bus_message *call, const EngineEcu *ecu)
                                      (uint64_t) m->config.max_speed, m->config.static_deltas);
 }
 
+/* Nothing where neither the vehicle's own policy nor the Director has a word on it. */
+int download_tell_arguments(Manager *m, Helper *helper, const EngineEcu *ecu, Error *error)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *message = NULL;
+        cleanup_free char *wanted = xstrdup(ecu->kernel_arguments);
+        char *rest = NULL;
+        int r;
+
+        if (!*wanted && !*m->config.kernel_argument_patterns)
+                return 0;
+        if (helper_message(helper, "SetKernelArguments", &message, error) < 0)
+                return -1;
+        r = sd_bus_message_append_strv(message, m->config.kernel_argument_patterns);
+        if (r >= 0)
+                r = sd_bus_message_open_container(message, 'a', "s");
+        for (char *word = strtok_r(wanted, " ", &rest); word && r >= 0; word = strtok_r(NULL, " ", &rest))
+                r = sd_bus_message_append(message, "s", word);
+        if (r >= 0)
+                r = sd_bus_message_close_container(message);
+        return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "SetKernelArguments") : helper_tell(helper, message, error);
+}
+
 /* Uptane 5.4.2.4 (a) */
 static int pull(Download *d, Error *error)
 {
@@ -148,7 +170,7 @@ static int pull(Download *d, Error *error)
         if (target && target->handler)
                 return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is an OSTree image; a handler takes files", ecu->image);
         if (helper_open(d->m->event, HELPER_OSTREE, d->m->config.ostree_socket, &d->ostree, error) < 0 ||
-            helper_message(d->ostree, "Pull", &call, error) < 0 ||
+            download_tell_arguments(d->m, d->ostree, ecu, error) < 0 || helper_message(d->ostree, "Pull", &call, error) < 0 ||
             rate_new(d->m->event, &d->m->config.slowest, on_slow_pull, d, &d->rate, error) < 0)
                 return -1;
         d->pulled = 0;

@@ -169,6 +169,15 @@ int helper_call(Helper *helper, sd_bus_message *call, unsigned seconds, HelperRe
         return 0;
 }
 
+int helper_tell(Helper *helper, sd_bus_message *message, Error *error)
+{
+        int r = sd_bus_message_set_expect_reply(message, 0);
+
+        if (r >= 0)
+                r = sd_bus_send(peer_bus(helper->peer), message, NULL);
+        return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "%s", kinds[helper->kind].name) : 0;
+}
+
 void helper_set_step(Helper *helper, HelperStep step, void *userdata)
 {
         helper->step = step;

@@ -47,6 +47,8 @@ int helper_message(Helper *helper, const char *member, sd_bus_message **ret, Err
 /* Sends it. seconds is the deadline for the answer; progress puts it off. A failure here is an answer too: reply is not called then. */
 int helper_call(Helper *helper, sd_bus_message *call, unsigned seconds, HelperReply reply, void *userdata, Error *error)
         __attribute__((nonnull(1, 2, 4, 6), warn_unused_result));
+/* Sends what waits for no answer; the next call finds it done. */
+int helper_tell(Helper *helper, sd_bus_message *message, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Progress of the running and later calls; bytes seen elsewhere put the deadline off through helper_touch(). */
 void helper_set_progress(Helper *helper, HelperProgress progress, void *userdata) __attribute__((nonnull(1)));
 /* Of helpers that have a signal Step; it puts the deadline off too. */

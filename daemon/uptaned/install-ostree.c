@@ -11,7 +11,7 @@ static int open_call(Work *w, const char *member, sd_bus_message **ret, Error *e
 {
         w->helper = helper_free(w->helper);
         return helper_open(w->m->event, HELPER_OSTREE, w->m->config.ostree_socket, &w->helper, error) < 0 ||
-                       helper_message(w->helper, member, ret, error) < 0
+                       download_tell_arguments(w->m, w->helper, work_ecu(w), error) < 0 || helper_message(w->helper, member, ret, error) < 0
                    ? -1
                    : 0;
 }

@@ -180,6 +180,9 @@ int register_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused
 /* check.c: sends the manifest, then verifies both repositories; or, for a report, only the first */
 int check_start(Manager *m, bool report_only, Error *error) __attribute__((nonnull, warn_unused_result));
 /* download.c; the arguments of Pull for this ECU's commit: a negative errno, or not */
+struct Helper;
+/* What uptane-ostree needs to know before it is asked to pull or deploy for this ECU. */
+int download_tell_arguments(Manager *m, struct Helper *helper, const EngineEcu *ecu, Error *error) __attribute__((nonnull, warn_unused_result));
 int download_append_pull(Manager *m, sd_bus_message *call, const EngineEcu *ecu) __attribute__((nonnull, warn_unused_result));
 int download_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* install-exec.c: the update is over: what waited for a reboot does not any more. */

@@ -90,7 +90,7 @@ static bool in_bounds(const EngineEcu *ecu)
 /* Uptane 5.4.3.3 (1), Uptane 5.4.2.4 (c): the image is what the Director says, and has the hashes that the Director says */
 static int read_ecu(Manager *m, sd_bus_message *reply, EngineEcu *ret)
 {
-        const char *serial, *image, *uri;
+        const char *serial, *image, *uri, *arguments;
         const VehicleEcu *ecu;
         int ostree, installed, r = sd_bus_message_read(reply, "sss", &serial, &image, &uri);
 
@@ -99,16 +99,18 @@ static int read_ecu(Manager *m, sd_bus_message *reply, EngineEcu *ret)
         if (r >= 0)
                 r = read_hash(reply, ret->hashes.sha512, SHA512_SIZE, &ret->hashes.has_sha512);
         if (r >= 0)
-                r = sd_bus_message_read(reply, "xxbb", &ret->length, &ret->release_counter, &ostree, &installed);
+                r = sd_bus_message_read(reply, "xxbbs", &ret->length, &ret->release_counter, &ostree, &installed, &arguments);
         if (r < 0)
                 return r;
         ecu = vehicle_find(m, serial);
-        if (!ecu || strlen(image) >= sizeof ret->image || strlen(uri) >= sizeof ret->uri || !in_bounds(ret))
+        if (!ecu || strlen(image) >= sizeof ret->image || strlen(uri) >= sizeof ret->uri ||
+            strlen(arguments) >= sizeof ret->kernel_arguments || !in_bounds(ret))
                 return -EBADMSG;
         (void) snprintf(ret->serial, sizeof ret->serial, "%s", ecu->serial);
         (void) snprintf(ret->hardware_id, sizeof ret->hardware_id, "%s", ecu->hardware_id);
         (void) snprintf(ret->image, sizeof ret->image, "%s", image);
         (void) snprintf(ret->uri, sizeof ret->uri, "%s", uri);
+        (void) snprintf(ret->kernel_arguments, sizeof ret->kernel_arguments, "%s", arguments);
         ret->primary = ecu->primary;
         ret->order = ecu->order;
         ret->restorable = ecu->signer || ecu->handler; /* not one that speaks for itself: its protocol has no word for it */
@@ -130,10 +132,10 @@ static bool is_twice(const EngineUpdate *update)
 
 static int read_ecus(Manager *m, sd_bus_message *reply, EngineUpdate *update)
 {
-        int r = sd_bus_message_enter_container(reply, 'a', "(sssayayxxbb)");
+        int r = sd_bus_message_enter_container(reply, 'a', "(sssayayxxbbs)");
 
         update->ecus = xcalloc(m->n_ecus, sizeof *update->ecus);
-        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "sssayayxxbb")) > 0) {
+        while (r >= 0 && (r = sd_bus_message_enter_container(reply, 'r', "sssayayxxbbs")) > 0) {
                 if (update->n_ecus == m->n_ecus)
                         return -EBADMSG;
                 r = read_ecu(m, reply, &update->ecus[update->n_ecus++]);

@@ -205,7 +205,7 @@ static const sd_bus_vtable vtable[] = {
                 SD_BUS_ARGS("s", install, "x", director_now, "x", image_now, "b", director_timestamp, "(ttttt)", limits, "as", must_match,
                             "(ssb)", vehicle, "a(ssbxsayayx)", ecus),
                 SD_BUS_RESULT("(ssssx)", error, "b", image_repository, "x", targets_version, "s", correlation_id, "t", pending,
-                              "a(sssayayxxbb)", assignments, "as", roles), on_verify, 0),
+                              "a(sssayayxxbbs)", assignments, "as", roles), on_verify, 0),
         SD_BUS_VTABLE_END,
 };
 

@@ -117,7 +117,7 @@ static int append_error(sd_bus_message *reply, const Error *error)
 static int append_assignment(sd_bus_message *reply, const Assignment *a)
 {
         const Target *d = a->director;
-        int r = sd_bus_message_open_container(reply, 'r', "sssayayxxbb");
+        int r = sd_bus_message_open_container(reply, 'r', "sssayayxxbbs");
 
         if (r >= 0)
                 r = sd_bus_message_append(reply, "sss", a->ecu->serial, d->name, a->uri ? a->uri : "");
@@ -126,8 +126,8 @@ static int append_assignment(sd_bus_message *reply, const Assignment *a)
         if (r >= 0)
                 r = sd_bus_message_append_array(reply, 'y', d->hashes.sha512, d->hashes.has_sha512 ? SHA512_SIZE : 0);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "xxbb", d->length, a->image ? a->image->release_counter : d->release_counter, a->ostree,
-                                          a->installed);
+                r = sd_bus_message_append(reply, "xxbbs", d->length, a->image ? a->image->release_counter : d->release_counter, a->ostree,
+                                          a->installed, d->kernel_arguments ? d->kernel_arguments : "");
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -154,7 +154,7 @@ int verify_result_reply(sd_bus_message *call, const VerifyResult *result)
                 r = sd_bus_message_append(reply, "bxst", result->image, result->targets_version,
                                           result->correlation_id ? result->correlation_id : "", (uint64_t) plan->n_pending);
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "(sssayayxxbb)");
+                r = sd_bus_message_open_container(reply, 'a', "(sssayayxxbbs)");
         for (size_t i = 0; i < plan->n_assignments && r >= 0; i++)
                 r = append_assignment(reply, &plan->assignments[i]);
         if (r >= 0)

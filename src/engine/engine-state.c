@@ -52,6 +52,8 @@ static json_t *save_ecu(const EngineEcu *ecu)
         set(o, "hardwareId", text_json(ecu->hardware_id));
         set(o, "image", text_json(ecu->image));
         set(o, "uri", text_json(ecu->uri));
+        if (*ecu->kernel_arguments)
+                set(o, "kernelArguments", text_json(ecu->kernel_arguments));
         if (ecu->hashes.has_sha256)
                 set(o, "sha256", hex_json(ecu->hashes.sha256, SHA256_SIZE));
         if (ecu->hashes.has_sha512)
@@ -156,6 +158,9 @@ static int load_ecu_bundle(const json_t *o, EngineEcu *ret, Error *error)
 {
         int64_t order = 0, restorable = 0, begun = 0;
 
+        if (json_has(o, "kernelArguments") &&
+            get_text(o, "kernelArguments", ret->kernel_arguments, sizeof ret->kernel_arguments, error) < 0)
+                return -1;
         if ((json_has(o, "order") && get_int(o, "order", ENGINE_ORDER_MAX, &order, error) < 0) ||
             (json_has(o, "restorable") && get_int(o, "restorable", 1, &restorable, error) < 0) ||
             (json_has(o, "begun") && get_int(o, "begun", 1, &begun, error) < 0))

@@ -80,6 +80,7 @@ typedef struct EngineEcu {
         char hardware_id[HARDWARE_ID_MAX + 1];
         char image[TARGET_NAME_MAX + 1];
         char uri[URI_MAX + 1]; /* "": default */
+        char kernel_arguments[KERNEL_ARGUMENTS_MAX + 1]; /* to be set, a space between two of them; "": none */
         Hashes hashes;
         int64_t length;
         int64_t release_counter; /* -1: none */

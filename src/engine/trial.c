@@ -239,7 +239,10 @@ void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, Engi
             event->index == engine->update.n_ecus)
                 return;
         if (event->error.code == ERR_NONE && event->need_reboot) { /* it waits still; what else waited for a boot had one */
-                engine_go_on(engine, now, effects);
+                if (engine_has_ecu(engine, ENGINE_ECU_FAILED))
+                        engine_give_up_failed(engine, effects);
+                else
+                        engine_go_on(engine, now, effects);
                 return;
         }
         if (event->error.code == ERR_NONE) {

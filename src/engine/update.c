@@ -93,6 +93,8 @@ void engine_update_seal(EngineUpdate *update)
                 put_field(&b, ecu->hashes.sha256, ecu->hashes.has_sha256 ? SHA256_SIZE : 0);
                 put_field(&b, ecu->hashes.sha512, ecu->hashes.has_sha512 ? SHA512_SIZE : 0);
                 put_field(&b, &ecu->length, sizeof ecu->length);
+                if (*ecu->kernel_arguments)
+                        put_field(&b, ecu->kernel_arguments, strlen(ecu->kernel_arguments));
         }
         digest_sha256(buffer_slice(&b), update->fingerprint);
 }

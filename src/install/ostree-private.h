@@ -21,7 +21,7 @@ struct InstallOstree {
         char *os_name, *ca_file, *cert_file, *key_file;
         bool allow_http, no_stage, private_mounts;
         const BootDriver *boot;
-        const char *const *kernel_arguments; /* borrowed */
+        const char *const *kernel_arguments, *const *wanted_arguments; /* borrowed; NULL: none */
 };
 
 int install_check_commit(const char *commit, Error *error);
@@ -43,7 +43,10 @@ void install_clean_up_locked(InstallOstree *o);
 #define INSTALL_REMOTE "uptane"
 int install_open_remote(const InstallOstree *o, const char *url, bool authenticate, OstreeRepo **ret, Error *error);
 
-/* ostree-kargs.c: of a deployment of this commit behind merge (NULL: none), ends with NULL. ERR_INSTALL: it asks for what is not allowed. */
+/* ostree-kargs.c: ERR_KERNEL_ARGUMENT if something is asked for that is not allowed; commit: NULL where it is not there yet. */
+int install_check_kernel_arguments(const InstallOstree *o, GVariant *commit, Error *error);
+bool install_has_wanted_arguments(const InstallOstree *o, OstreeDeployment *d);
+/* Of a deployment of this commit behind merge (NULL: none), ends with NULL. ERR_KERNEL_ARGUMENT. */
 int install_kernel_arguments(const InstallOstree *o, OstreeDeployment *merge, GVariant *commit, char ***ret, Error *error);
 
 /* ostree-pull.c: ERR_HARDWARE_ID if the commit names another architecture than this machine's. */

@@ -228,7 +228,7 @@ static int fetch(InstallOstree *o, Pull *p, Error *error)
         g_autoptr(GVariant) commit = NULL;
 
         if (get_commit(p, &commit, error) < 0 || install_check_architecture(commit, error) < 0 ||
-            install_check_repo_space(p->repo, commit, p->request->size, error) < 0 ||
+            install_check_kernel_arguments(o, commit, error) < 0 || install_check_repo_space(p->repo, commit, p->request->size, error) < 0 ||
             install_check_boot_space(o, p->repo, commit, &paths, error) < 0)
                 return -1;
         return transfer(p, OSTREE_REPO_PULL_FLAGS_NONE, NULL, error);
@@ -304,7 +304,8 @@ int install_ostree_pull(InstallOstree *o, const InstallPull *request, const Inst
         __attribute__((cleanup(pull_done))) Pull p = { .request = request, .watch = watch };
         int r;
 
-        if (install_check_commit(request->commit, error) < 0 || install_make_writable(o, error) < 0)
+        if (install_check_commit(request->commit, error) < 0 || install_check_kernel_arguments(o, NULL, error) < 0 ||
+            install_make_writable(o, error) < 0)
                 return -1;
         r = install_open_remote(o, request->url, request->authenticate, &p.repo, error);
         if (r == 0) {

@@ -69,6 +69,7 @@ int install_ostree_open(const InstallOstreeOptions *options, InstallOstree **ret
         o->no_stage = options->no_stage;
         o->boot = options->boot ? options->boot : boot_driver_find("none");
         o->kernel_arguments = options->kernel_arguments;
+        o->wanted_arguments = options->wanted_arguments;
         o->path = g_file_new_for_path(options->sysroot);
         o->sysroot = ostree_sysroot_new(o->path);
         if (!ostree_sysroot_initialize(o->sysroot, &g))
@@ -262,10 +263,12 @@ static void deploy_done(Deploy *d)
         g_strfreev(d->arguments);
 }
 
-static bool is_next_already(const Deploy *d, const char *commit)
+/* What waits for a reboot with other kernel arguments than those wanted now is made again. */
+static bool is_next_already(const InstallOstree *o, const Deploy *d, const char *commit)
 {
         return d->first && strcmp(ostree_deployment_get_csum(d->first), commit) == 0 &&
-               strcmp(ostree_deployment_get_osname(d->first), d->os_name) == 0;
+               strcmp(ostree_deployment_get_osname(d->first), d->os_name) == 0 &&
+               (d->first == d->booted || install_has_wanted_arguments(o, d->first));
 }
 
 static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *new, const InstallWatch *watch, Error *error)
@@ -279,10 +282,10 @@ static int deploy_prepare(InstallOstree *o, Deploy *d, const InstallDeployment *
                 return install_set_error(error, ERR_INSTALL, g, "opening the repository");
         d->booted = ostree_sysroot_get_booted_deployment(o->sysroot);
         d->first = install_first_deployment(o, NULL);
-        if (!is_next_already(d, new->commit) && check_pulled(o, d->repo, new->commit, watch, &commit, error) < 0)
+        if (!is_next_already(o, d, new->commit) && check_pulled(o, d->repo, new->commit, watch, &commit, error) < 0)
                 return -1;
         d->merge = ostree_sysroot_get_merge_deployment(o->sysroot, d->os_name);
-        if (!is_next_already(d, new->commit) && install_kernel_arguments(o, d->merge, commit, &d->arguments, error) < 0)
+        if (!is_next_already(o, d, new->commit) && install_kernel_arguments(o, d->merge, commit, &d->arguments, error) < 0)
                 return -1;
         d->origin = ostree_sysroot_origin_new_from_refspec(o->sysroot, new->commit);
         g_key_file_set_string(d->origin, "uptane", "image", new->name);
@@ -380,7 +383,7 @@ static int deploy_locked(InstallOstree *o, const InstallDeployment *new, const I
 
         if (deploy_prepare(o, &d, new, watch, error) < 0 || pin_known_good(o, &d, new->commit, error) < 0)
                 return -1;
-        if (!is_next_already(&d, new->commit)) {
+        if (!is_next_already(o, &d, new->commit)) {
                 if (deploy_new(o, &d, new, error) < 0)
                         return -1;
         } else {

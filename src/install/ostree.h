@@ -28,8 +28,10 @@ typedef struct InstallOstreeOptions {
         bool allow_http;     /* plain http:// too */
         bool no_stage;       /* write deployments at once even where they could wait for the shutdown */
         const BootDriver *boot; /* NULL: none */
-        /* Patterns of fnmatch(3), the last is NULL, kept by the caller: kernel arguments that a commit may change; NULL: none. */
+        /* Kept by the caller, the last is NULL, NULL: none. Patterns of fnmatch(3): kernel arguments that metadata may change. */
         const char *const *kernel_arguments;
+        /* Those a new deployment has to have; each takes the place of all others of its name. */
+        const char *const *wanted_arguments;
 } InstallOstreeOptions;
 
 typedef enum InstallStep {
@@ -71,7 +73,7 @@ typedef struct InstallPull {
  * verified, also those that were there before. ERR_INVALID_ARGUMENT, ERR_NETWORK, ERR_TIMEOUT, ERR_TLS, ERR_KEY, ERR_HTTP,
  * ERR_NOT_FOUND, ERR_NO_SPACE (before anything big is fetched, where sizes are known), ERR_HARDWARE_ID (another architecture's),
  * ERR_CANCELLED, ERR_IMAGE_MISMATCH (the server's object is not what its name says), ERR_COMMIT_DAMAGED (the disk's is not, again and
- * again), ERR_SYSTEM, ERR_INSTALL (no repository).
+ * again), ERR_KERNEL_ARGUMENT (before anything big is fetched), ERR_SYSTEM, ERR_INSTALL (no repository).
  */
 int install_ostree_pull(InstallOstree *o, const InstallPull *pull, const InstallWatch *watch, Error *error)
         __attribute__((nonnull, warn_unused_result));
@@ -86,7 +88,7 @@ typedef struct InstallDeployment {
  * pinned: nobody prunes it before install_ostree_mark_good(). Waits while another program changes the sysroot, until watch says
  * otherwise (ERR_CANCELLED); never interrupted once it has begun. Every object is verified before. ERR_INVALID_ARGUMENT, ERR_NOT_FOUND
  * (not pulled), ERR_COMMIT_DAMAGED (pull it again), ERR_HARDWARE_ID, ERR_NO_SPACE,
- * ERR_CONFIG (which OS?), ERR_BOOT_LOADER, ERR_INSTALL.
+ * ERR_KERNEL_ARGUMENT, ERR_CONFIG (which OS?), ERR_BOOT_LOADER, ERR_INSTALL.
  */
 int install_ostree_deploy(InstallOstree *o, const InstallDeployment *deployment, const InstallWatch *watch, bool *ret_need_reboot,
                           Error *error)

@@ -10,6 +10,8 @@
 #define VERSION_TEXT_MAX 256
 #define CORRELATION_ID_MAX 256
 #define VEHICLE_ID_MAX 256
+#define KERNEL_ARGUMENTS 32 /* in a list */
+#define KERNEL_ARGUMENT_MAX 256
 #define PLACEHOLDER_URI "https://example.com/"
 
 /*
@@ -85,6 +87,40 @@ static int parse_hardware_ids(const json_t *custom, const char *where, Arena *ar
         return 0;
 }
 
+/* One word for every boot loader and shell on its way, whatever those quote and split. */
+static bool is_kernel_argument(const char *text)
+{
+        size_t n = strlen(text);
+
+        for (size_t i = 0; i < n; i++)
+                if (text[i] <= ' ' || text[i] > '~' || strchr("\"'\\`$;|&<>", text[i]))
+                        return false;
+        return n > 0 && n <= KERNEL_ARGUMENT_MAX;
+}
+
+static int parse_kernel_arguments(const json_t *custom, const char *where, Arena *arena, Target *t, Error *error)
+{
+        cleanup_buffer Buffer all = { 0 };
+        json_t *list;
+
+        if (!json_has(custom, "kernelArguments"))
+                return 0;
+        if (json_get_array(custom, where, "kernelArguments", KERNEL_ARGUMENTS, &list, error) < 0)
+                return -1;
+        for (size_t i = 0; i < json_array_size(list); i++) {
+                const char *text = json_string_value(json_array_get(list, i));
+
+                if (!text || !is_kernel_argument(text))
+                        return error_set(error, ERR_MALFORMED, "%s.kernelArguments: entry %zu is no kernel argument", where, i + 1);
+                buffer_put(&all, " ", i > 0);
+                buffer_put(&all, text, strlen(text));
+        }
+        if (all.size > KERNEL_ARGUMENTS_MAX)
+                return error_set(error, ERR_MALFORMED, "%s.kernelArguments: more than %d bytes", where, KERNEL_ARGUMENTS_MAX);
+        t->kernel_arguments = all.size ? arena_strdup(arena, buffer_str(&all)) : NULL;
+        return 0;
+}
+
 static int parse_format(const json_t *custom, const char *where, Target *t, Error *error)
 {
         const char *text = NULL;
@@ -110,7 +146,7 @@ static int parse_custom(const json_t *json, const char *where, Arena *arena, Tar
                 return 0;
         if (json_get_object(json, where, "custom", CUSTOM_MEMBERS_MAX, &custom, error) < 0 ||
             parse_ecus(custom, where, arena, t, error) < 0 || parse_hardware_ids(custom, where, arena, t, error) < 0 ||
-            parse_format(custom, where, t, error) < 0 ||
+            parse_format(custom, where, t, error) < 0 || parse_kernel_arguments(custom, where, arena, t, error) < 0 ||
             (json_has(custom, "releaseCounter") && json_get_int(custom, where, "releaseCounter", &t->release_counter, error) < 0) ||
             get_text(custom, where, "uri", URI_MAX, &t->uri, error) < 0)
                 return -1;

@@ -36,6 +36,7 @@ size_t role_bytes_max(Role role);
 #define ECU_SERIAL_MAX 64
 #define HARDWARE_ID_MAX 200
 #define URI_MAX 2048
+#define KERNEL_ARGUMENTS_MAX 1024 /* bytes, of all of them and the spaces between */
 #define RELEASE_COUNTER_MAX (INT64_MAX - 1) /* it is stored one higher: -1 is none */
 #define SNAPSHOT_META_MAX 20000
 #define DELEGATIONS_MAX 20000     /* in one file */
@@ -90,6 +91,7 @@ typedef struct Target {
         const char *const *hardware_ids; /* Image repository: hardwareIds */
         size_t n_hardware_ids;
         int64_t release_counter;
+        const char *kernel_arguments; /* kernelArguments: words of printable ASCII without quotes, one space between two of them */
         const char *uri; /* the placeholder https://example.com/ counts as absent */
         TargetFormat format;
         const char *version;  /* for people */

@@ -120,8 +120,9 @@ class Vehicle:
             target = repository.targets.setdefault(
                 name, {"length": entry["length"], "hashes": dict(entry["hashes"]), "custom": {"ecuIdentifiers": {}, "uri": uri}})
             target["custom"]["ecuIdentifiers"][serial] = {"hardwareId": hardware_id}
-            if "releaseCounter" in entry["custom"]:
-                target["custom"]["releaseCounter"] = entry["custom"]["releaseCounter"]
+            for member in ("releaseCounter", "kernelArguments"):
+                if member in entry["custom"]:
+                    target["custom"][member] = entry["custom"][member]
 
     def clear(self):
         self.assign([])

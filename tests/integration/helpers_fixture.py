@@ -174,6 +174,9 @@ class OstreeClient(Client):
     def pull_arguments(url, commit, authenticate=False, size=0, max_speed=0, deltas=False):
         return GLib.Variant("(ssbttb)", (url, commit, authenticate, size, max_speed, deltas))
 
+    def kernel_arguments(self, allowed, wanted):
+        self.call("SetKernelArguments", GLib.Variant("(asas)", (list(allowed), list(wanted))), "()")
+
     def is_deployed(self, commit):
         return commit in self.full_status()[1]
 

@@ -25,6 +25,12 @@ def test_two_keys_are_enough(tmp_path):
     assert result.returncode == 0 and "https://ota.example.com," in result.stdout
 
 
+def test_more_patterns_of_kernel_arguments_than_are_looked_at_are_an_error(tmp_path):
+    assert check(tmp_path, GOOD + "[ostree]\nkernel-arguments = " + "q " * 32 + "\n").returncode == 0
+    result = check(tmp_path, GOOD + "[ostree]\nkernel-arguments = " + "q " * 33 + "\n")
+    assert result.returncode != 0 and "kernel-arguments has more than 32" in result.stderr
+
+
 @pytest.mark.parametrize("text,line,key", [
     (GOOD + "colour = red\n", 5, "colour"),
     (GOOD + "[sever]\nurl = https://x\n", 6, "[sever] url"),

@@ -528,14 +528,85 @@ def test_allowed_wishes_are_fulfilled_and_carried_over(willing, server, sysroot,
 def test_other_wishes_are_refused_and_nothing_is_deployed(willing, server, sysroot, repo, append, delete):  # noqa: F811
     commit = wishing(repo, "wish", append, delete)
     with OstreeClient(willing) as c:
-        c.pull(server.repo_url, commit)
-        assert "uptane.kargs-" in fails("InstallFailed", c.deploy, commit)
+        assert "uptane.kargs-" in fails("KernelArgument", c.pull, server.repo_url, commit)
+        assert not any("/dirtree" in p or p.endswith((".filez", ".dirtree")) for p in server.paths())
     assert sysroot.deployments() == [repo.first] and not sysroot.pinned()
 
 
 def test_wishes_of_another_form_are_refused(willing, server, sysroot, repo):  # noqa: F811
     commit = wishing(repo, "form", **{"uptane.kargs-append": "'quiet'"})
     with OstreeClient(willing) as c:
-        c.pull(server.repo_url, commit)
-        fails("InstallFailed", c.deploy, commit)
+        fails("KernelArgument", c.pull, server.repo_url, commit)
     assert sysroot.deployments() == [repo.first]
+
+
+def test_wishes_of_a_commit_that_another_program_pulled_are_judged_too(willing, sysroot, repo):  # noqa: F811
+    commit = wishing(repo, "wish", append=["init=/bin/sh"])
+    sysroot.ostree("pull-local", repo.path, commit)
+    with OstreeClient(willing) as c:
+        assert "init=/bin/sh" in fails("KernelArgument", c.deploy, commit)
+    assert sysroot.deployments() == [repo.first] and not sysroot.pinned()
+
+
+def wanting(helper, server, commit, wanted, allowed=("console=*", "isolcpus=*", "my[-_]module.*"), deploy_only=False):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.kernel_arguments(allowed, wanted)
+        if not deploy_only:
+            c.pull(server.repo_url, commit)
+        return c.deploy(commit)
+
+
+def test_what_the_director_wants_takes_the_place_of_its_namesakes_and_is_carried_over(helper, server, sysroot, repo):  # noqa: F811
+    wanting(helper, server, repo.second, ["console=tty0", "console=ttyS0", "isolcpus=1", "my-module.debug=1"])
+    assert arguments(sysroot) == ["root=LABEL=agl", "quiet", "console=tty0", "console=ttyS0", "isolcpus=1", "my-module.debug=1"]
+    assert arguments(sysroot, 1) == ["root=LABEL=agl", "quiet"]  # to fall back to
+    wanting(helper, server, repo.third, ["isolcpus=2", "my_module.debug=0"])
+    assert arguments(sysroot) == ["root=LABEL=agl", "quiet", "console=tty0", "console=ttyS0", "isolcpus=2", "my_module.debug=0"]
+    deploy(helper, server, repo.second)  # nothing wanted: all stays
+    assert arguments(sysroot) == ["root=LABEL=agl", "quiet", "console=tty0", "console=ttyS0", "isolcpus=2", "my_module.debug=0"]
+
+
+def test_what_waits_for_a_reboot_is_made_again_where_other_arguments_are_wanted(helper, server, sysroot, repo):  # noqa: F811
+    wanting(helper, server, repo.second, ["isolcpus=1"])
+    before = sysroot.boot_entries()
+    wanting(helper, server, repo.second, ["isolcpus=1"], deploy_only=True)
+    assert sysroot.boot_entries() == before
+    wanting(helper, server, repo.second, ["isolcpus=3"], deploy_only=True)
+    assert arguments(sysroot) == ["root=LABEL=agl", "quiet", "isolcpus=3"]
+
+
+@pytest.mark.parametrize("wanted", ["quiet2", "isolcpus", "isolcpus=1;2", "isolcpus=" + "1" * 300, "my-module", ""])
+def test_what_the_vehicle_does_not_allow_is_refused_before_anything_is_fetched(helper, server, sysroot, repo, wanted):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.kernel_arguments(["console=*", "isolcpus=*", "my-module.*"], ["isolcpus=1", wanted])
+        assert "kernelArguments: '%s' is not allowed" % wanted[:80] in fails("KernelArgument", c.pull, server.repo_url, repo.second)
+        assert not server.requests
+        sysroot.ostree("pull-local", repo.path, repo.second)
+        fails("KernelArgument", c.deploy, repo.second)
+    assert sysroot.deployments() == [repo.first] and not sysroot.pinned()
+
+
+@pytest.mark.parametrize("wanted", [
+    "root=/dev/sda9", "rootflags=x", "init=/bin/sh", "initrd=x", "rdinit=/bin/sh", "ro", "rw", "ostree=/x", "ostree.x=1", "rd.break",
+    "rd.systemd.unit=x", "systemd.unit=rescue.target", "systemd.debug-shell", "single", "emergency", "rescue", "1", "S", "-b", "--", "lsm=x",
+    "selinux=0", "enforcing=0", "apparmor=0", "lockdown=none", "module.sig-enforce=0", "dm-mod.create=x", "security=none"])
+def test_what_decides_what_boots_is_never_changed_by_metadata_whatever_the_policy(helper, server, repo, wanted):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.kernel_arguments(["*"], [wanted])
+        assert "'%s' is never changed by metadata" % wanted in fails("KernelArgument", c.pull, server.repo_url, repo.second)
+
+
+def test_an_argument_that_may_not_be_changed_is_not_replaced_either(helper, server, sysroot, repo):  # noqa: F811
+    wanting(helper, server, repo.second, ["console=hvc0"])
+    with OstreeClient(helper) as c:
+        c.kernel_arguments(["console=tty*"], ["console=tty1"])
+        c.pull(server.repo_url, repo.third)
+        assert "what is replaced: 'console=hvc0'" in fails("KernelArgument", c.deploy, repo.third)
+    assert sysroot.deployments()[0] == repo.second
+
+
+def test_too_many_wishes_are_refused_and_they_are_told_once(helper, server, repo):  # noqa: F811
+    with OstreeClient(helper) as c:
+        c.kernel_arguments(["*"], ["a=%d" % i for i in range(33)])
+        fails("InvalidArgument", c.kernel_arguments, ["*"], [])
+        fails("KernelArgument", c.pull, server.repo_url, repo.second)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The good road: registration, nothing to do, one update of the whole vehicle, and what survives kill -9 and power cuts."""
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -533,3 +534,54 @@ def test_a_stranger_may_read_but_not_act(world):
         result = as_stranger(*verb)
         assert result.returncode == 77, result  # AccessDenied
     assert v.state() == "idle" and not world.backend.requests()
+
+
+def kernel_arguments(vehicle):
+    """Of every boot entry, what is no word of libostree's."""
+    result = []
+    for entry in sorted(glob.glob(os.path.join(vehicle.sysroot, "boot/loader/entries/*.conf"))):
+        with open(entry, encoding="utf-8") as f:
+            line = next(line for line in f if line.startswith("options "))
+        result.append([word for word in line.split()[1:] if not word.startswith("ostree=")])
+    return result
+
+
+@pytest.mark.world(secondaries=0, config="[ostree]\nkernel-arguments = isolcpus=* console=tty*\n")
+def test_kernel_arguments_of_the_director_come_with_the_new_deployment(world):
+    v = start(world)
+    world.assign(world.publish_commit("2", kernelArguments=["isolcpus=1-2", "console=tty1"]))
+    v.call("CheckForUpdates")
+    finish_reboot(v)
+    assert v.booted_commit == world.images.commit("2") and v.error() == ("", "")
+    assert ["root=LABEL=root", "isolcpus=1-2", "console=tty1"] in kernel_arguments(v)
+    world.assign(world.publish_commit("3"))
+    v.call("CheckForUpdates")
+    finish_reboot(v)
+    assert kernel_arguments(v) == [["root=LABEL=root", "isolcpus=1-2", "console=tty1"]] * 2  # carried over
+
+
+@pytest.mark.world(secondaries=0, config="[ostree]\nkernel-arguments = *\n")
+@pytest.mark.parametrize("argument", ["init=/bin/sh", "systemd.unit=rescue.target"])
+def test_a_kernel_argument_that_the_vehicle_refuses_ends_the_update_before_the_download(world, argument):
+    v = start(world)
+    world.assign(world.publish_commit("2", kernelArguments=["isolcpus=1", argument]))
+    world.backend.log.clear()
+    v.check()
+    v.wait_state("idle")
+    assert v.error()[0].endswith("KernelArgument") and argument in v.error()[1]
+    assert not world.backend.requests("^/treehub/")
+    assert kernel_arguments(v) == [["root=LABEL=root"]]
+    world.assign(world.publish_commit("3"))
+    v.call("CheckForUpdates")
+    finish_reboot(v)
+    assert v.booted_commit == world.images.commit("3")
+
+
+@pytest.mark.world(secondaries=0)
+def test_without_a_policy_no_kernel_argument_is_changed(world):
+    v = start(world)
+    world.assign(world.publish_commit("2", kernelArguments=["quiet"]))
+    v.check()
+    v.wait_state("idle")
+    assert v.error()[0].endswith("KernelArgument") and "'quiet'" in v.error()[1]
+    assert kernel_arguments(v) == [["root=LABEL=root"]]

@@ -86,6 +86,7 @@ static void same(const Engine *a, const Engine *b)
                 assert_string_equal(x->hardware_id, y->hardware_id);
                 assert_string_equal(x->image, y->image);
                 assert_string_equal(x->uri, y->uri);
+                assert_string_equal(x->kernel_arguments, y->kernel_arguments);
                 assert_string_equal(x->description, y->description);
                 assert_int_equal(x->hashes.has_sha256, y->hashes.has_sha256);
                 assert_int_equal(x->hashes.has_sha512, y->hashes.has_sha512);
@@ -365,6 +366,7 @@ static void the_largest_engine_fits_the_limit_of_its_row(void **state)
                 memset(ecu->description, '"', sizeof ecu->description - 1);
                 ecu->hashes.has_sha256 = ecu->hashes.has_sha512 = true;
                 ecu->length = ecu->release_counter = INT64_MAX - 1;
+                memset(ecu->kernel_arguments, '"', KERNEL_ARGUMENTS_MAX);
         }
         engine_update_seal(&e.update);
         engine_save(&e, &bytes);

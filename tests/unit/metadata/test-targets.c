@@ -80,6 +80,35 @@ static void what_is_absent_or_null_is_absent(void **state)
         }
 }
 
+static void kernel_arguments_are_words_in_a_list_of_bounded_length(void **state)
+{
+        CLEANUP(metadata_free) Metadata *m = document_good(ROLE_TARGETS, CUSTOM("{\"kernelArguments\":[\"quiet\",\"isolcpus=1,2\"]}"));
+        CLEANUP(metadata_free) Metadata *none = document_good(ROLE_TARGETS, CUSTOM("{\"kernelArguments\":[]}"));
+        static const char *const bad[] = { "\"quiet\"", "[1]", "[\"\"]", "[\"a b\"]", "[\"a\\n\"]", "[\"a\\\"b\"]", "[\"a;b\"]", "[\"\u00e9\"]",
+                                           "[null]", "{}" };
+        char many[8192] = "[", *p = many + 1;
+
+        assert_string_equal(targets_find(&m->targets, "a")->kernel_arguments, "quiet isolcpus=1,2");
+        assert_null(targets_find(&none->targets, "a")->kernel_arguments);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                cleanup_free char *body = xasprintf(CUSTOM("{\"kernelArguments\":%s}"), bad[i]);
+
+                document_refused(ROLE_TARGETS, body, ERR_MALFORMED, "kernelArguments");
+        }
+        for (unsigned i = 0; i < 5; i++) { /* each is short enough, there are not too many of them */
+                cleanup_free char *body = NULL;
+
+                p += snprintf(p, (size_t) (many + sizeof many - p), "%s\"%u=%0*d\"", i ? "," : "", i, i < 4 ? 250 : 17, 0);
+                body = xasprintf(CUSTOM("{\"kernelArguments\":%s]}"), many);
+                if (i < 4) {
+                        CLEANUP(metadata_free) Metadata *good = document_good(ROLE_TARGETS, body);
+
+                        assert_non_null(good);
+                } else
+                        document_refused(ROLE_TARGETS, body, ERR_MALFORMED, "kernelArguments");
+        }
+}
+
 static void a_placeholder_is_no_uri(void **state)
 {
         static const struct {
@@ -283,6 +312,7 @@ int main(void)
                 cmocka_unit_test(an_assignment_of_the_director_has_its_ecus),
                 cmocka_unit_test(no_assignment_is_a_good_document),
                 cmocka_unit_test(what_is_absent_or_null_is_absent),
+                cmocka_unit_test(kernel_arguments_are_words_in_a_list_of_bounded_length),
                 cmocka_unit_test(a_placeholder_is_no_uri),
                 cmocka_unit_test(a_format_is_read_in_any_letter_case_and_an_unknown_one_kept_apart),
                 cmocka_unit_test(an_odd_version_text_is_not_shown),

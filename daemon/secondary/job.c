@@ -216,6 +216,8 @@ static void stepped(Secondary *s, const ExecAnswer *answer, Error *error)
                         (void) error_prefix(&job->error, "rolled back");
                 go(s, EXEC_GET_FIRMWARE_INFO);
                 return;
+        case EXEC_HOLD: /* never asked: whoever boots this ECU needs nobody's consent */
+        case EXEC_RELEASE:
         case _EXEC_ACTION_MAX:
         default:
                 return;

@@ -25,6 +25,7 @@ typedef struct ConfigSecondary {
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
         bool may_be_replaced; /* replacement = refuse | register: another ECU at its address becomes this one */
         size_t chunk;         /* bytes of an image that it takes in one message */
+        bool send_credentials; /* send-credentials = yes | no: for the server that it gets OSTree commits from */
         /* exec, and the last two virtual: */
         char *handler;        /* absolute path of a program */
         char *handler_option; /* told to it as it is */

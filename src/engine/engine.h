@@ -160,7 +160,8 @@ typedef enum EngineEventKind {
         ENGINE_ECU_DONE,        /* .index, .need_reboot; also where preparing found out that it has its image */
         ENGINE_ECU_REFUSED,     /* .index, .error: it could not be prepared, or not install */
         ENGINE_ECU_RESTORED,    /* .index; .error if it could not go back */
-        ENGINE_ASSESSED,        /* .index; .error: none: good and confirmed, ERR_HEALTH: bad, others: could not be found out */
+        ENGINE_ASSESSED,        /* .index; .error: none: good and confirmed, ERR_HEALTH: bad, others: could not be found out;
+                                   .need_reboot: it never was let go, and the boot was another */
         ENGINE_ROLLED_BACK,     /* .need_reboot; .error if it could not be done */
         ENGINE_FINALIZED,
         ENGINE_REPORTED,

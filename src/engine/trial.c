@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Behind the reboot. What booted is told by its checksum and nothing else. New software is on trial until it is good: first,
- * while other ECUs complete (ENGINE_INSTALLING, completing), then assessed (ENGINE_FINALIZING), its ECU ENGINE_ECU_NEED_REBOOT.
- * If it is bad (rolling_back, its ECU ENGINE_ECU_FAILED), or another ECU could not complete (_ROLLING_BACK), the old is made the
- * next to boot, and it is the old that finishes the update and reports. Nobody is asked for consent: bad software may not even
- * be able to ask.
+ * Behind the reboot. What booted is told by its checksum and nothing else; what a handler has installed, by the handler. New
+ * software is on trial until it is good: first, while other ECUs complete what needed the boot (ENGINE_INSTALLING, completing),
+ * then assessed (ENGINE_FINALIZING), its ECU still ENGINE_ECU_NEED_REBOOT. If it is bad (rolling_back, its ECU ENGINE_ECU_FAILED),
+ * or another ECU could not complete (_ROLLING_BACK), the old is made the next to boot, and it is the old that finishes the update
+ * and reports. Nobody is asked for consent: bad software may not even be able to ask.
  */
 #include <stdio.h>
 
@@ -227,18 +227,29 @@ static void begin_trial(Engine *engine, const EngineEvent *event, int64_t now, E
                 engine_assess(engine, effects);
 }
 
+/* What a handler has refused it refuses again; the boot loader's tools may come to their senses. */
+static bool is_last_word(const EngineEcu *ecu, const Error *error)
+{
+        return !ecu->ostree && error_info(error->code)->retry == RETRY_NEVER;
+}
+
 void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         if (engine->state != ENGINE_FINALIZING || engine->rolling_back || event->index != engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT) ||
             event->index == engine->update.n_ecus)
                 return;
+        if (event->error.code == ERR_NONE && event->need_reboot) { /* it waits still; what else waited for a boot had one */
+                engine_go_on(engine, now, effects);
+                return;
+        }
         if (event->error.code == ERR_NONE) {
                 for (size_t i; (i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
                         engine->update.ecus[i].state = ENGINE_ECU_INSTALLED;
                 engine_go_on(engine, now, effects);
                 return;
         }
-        if (event->error.code == ERR_HEALTH || ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
+        if (event->error.code == ERR_HEALTH || is_last_word(&engine->update.ecus[event->index], &event->error) ||
+            ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
                 condemn(engine, &engine->update.ecus[event->index], &event->error, now, effects);
                 return;
         }
@@ -304,9 +315,10 @@ void engine_after_reboot(Engine *engine, const EngineEvent *event, int64_t now, 
 
                 if (ecu->state != ENGINE_ECU_NEED_REBOOT || is_commit(event->booted, ecu))
                         continue;
-                /* of an image of another kind whoever installed it finds out whether it runs, when it completes it */
+                /* of an image of another kind whoever installed it finds out whether it runs: when it completes it, or on trial */
                 if (!ecu->ostree && event->rebooted) {
-                        ecu->state = ENGINE_ECU_PENDING;
+                        if (!ecu->primary)
+                                ecu->state = ENGINE_ECU_PENDING;
                         continue;
                 }
                 if (event->rebooted && engine->state == ENGINE_REBOOT_REQUIRED && event->lost)

@@ -544,7 +544,7 @@ static const ErrorCode check_errors[] = { ERR_NETWORK, ERR_ROLLBACK };
 static const ErrorCode download_errors[] = { ERR_NETWORK, ERR_IMAGE_MISMATCH, ERR_CONFIG };
 static const ErrorCode install_errors[] = { ERR_UNREACHABLE, ERR_SECONDARY, ERR_INSTALL };
 
-static const ErrorCode assess_errors[] = { ERR_HEALTH, ERR_BOOT_LOADER };
+static const ErrorCode assess_errors[] = { ERR_HEALTH, ERR_BOOT_LOADER, ERR_BOOT_FALLBACK };
 static const ErrorCode rollback_errors[] = { ERR_BOOT_LOADER, ERR_INSTALL };
 
 typedef struct Happening {
@@ -604,6 +604,7 @@ static size_t happenings(Happening *list, bool three, bool conditions)
         }
         for (size_t ecu = 0; ecu < 2; ecu++) {
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_ASSESSED, .index = ecu });
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ASSESSED, .index = ecu, .need_reboot = true });
                 for (size_t i = 0; i < ELEMENTSOF(assess_errors); i++)
                         n = put(list, n, (EngineEvent) { .kind = ENGINE_ASSESSED, .index = ecu, .error = sample_error(assess_errors[i]) });
         }
@@ -703,8 +704,21 @@ static void check_all_lead_home(const Search *s)
                 assert_true(home[i]);
 }
 
-/* asks: a bit for each stage, then whether others stay where one ECU has failed, then whether it is the vehicle of three,
-   whether conditions come and go. */
+/* The Primary's image is no commit, that its boot would name. */
+static void give_handler(EngineUpdate *update)
+{
+        for (size_t i = 0; i < update->n_ecus; i++)
+                if (update->ecus[i].primary) {
+                        update->ecus[i].ostree = false;
+                        update->ecus[i].restorable = true;
+                }
+        engine_update_seal(update);
+}
+
+/*
+ * asks: a bit for each stage, then whether others stay where one ECU has failed, then whether it is the vehicle of three, then
+ * whether conditions come and go, then whether a handler installs for the Primary.
+ */
 static void search(unsigned asks)
 {
         Search s = { .nodes = xcalloc(NODES_MAX, sizeof(Node)), .table = xcalloc(2 * (size_t) NODES_MAX, sizeof(uint32_t)) };
@@ -721,8 +735,11 @@ static void search(unsigned asks)
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
                 s.policy.conditional[i] = asks & 32;
         first.blocked = asks & 32 ? ALL_STAGES : 0;
-        for (unsigned i = SAMPLE_A; i < _SAMPLE_MAX; i++)
+        for (unsigned i = SAMPLE_A; i < _SAMPLE_MAX; i++) {
                 sample_update((Sample) i, 0, &s.samples[i]);
+                if (asks & 64)
+                        give_handler(&s.samples[i]);
+        }
         sample_target(SAMPLE_A, 0, s.targets[0]);
         sample_target(SAMPLE_A, 1, s.targets[1]);
         sample_target(SAMPLE_B, 0, s.targets[2]);
@@ -763,6 +780,7 @@ int main(int argc, char *argv[])
                 { "ask_download_reboot", 5 }, { "ask_install_reboot", 6 }, { "ask_all", 7 }, { "three_ecus", 16 },
                 { "conditions", 32 }, { "conditions_ask_install_reboot", 32 + 6 }, { "three_ecus_conditions", 32 + 16 },
                 { "three_ecus_keep", 16 + 8 }, { "three_ecus_ask_reboot", 16 + 4 },
+                { "handler", 64 }, { "handler_ask_reboot", 64 + 4 }, { "three_ecus_handler", 64 + 16 },
         };
         struct CMUnitTest tests[ELEMENTSOF(all)];
         size_t n = 0;

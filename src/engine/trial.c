@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Behind the reboot. What booted is told by its checksum and nothing else; what a handler has installed, by the handler. New
- * software is on trial until it is good: first, while other ECUs complete (ENGINE_INSTALLING, completing), then assessed
- * (ENGINE_FINALIZING), its ECU ENGINE_ECU_NEED_REBOOT. If it is bad (rolling_back, its ECU ENGINE_ECU_FAILED), or another ECU could
- * not complete (_ROLLING_BACK), the old is made the next to boot, and it is the old that finishes the update and reports. Nobody is
- * asked for consent: bad software may not even be able to ask.
+ * software is on trial until it is good: first, while other ECUs complete what needed the boot (ENGINE_INSTALLING, completing),
+ * then assessed (ENGINE_FINALIZING), its ECU still ENGINE_ECU_NEED_REBOOT. If it is bad (rolling_back, its ECU ENGINE_ECU_FAILED),
+ * or another ECU could not complete (_ROLLING_BACK), the old is made the next to boot, and it is the old that finishes the update
+ * and reports. Nobody is asked for consent: bad software may not even be able to ask.
  */
 #include <stdio.h>
 

@@ -102,6 +102,16 @@ static int method_rollback(sd_bus_message *message, void *userdata, sd_bus_error
         return act(message, userdata, EXEC_ROLLBACK, ret_error);
 }
 
+static int method_hold(sd_bus_message *message, void *userdata, sd_bus_error *ret_error)
+{
+        return act(message, userdata, EXEC_HOLD, ret_error);
+}
+
+static int method_release(sd_bus_message *message, void *userdata, sd_bus_error *ret_error)
+{
+        return act(message, userdata, EXEC_RELEASE, ret_error);
+}
+
 #define METHOD(name, in, out, handler) SD_BUS_METHOD(name, in, out, handler, SD_BUS_VTABLE_UNPRIVILEGED)
 
 /* Who may call is decided by the mode of the socket. */
@@ -111,6 +121,8 @@ static const sd_bus_vtable vtable[] = {
         METHOD("Install", "sua{ss}h", "ss", method_install),
         METHOD("CompleteInstall", "sua{ss}", "ss", method_complete_install),
         METHOD("Rollback", "sua{ss}", "ss", method_rollback),
+        METHOD("Hold", "sua{ss}", "ss", method_hold),
+        METHOD("Release", "sua{ss}", "ss", method_release),
         SD_BUS_VTABLE_END,
 };
 

@@ -10,11 +10,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/file.h"
 #include "metadata/role.h"
 #include "peer/peer.h"
 #include "secondary/address.h"
 #include "secondary/ip.h"
 
+#define CREDENTIAL_MAX ((size_t) 16 * 1024)
 #define FILES_SLACK ((size_t) 4096) /* what the encoding of metadata adds to it, generously */
 
 typedef struct Timeouts { /* seconds */
@@ -290,6 +292,47 @@ static const char *result_name(DerResult result)
         return result == DER_OK ? "OK" : result == DER_ALREADY_PROCESSED ? "ALREADY_PROCESSED" : "NEED_COMPLETION";
 }
 
+/* In this order, which the Secondary takes apart by the key. */
+static int read_credentials(Buffer *ret, Error *error)
+{
+        static const char *const names[] = { "treehub.crt", "treehub.key", "treehub-ca.pem" };
+
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                cleanup_free char *path = peer_credential(names[i]);
+                int r = path ? file_read(path, CREDENTIAL_MAX, ret, error) : 0;
+
+                if (r <= 0)
+                        return r < 0 ? -1 : error_set(error, ERR_KEY, "credentials are to be sent, but %s was not loaded", names[i]);
+        }
+        return 0;
+}
+
+static int fetch_commit(const Contact *s, bool send, Error *error)
+{
+        cleanup_buffer Buffer credentials = { 0 };
+        int r = send ? read_credentials(&credentials, error) : 0;
+
+        if (r == 0)
+                r = secondary_ip_fetch_commit(&s->ip, buffer_slice(&credentials), error);
+        if (credentials.data)
+                explicit_bzero(credentials.data, credentials.capacity);
+        return r;
+}
+
+static int method_fetch_commit(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
+{
+        const char *address;
+        Error error = { 0 };
+        Contact s;
+        int send, r = sd_bus_message_read(call, "sb", &address, &send);
+
+        if (r < 0)
+                return r;
+        if (contact_init(&s, address, userdata, call, &error) < 0 || fetch_commit(&s, send, &error) < 0)
+                return failed(&s, &error, ret_error);
+        return sd_bus_reply_method_return(call, NULL);
+}
+
 static int method_install(sd_bus_message *call, void *userdata, sd_bus_error *ret_error)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
@@ -320,6 +363,7 @@ static const sd_bus_vtable vtable[] = {
         METHOD("PutRoot", "ssay", "", method_put_root),
         METHOD("PutMetadata", "sa(ssay)", "", method_put_metadata),
         METHOD("PutImage", "sstuh", "", method_put_image),
+        METHOD("FetchCommit", "sb", "", method_fetch_commit),
         METHOD("Install", "ss", "ss", method_install),
         SD_BUS_SIGNAL("Progress", "tt", 0),
         SD_BUS_VTABLE_END,

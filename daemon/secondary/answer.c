@@ -50,9 +50,9 @@ static int get_manifest(Secondary *s, Buffer *ret, Error *error)
         cleanup_buffer Buffer attack = { 0 };
         VersionReport report = { .serial = s->serial };
 
-        if (*s->installed.image) {
+        if (*s->installed.image || s->installed.hashes.has_sha256) { /* it may have a hash, and no name that is known */
                 report.image = s->installed.image;
-                report.length = s->installed.length;
+                report.length = s->installed.length > 0 ? s->installed.length : 0;
                 report.hashes = s->installed.hashes;
         }
         if (store_value_get(s->store, ATTACK, &attack, error) < 0 || count_report(s, &report, error) < 0)
@@ -93,6 +93,12 @@ static void note_attack(Secondary *s, const char *attack)
                 fprintf(stderr, "storing what was detected: %s\n", error.message);
 }
 
+void secondary_note(Secondary *secondary, const Error *why)
+{
+        if (error_info(why->code)->attack != ATTACK_NONE)
+                note_attack(secondary, error_attack_name(error_info(why->code)->attack));
+}
+
 /* A refusal is told to both sides: in the answer and in the log. description is borrowed from error. */
 static void put_result(Secondary *s, DerKind kind, int r, const Error *error, DerMessage *ret)
 {
@@ -105,8 +111,7 @@ static void put_result(Secondary *s, DerKind kind, int r, const Error *error, De
                 return;
         ret->description = slice_str(error->message);
         fprintf(stderr, "refused: %s\n", error->message);
-        if (error_info(error->code)->attack != ATTACK_NONE)
-                note_attack(s, error_attack_name(error_info(error->code)->attack));
+        secondary_note(s, error);
 }
 
 static int put_metadata(Secondary *s, const DerMessage *request, Error *error)
@@ -127,13 +132,13 @@ static int install(Secondary *s, Slice name, Error *error)
         return r;
 }
 
-/* Other Primaries send their own credentials for the server along; nothing of them is looked at. */
+/* A Primary may send credentials for the server along. */
 static int fetch(Secondary *s, Slice credentials, Error *error)
 {
         if (s->config.driver != SECONDARY_OSTREE)
                 return error_set(error, ERR_NOT_SUPPORTED, "this ECU installs files, not OSTree commits");
-        if (credentials.size > 0)
-                return error_set(error, ERR_NOT_SUPPORTED, "credentials of others are not taken: this ECU fetches with its own");
+        if (credentials.size > 0 && s->wanted.any && s->outcome.goal != JOB_FETCH && secondary_take_credentials(s, credentials, error) < 0)
+                return -1;
         return secondary_job_fetch(s, error);
 }
 

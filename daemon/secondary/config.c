@@ -11,6 +11,9 @@
 
 #define SLEEP_AFTER_DEFAULT 10
 #define SECONDS_MAX 86400
+#define MIN_SPEED_DEFAULT 100
+#define MIN_SPEED_SECONDS_DEFAULT 30
+#define MIN_SPEED_MAX (INT64_C(1) << 30)
 #define INSTALL_TIMEOUT_DEFAULT 3600
 #define IMAGE_MAX_DEFAULT (INT64_C(64) * 1024 * 1024)
 
@@ -95,6 +98,18 @@ static int parse_bool(const char *value, void *ret, Error *error)
         return 0;
 }
 
+static int parse_speed(const char *value, void *ret, Error *error)
+{
+        int64_t speed = 0;
+
+        if (strcmp(value, "0") != 0 && parse_size(value, &speed, error) < 0)
+                return -1;
+        if (speed > MIN_SPEED_MAX)
+                return error_set(error, ERR_CONFIG, "%s bytes a second are too many to be demanded", value);
+        *(int64_t *) ret = speed;
+        return 0;
+}
+
 static int parse_install(const char *value, void *ret, Error *error)
 {
         SecondaryConfig *config = ret;
@@ -168,8 +183,11 @@ static const struct {
         { "install-timeout", parse_seconds, offsetof(SecondaryConfig, install_timeout), false },
         { "ostree-url", parse_url, offsetof(SecondaryConfig, ostree_url), false },
         { "ostree-credentials", parse_bool, offsetof(SecondaryConfig, ostree_credentials), false },
+        { "accept-credentials", parse_bool, offsetof(SecondaryConfig, accept_credentials), false },
         { "image-max", parse_size, offsetof(SecondaryConfig, image_max), false },
         { "sleep-after", parse_seconds, offsetof(SecondaryConfig, sleep_after), false },
+        { "min-speed", parse_speed, offsetof(SecondaryConfig, min_speed), false },
+        { "min-speed-seconds", parse_seconds, offsetof(SecondaryConfig, min_speed_seconds), false },
         { "verification", parse_verification, offsetof(SecondaryConfig, partial), false },
         { "tls", parse_tls, 0, false },
         { "tls-psk", parse_path, offsetof(SecondaryConfig, tls_psk), false },
@@ -228,9 +246,13 @@ static int check_install(const SecondaryConfig *c, Error *error)
                 return error_set(error, ERR_CONFIG, "handler and handler-option are for install = exec");
         if (c->driver != SECONDARY_OSTREE && (*c->ostree_url || c->ostree_credentials))
                 return error_set(error, ERR_CONFIG, "ostree-url and ostree-credentials are for install = ostree");
+        if (c->accept_credentials && (!c->ostree_credentials || (!c->tls && !c->psk)))
+                return error_set(error, ERR_CONFIG, "accept-credentials needs ostree-credentials = yes, and tls = yes or psk");
         if (c->driver == SECONDARY_FILE && *c->helper_socket)
                 return error_set(error, ERR_CONFIG, "helper-socket is for install = exec and install = ostree");
-        return c->install_timeout > 0 ? 0 : error_set(error, ERR_CONFIG, "install-timeout is 0");
+        if (c->install_timeout == 0 || c->min_speed_seconds == 0)
+                return error_set(error, ERR_CONFIG, "%s is 0", c->install_timeout == 0 ? "install-timeout" : "min-speed-seconds");
+        return 0;
 }
 
 static int check(const Reader *reader, int line, Error *error)
@@ -265,6 +287,8 @@ int secondary_config_load(const char *path, SecondaryConfig *ret, Error *error)
                         .ostree_url = xstrdup(""),
                         .image_max = IMAGE_MAX_DEFAULT,
                         .sleep_after = SLEEP_AFTER_DEFAULT,
+                        .min_speed = MIN_SPEED_DEFAULT,
+                        .min_speed_seconds = MIN_SPEED_SECONDS_DEFAULT,
                         .tls_ca = xstrdup(""),
                         .tls_certificate = xstrdup(""),
                         .tls_key = xstrdup(""),

@@ -30,6 +30,8 @@ typedef struct SecondaryConfig {
         bool ostree_credentials; /* ostree-credentials = yes | no: whether that server is shown the device certificate */
         int64_t image_max;     /* image-max: bytes */
         int64_t sleep_after;   /* sleep-after: seconds without a connection; 0: it never sleeps */
+        int64_t min_speed, min_speed_seconds; /* min-speed, min-speed-seconds: bytes a second, 0: any, over so long a span */
+        bool accept_credentials; /* accept-credentials = yes | no: for that server, from the Primary, over a protected link */
         bool partial;          /* verification = full | partial */
         bool tls;              /* tls = yes | no | psk: certificates */
         bool psk;              /* or the key in this file: */

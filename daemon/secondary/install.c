@@ -69,7 +69,9 @@ static int say_firmware(const char *status, const char *name, const char *sha256
 
         if (strcmp(status, "ok") != 0)
                 return say(status, "");
-        buffer_printf(&b, "{\"status\":\"ok\",\"length\":%lld", (long long) length);
+        buffer_put_str(&b, "{\"status\":\"ok\"");
+        if (length >= 0)
+                buffer_printf(&b, ",\"length\":%lld", (long long) length);
         put_text(&b, "name", name);
         put_text(&b, "sha256", sha256);
         return printf("%s}\n", buffer_str(&b)) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

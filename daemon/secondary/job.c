@@ -216,6 +216,8 @@ static void stepped(Secondary *s, const ExecAnswer *answer, Error *error)
                         (void) error_prefix(&job->error, "rolled back");
                 go(s, EXEC_GET_FIRMWARE_INFO);
                 return;
+        case EXEC_HOLD: /* never asked: whoever boots this ECU needs nobody's consent */
+        case EXEC_RELEASE:
         case _EXEC_ACTION_MAX:
         default:
                 return;
@@ -244,7 +246,6 @@ static int judge(const Job *job, int status, Arena *arena, ExecAnswer *ret, Erro
 static void ended(Secondary *s)
 {
         CLEANUP(arena_free) Arena *arena = arena_new();
-        cleanup_buffer Buffer text = s->job.text;
         ExecAnswer answer;
         Error error = { 0 };
         int status = 0, r;
@@ -254,7 +255,7 @@ static void ended(Secondary *s)
         while (waitpid(s->job.pid, &status, 0) < 0 && errno == EINTR)
                 ;
         r = judge(&s->job, status, arena, &answer, &error);
-        s->job.text = (Buffer) { 0 };
+        buffer_done(&s->job.text);
         stepped(s, r == 0 ? &answer : NULL, &error);
 }
 

@@ -9,7 +9,7 @@
 
 #include "secondary/secondary.h"
 
-#define CHANGES_MAX 16
+#define CHANGES_MAX (16 + SEARCH_ROLES_MAX)
 
 static_assert(DER_FILES_MAX >= _ROLE_MAX + SEARCH_ROLES_MAX, "a search may ask for more than a message has");
 
@@ -17,6 +17,7 @@ typedef struct Change {
         TrustKind kind;
         bool forget;
         Role role;
+        const char *name; /* of a delegated role, in the arena; NULL: one of the four */
         int64_t version;
         Slice bytes; /* in the arena */
 } Change;
@@ -35,15 +36,13 @@ static void changes_done(Changes *changes)
 
 static int changes_add(Changes *changes, TrustKind kind, const TrustStep *step, Error *error)
 {
-        /* their rollback is seen in Snapshot, and they come with every message that needs them */
-        if (step->name)
-                return 0;
         if (changes->n == CHANGES_MAX)
                 return error_set(error, ERR_MALFORMED, "%s: more files than a repository has", trust_kind_name(kind));
         changes->list[changes->n++] = (Change) {
                 .kind = kind,
                 .forget = step->kind == TRUST_FORGET,
                 .role = step->role,
+                .name = step->name ? arena_strdup(changes->arena, step->name) : NULL,
                 .version = step->version,
                 .bytes = arena_dup(changes->arena, step->kind == TRUST_FORGET ? SLICE_NONE : step->bytes),
         };
@@ -54,8 +53,14 @@ static int changes_put(Secondary *s, const Changes *changes, Error *error)
 {
         for (size_t i = 0; i < changes->n; i++) {
                 const Change *c = &changes->list[i];
-                int r = c->forget ? store_metadata_forget(s->store, c->kind, error)
-                                  : store_metadata_put(s->store, c->kind, c->role, c->version, c->bytes, error);
+                int r;
+
+                if (c->forget)
+                        r = store_metadata_forget(s->store, c->kind, error);
+                else if (c->name)
+                        r = store_delegated_put(s->store, c->kind, c->name, c->version, c->bytes, error);
+                else
+                        r = store_metadata_put(s->store, c->kind, c->role, c->version, c->bytes, error);
 
                 if (r < 0)
                         return -1;
@@ -135,6 +140,7 @@ static int check_roles(const DerFile *files, size_t n, TrustKind kind, Error *er
 /* One repository's part of a message, and what it makes to be stored. */
 typedef struct Part {
         TrustKind kind;
+        Store *store;
         const DerFile *files;
         size_t n;
         Changes *changes;
@@ -156,17 +162,19 @@ static const DerFile *file_for(const Part *part, const TrustStep *step)
 {
         cleanup_free char *delegated = step->name ? xasprintf(DER_DELEGATED "%s", step->name) : NULL;
 
-        if (step->kind == TRUST_LOAD) /* no delegated role is stored, Uptane 5.4.2.6 (e) */
-                return NULL;
         return find_file(part->files, part->n, delegated ? delegated : role_name(step->role));
 }
 
 static int get(void *userdata, const TrustStep *step, Buffer *ret, Error *error)
 {
         const Part *part = userdata;
-        const DerFile *file = file_for(part, step);
-        int r = step->role == ROLE_ROOT ? get_root(part, file, error) : file != NULL;
+        const DerFile *file;
+        int r;
 
+        if (step->kind == TRUST_LOAD) /* Uptane 5.4.2.6 (e), Uptane 5.4.4.6 (4c): what a new one is held to */
+                return store_metadata_get(part->store, part->kind, ROLE_TARGETS, step->name, ret, error);
+        file = file_for(part, step);
+        r = step->role == ROLE_ROOT ? get_root(part, file, error) : file != NULL;
         if (r > 0)
                 buffer_put(ret, file->json.data, file->json.size);
         return r;
@@ -273,7 +281,7 @@ static int without_timestamp(Secondary *s, const DerMessage *files, Error *error
 static int verify_partially(Secondary *s, const DerMessage *files, int64_t now, Changes *changes, Wanted *ret, Error *error)
 {
         const TrustOptions options = { .kind = TRUST_DIRECTOR, .now = now, .without_timestamp = true };
-        Part part = { .files = files->director_files, .n = files->n_director_files, .changes = changes, .root_optional = true };
+        Part part = { .store = s->store, .files = files->director_files, .n = files->n_director_files, .changes = changes, .root_optional = true };
         CLEANUP(trust_repo_free) TrustRepo *director = NULL;
         cleanup_plan Plan plan = { 0 };
         const Ecu self = as_plan_ecu(s);
@@ -290,8 +298,8 @@ static int verify_fully(Secondary *s, const DerMessage *files, int64_t now, Chan
         TrustOptions for_director = { .kind = TRUST_DIRECTOR, .now = now };
         const TrustOptions for_image = { .kind = TRUST_IMAGE, .now = now };
         CLEANUP(trust_repo_free) TrustRepo *director = NULL, *image = NULL;
-        Part director_part = { .files = files->director_files, .n = files->n_director_files, .changes = changes };
-        Part image_part = { .files = files->image_files, .n = files->n_image_files, .changes = changes };
+        Part director_part = { .store = s->store, .files = files->director_files, .n = files->n_director_files, .changes = changes };
+        Part image_part = { .store = s->store, .files = files->image_files, .n = files->n_image_files, .changes = changes };
         int r = without_timestamp(s, files, error);
 
         if (r < 0)

@@ -116,6 +116,9 @@ int secondary_put_root(Secondary *secondary, TrustKind kind, Slice root, Error *
 /* All metadata of both repositories (DER_PUT_META_REQ2); partial verification uses the Director's Targets, and Root if there. */
 int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error *error) __attribute__((nonnull, warn_unused_result));
 
+/* credentials.c: STATE/credentials/{device.crt,device.key,ca.pem}. ERR_NOT_SUPPORTED unless configured, ERR_KEY. */
+int secondary_take_credentials(Secondary *secondary, Slice pem, Error *error) __attribute__((nonnull, warn_unused_result));
+
 /* image.c */
 int secondary_put_data(Secondary *secondary, Slice data, Error *error) __attribute__((nonnull, warn_unused_result));
 /* A SecondaryResult. */
@@ -142,5 +145,8 @@ void secondary_job_stop(Secondary *secondary) __attribute__((nonnull));
  * next version report. 0; 1: not before secondary_is_working() says no. -1: there is no answer, and the connection is to be closed.
  */
 int secondary_answer(Secondary *secondary, Slice message, Buffer *ret, Error *error) __attribute__((nonnull, warn_unused_result));
+
+/* What a connection was ended for, where that is an attack: it goes into the next version report. */
+void secondary_note(Secondary *secondary, const Error *why) __attribute__((nonnull));
 
 #endif

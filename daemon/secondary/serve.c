@@ -20,7 +20,15 @@ typedef struct Connection {
         size_t sent;  /* of the answer */
         short events; /* to wait for */
         int64_t touched, since; /* when the last byte went, and when the present message began */
+        /* how fast it is heard, over one message, or all of an image: */
+        bool upload;  /* the last message was a piece of one */
+        int64_t span; /* when the present span began; 0: nothing is measured */
+        size_t span_bytes;
+        unsigned slow_spans; /* in a row */
 } Connection;
+
+#define UPLOAD_TAG (0xa0 + DER_UPLOAD_DATA_REQ) /* the first byte of such a message */
+#define SLOW_SPANS 2 /* the first may be the moment in which the network went away */
 
 typedef struct Server {
         Secondary *secondary;
@@ -35,8 +43,11 @@ static void hang_up(Server *s, size_t index, const Error *error)
 {
         Connection *c = &s->list[index];
 
-        if (error->code != ERR_NONE)
+        if (error->code != ERR_NONE) {
                 fprintf(stderr, "closing a connection: %s\n", error->message);
+                if (error->code == ERR_SLOW)
+                        secondary_note(s->secondary, error);
+        }
         secondary_tls_link_free(c->tls);
         file_cleanup_close(&c->fd);
         buffer_done(&c->question);
@@ -92,15 +103,26 @@ static int receive(const Server *s, Connection *c, Error *error)
 {
         const size_t max = s->secondary->config.partial ? SERVE_LARGE : DER_MESSAGE_MAX;
         const SecondaryStream stream = stream_of(c);
+        size_t before = c->question.size;
         int r = secondary_stream_try_receive(&stream, max, &c->question, &c->whole, &c->events, error);
 
         if (r != SECONDARY_TLS_DONE)
                 return r;
+        if (c->span == 0)
+                c->span = secondary_stream_now();
+        c->span_bytes += c->question.size - before;
         if (check_size(s, c, error) < 0)
                 return -1;
         if (c->whole == 0 || c->question.size < c->whole)
                 return r;
         return ask(s, c, error);
+}
+
+static void stop_measuring(Connection *c)
+{
+        c->span = 0;
+        c->span_bytes = 0;
+        c->slow_spans = 0;
 }
 
 static int answer(Connection *c, Error *error)
@@ -114,6 +136,9 @@ static int answer(Connection *c, Error *error)
         c->sent += n;
         if (c->sent < c->answer.size)
                 return r;
+        c->upload = c->question.data[0] == UPLOAD_TAG;
+        if (!c->upload)
+                stop_measuring(c);
         buffer_done(&c->question);
         buffer_done(&c->answer);
         c->whole = 0;
@@ -142,10 +167,29 @@ static int advance(const Server *s, Connection *c, Error *error)
 
 /* ---- all of them ---- */
 
-static int check_time(const Connection *c, int64_t now, Error *error)
+/* Uptane 5.4 (d): slow retrieval. Silence is another matter. */
+static int check_speed(const Server *s, Connection *c, int64_t now, Error *error)
+{
+        const SecondaryConfig *config = &s->secondary->config;
+        size_t bytes = c->span_bytes;
+
+        if (config->min_speed == 0 || c->span == 0 || now - c->span < config->min_speed_seconds * 1000)
+                return 0;
+        c->slow_spans = bytes < (size_t) (config->min_speed * config->min_speed_seconds) ? c->slow_spans + 1 : 0;
+        c->span = now;
+        c->span_bytes = 0;
+        if (c->slow_spans < SLOW_SPANS)
+                return 0;
+        return error_set(error, ERR_SLOW, "%zu bytes in %lld s, at least %lld a second are demanded", bytes,
+                         (long long) config->min_speed_seconds, (long long) config->min_speed);
+}
+
+static int check_time(const Server *s, Connection *c, int64_t now, Error *error)
 {
         if (c->later)
                 return 0;
+        if (check_speed(s, c, now, error) < 0)
+                return -1;
         if (now - c->touched >= SERVE_IDLE_MS)
                 return error_set(error, ERR_TIMEOUT, "nothing came or went for %d s", SERVE_IDLE_MS / 1000);
         if (now - c->since >= SERVE_MESSAGE_MS)
@@ -226,7 +270,7 @@ static void serve_all(Server *s, const struct pollfd *fds)
 
                 if (fds[i].revents)
                         r = advance(s, &s->list[i], &error);
-                if (r > SECONDARY_TLS_END && check_time(&s->list[i], now, &error) < 0)
+                if (r > SECONDARY_TLS_END && check_time(s, &s->list[i], now, &error) < 0)
                         r = -1;
                 if (r <= SECONDARY_TLS_END)
                         hang_up(s, i, &error);

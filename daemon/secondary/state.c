@@ -158,7 +158,7 @@ int secondary_take_firmware(Secondary *s, const char *name, int64_t length, cons
         if (r == 0) {
                 s->installed.image = arena_strdup(s->arena, name);
                 s->installed.hashes = *hashes;
-                s->installed.length = length >= 0 ? length : 0;
+                s->installed.length = length;
                 return 0;
         }
         s->installed.label = ECU_INSTALLED;

@@ -25,7 +25,9 @@ static int usage(FILE *out)
               "  decline REASON [UPDATE]         refuse the update that is offered\n"
               "  postpone SECONDS [UPDATE]       not before then\n"
               "  cancel | pause | resume         what runs\n"
-              "  reboot                          into an installed update\n\n"
+              "  reboot                          into an installed update\n"
+              "  condition NAME yes|no [SECONDS] tell whether it holds, and for how long\n"
+              "  inhibit STAGE[:STAGE...] WHY    hold download, install or reboot back until this program ends\n\n"
               "  verify --director DIR --image DIR --root-director FILE --root-image FILE [--time T]\n"
               "         [--ecu SERIAL:HARDWARE-ID ...]   full verification of two folders, without a daemon\n\n"
               "  --json  --until STATE  --version  --help\n", out);
@@ -129,19 +131,58 @@ static int run_decline(Ctl *ctl, char **a, int n, Error *error)
         return ctl_call(ctl, NULL, error, "Decline", "ss", update, a[0]);
 }
 
+static int parse_seconds(const char *text, uint64_t *ret, Error *error)
+{
+        unsigned long long seconds;
+        char *end;
+
+        errno = 0;
+        seconds = strtoull(text, &end, 10);
+        if (*text < '0' || *text > '9' || *end || errno || seconds > 366 * 86400ULL)
+                return error_set(error, ERR_INVALID_ARGUMENT, "'%.40s' is no number of seconds within a year", text);
+        *ret = seconds;
+        return 0;
+}
+
 static int run_postpone(Ctl *ctl, char **a, int n, Error *error)
 {
         cleanup_free char *update = NULL;
-        char *end;
-        unsigned long long seconds;
+        uint64_t seconds;
 
-        errno = 0;
-        seconds = strtoull(a[0], &end, 10);
-        if (*a[0] < '0' || *a[0] > '9' || *end || errno || seconds > 366 * 86400ULL)
-                return error_set(error, ERR_INVALID_ARGUMENT, "'%.40s' is no number of seconds within a year", a[0]);
+        if (parse_seconds(a[0], &seconds, error) < 0)
+                return -1;
         if (which_update(ctl, a, n, &update, error) < 0)
                 return -1;
         return ctl_call(ctl, NULL, error, "Postpone", "st", update, ((uint64_t) time(NULL) + seconds) * 1000000);
+}
+
+static int run_condition(Ctl *ctl, char **a, int n, Error *error)
+{
+        bool yes = strcmp(a[1], "yes") == 0;
+        uint64_t seconds = 0;
+
+        if (!yes && strcmp(a[1], "no") != 0)
+                return error_set(error, ERR_INVALID_ARGUMENT, "'%.40s' is neither yes nor no", a[1]);
+        if (n > 2 && parse_seconds(a[2], &seconds, error) < 0)
+                return -1;
+        return ctl_call(ctl, NULL, error, "SetCondition", "sbt", a[0], (int) yes, seconds * 1000000);
+}
+
+/* The inhibitor is gone with this process, however it ends. */
+static int run_inhibit(Ctl *ctl, char **a, int n, Error *error)
+{
+        cleanup_message *reply = NULL;
+
+        if (ctl_call(ctl, &reply, error, "Inhibit", "sss", a[0], "uptanectl", a[1]) < 0)
+                return -1;
+        puts("held back until this program ends");
+        (void) fflush(stdout);
+        for (int r = 0; r >= 0;) {
+                r = sd_bus_process(ctl->bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(ctl->bus, UINT64_MAX);
+        }
+        return error_set(error, ERR_SYSTEM, "the bus is gone, and with it the inhibitor");
 }
 
 static const struct {
@@ -153,7 +194,7 @@ static const struct {
         { "history", 0, 0, run_history }, { "manifest", 0, 0, run_manifest }, { "check", 0, 0, run_check },
         { "approve", 1, 2, run_approve }, { "decline", 1, 2, run_decline },   { "postpone", 1, 2, run_postpone },
         { "cancel", 0, 0, run_cancel },   { "pause", 0, 0, run_pause },       { "resume", 0, 0, run_resume },
-        { "reboot", 0, 0, run_reboot },
+        { "reboot", 0, 0, run_reboot },   { "condition", 2, 3, run_condition }, { "inhibit", 2, 2, run_inhibit },
 };
 
 static int finish(const Error *error, int r)

@@ -55,7 +55,27 @@ typedef struct Status {
         int provisioned, director_timestamp;
         const char *update, *stage;
         size_t update_ecus;
+        char waiting[1024]; /* for conditions and inhibitors; ", " between them */
 } Status;
+
+static int read_waiting(sd_bus_message *m, Status *s)
+{
+        const char *text;
+        size_t n = 0;
+        int r = sd_bus_message_enter_container(m, 'v', "as");
+
+        if (r >= 0)
+                r = sd_bus_message_enter_container(m, 'a', "s");
+        while (r >= 0 && (r = sd_bus_message_read(m, "s", &text)) > 0) {
+                cleanup_free char *entry = xasprintf("%s%s", n ? ", " : "", text);
+
+                (void) snprintf(s->waiting + n, sizeof s->waiting - n, "%s", entry);
+                n = strlen(s->waiting);
+        }
+        if (r >= 0)
+                r = sd_bus_message_exit_container(m);
+        return r < 0 ? r : sd_bus_message_exit_container(m);
+}
 
 static int read_update(sd_bus_message *m, Status *s)
 {
@@ -104,6 +124,8 @@ static int read_property(sd_bus_message *m, const char *key, Status *s)
                 return read_error(m, &s->error_name, &s->error_text, &s->error_time);
         if (strcmp(key, "Update") == 0)
                 return read_update(m, s);
+        if (strcmp(key, "WaitingFor") == 0)
+                return read_waiting(m, s);
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 if (strcmp(table[i].name, key) == 0)
                         return sd_bus_message_read(m, "v", table[i].type, table[i].p);
@@ -146,7 +168,9 @@ static void print_update(const Ctl *ctl, const Status *s)
         if (!*s->update)
                 return;
         row("update", s->update);
-        if (*s->stage)
+        if (*s->waiting)
+                printf("%16s  %s%s%s\n", "waits for", paint(ctl, YELLOW), s->waiting, paint(ctl, PLAIN));
+        else if (*s->stage)
                 printf("%16s  %sconsent to %s%s: uptanectl approve %s\n", "waits for", paint(ctl, YELLOW), s->stage, paint(ctl, PLAIN), s->stage);
         else if (strcmp(s->state, "reboot-required") == 0)
                 printf("%16s  %sa reboot%s: any reboot of the vehicle applies it\n", "waits for", paint(ctl, YELLOW), paint(ctl, PLAIN));
@@ -194,7 +218,7 @@ static int print_json(sd_bus_message *m, Error *error)
 
 int show_status(Ctl *ctl, Error *error)
 {
-        Status s = { "", "", "", "", "", "", "", "", "", 0, 0, 0, 0, 0, 0, 0, "", "", 0 };
+        Status s = { "", "", "", "", "", "", "", "", "", 0, 0, 0, 0, 0, 0, 0, "", "", 0, "" };
         cleanup_message *reply = NULL;
         int r;
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Behind a reboot into new software: is it good? In this order, as far as [health] asks for it: boot-complete.target is
- * reached, every check passes, the Director can be spoken to. Then the boot loader is told, and the old may go.
- * Or it is bad: then the old becomes the next to boot again.
+ * Behind a reboot into new software: is it good? Where a handler installed it, this is asked first whether it runs at all. Then, in
+ * this order, as far as [health] asks for it: boot-complete.target is reached, every check passes, the Director can be spoken to.
+ * Then the boot loader, or the handler, is told, and the old may go. Or it is bad: then the old becomes the next to boot again.
  *
  * The exchange with the Director sends no manifest: nobody is told of software that may be gone in a minute.
  */
 #include "base/codec.h"
 #include "uptaned/fetch.h"
+#include "uptaned/trial-exec.h"
 #include "uptaned/verify.h"
 
 #define HELPER_GRACE 30   /* seconds beyond what a helper was given itself */
@@ -18,6 +19,7 @@ typedef struct Assess {
         Manager *m;
         size_t index;
         Helper *helper;
+        TrialExec *trial; /* of a Primary with a handler */
         Fetch *fetch;
         Verify *director;
         sd_event_source *pause;
@@ -29,6 +31,7 @@ static void assess_free(Job *job)
         Assess *a = (Assess *) job;
 
         helper_free(a->helper);
+        trial_exec_free(a->trial);
         verify_free(a->director);
         fetch_free(a->fetch);
         sd_event_source_disable_unref(a->pause);
@@ -59,11 +62,27 @@ static void on_confirmed(void *userdata, sd_bus_message *reply, Error *error)
         assessed(userdata, error);
 }
 
+/* The handler's last word on what it has installed. */
+static void on_completed(void *userdata, TrialResult result, Error *error)
+{
+        (void) result;
+        assessed(userdata, error);
+}
+
+static int complete(Assess *a, Error *error)
+{
+        trial_exec_free(a->trial);
+        a->trial = trial_exec_new(a->m, &a->m->engine.update.ecus[a->index], on_completed, a);
+        return trial_exec_complete(a->trial, error);
+}
+
 static int confirm(Assess *a, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
 
         manager_set_step(a->m, "confirming the new software", 0, 0);
+        if (!a->m->engine.update.ecus[a->index].ostree)
+                return complete(a, error);
         a->helper = helper_free(a->helper);
         if (helper_open(a->m->event, HELPER_OSTREE, a->m->config.ostree_socket, &a->helper, error) < 0 ||
             helper_message(a->helper, "MarkGood", &call, error) < 0)
@@ -170,14 +189,36 @@ static void on_boot(void *userdata, sd_bus_message *reply, Error *error)
                 assessed(userdata, error);
 }
 
+static int wait_boot(Assess *a, Error *error)
+{
+        if (!a->m->config.health.boot_complete)
+                return run_checks(a, error);
+        manager_set_step(a->m, "waiting for boot-complete.target", 0, 0);
+        return ask_health(a, "WaitBoot", a->m->config.health.timeout, on_boot, error);
+}
+
+/* ---- what booted, where that is not told by a commit ---- */
+
+/* The health of other software says nothing; why that runs, its handler may know. */
+static void on_look(void *userdata, TrialResult result, Error *error)
+{
+        Assess *a = userdata;
+
+        if (result == TRIAL_HELD)
+                manager_job_done(a->m, &(EngineEvent) { .kind = ENGINE_ASSESSED, .index = a->index, .need_reboot = true });
+        else if (result == TRIAL_FAILED || (result == TRIAL_OTHER ? complete(a, error) : wait_boot(a, error)) < 0)
+                assessed(a, error);
+}
+
 int assess_start(Manager *m, size_t index, Error *error)
 {
         Assess *a = new_job(m, index);
 
-        if (!m->config.health.boot_complete)
-                return run_checks(a, error);
-        manager_set_step(m, "waiting for boot-complete.target", 0, 0);
-        return ask_health(a, "WaitBoot", m->config.health.timeout, on_boot, error);
+        if (m->engine.update.ecus[index].ostree)
+                return wait_boot(a, error);
+        manager_set_step(m, "looking what was booted", 0, 0);
+        a->trial = trial_exec_new(m, &m->engine.update.ecus[index], on_look, a);
+        return trial_exec_look(a->trial, error);
 }
 
 /* ---- bad ---- */
@@ -195,6 +236,13 @@ static void on_rolled_back(void *userdata, sd_bus_message *reply, Error *error)
         manager_job_done(a->m, &event);
 }
 
+static void on_taken_back(void *userdata, TrialResult result, Error *error)
+{
+        Assess *a = userdata;
+
+        manager_job_done(a->m, &(EngineEvent) { .kind = ENGINE_ROLLED_BACK, .need_reboot = result == TRIAL_NEED_REBOOT, .error = *error });
+}
+
 int rollback_start(Manager *m, size_t index, Error *error)
 {
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
@@ -203,6 +251,10 @@ int rollback_start(Manager *m, size_t index, Error *error)
         int r;
 
         manager_set_step(m, "going back to the software before", 0, 0);
+        if (!m->engine.update.ecus[index].ostree) {
+                a->trial = trial_exec_new(m, &m->engine.update.ecus[index], on_taken_back, a);
+                return trial_exec_rollback(a->trial, error);
+        }
         hex_encode(slice(m->engine.update.ecus[index].hashes.sha256, SHA256_SIZE), commit);
         if (helper_open(m->event, HELPER_OSTREE, m->config.ostree_socket, &a->helper, error) < 0 ||
             helper_message(a->helper, "Rollback", &call, error) < 0)

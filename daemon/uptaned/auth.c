@@ -75,9 +75,11 @@ static int check_size(sd_bus_message *message, Error *error)
 
 static void answer(Manager *m, sd_bus_message *message, AuthVerb verb, Error *error)
 {
-        if (error->code == ERR_NONE && verb(m, message, error) == 0)
+        int r = error->code == ERR_NONE ? verb(m, message, error) : -1;
+
+        if (r == 0)
                 (void) sd_bus_reply_method_return(message, NULL);
-        else
+        else if (r < 0)
                 (void) sd_bus_reply_method_errorf(message, error_info(error->code)->dbus_name, "%s", error->message);
 }
 

@@ -2,8 +2,10 @@
 /* What callers may ask for: read, authorise, hand to the engine, answer. */
 #include <errno.h>
 
+#include "io/file.h"
 #include "peer/peer.h"
 #include "uptaned/bus.h"
+#include "uptaned/conditions.h"
 
 #define ACTION(verb) "org.uptane.Primary1." verb
 #define HISTORY_MAX 200
@@ -78,6 +80,33 @@ static int verb_postpone(Manager *m, sd_bus_message *message, Error *error)
         return manager_verb(m, &event, error);
 }
 
+/* ---- what holds back ---- */
+
+static int verb_set_condition(Manager *m, sd_bus_message *message, Error *error)
+{
+        const char *name;
+        uint64_t valid;
+        int satisfied, r = sd_bus_message_read(message, "sbt", &name, &satisfied, &valid);
+
+        if (r < 0)
+                return bad_arguments(error, r);
+        return manager_check_started(m, error) < 0 ? -1 : conditions_set(m->conditions, name, satisfied, valid, error);
+}
+
+static int verb_inhibit(Manager *m, sd_bus_message *message, Error *error)
+{
+        const char *what, *who, *why;
+        cleanup_close int fd = -1;
+        int r = sd_bus_message_read(message, "sss", &what, &who, &why);
+
+        if (r < 0)
+                return bad_arguments(error, r);
+        if (manager_check_started(m, error) < 0 || conditions_inhibit(m->conditions, message, what, who, why, &fd, error) < 0)
+                return -1;
+        (void) sd_bus_reply_method_return(message, "h", fd); /* where nobody gets it, it is closed, and nobody holds anything back */
+        return 1;
+}
+
 #define DEFINE_VERB(name) \
         int bus_on_##name(sd_bus_message *m, void *userdata, sd_bus_error *ret) \
         { \
@@ -91,15 +120,11 @@ DEFINE_VERB(cancel)
 DEFINE_VERB(pause)
 DEFINE_VERB(resume)
 DEFINE_VERB(reboot)
+DEFINE_VERB(inhibit)
 
-/* Conditions and inhibitors have no one to obey them yet: better an error than a promise. */
-int bus_on_not_yet(sd_bus_message *m, void *userdata, sd_bus_error *ret)
+int bus_on_set_condition(sd_bus_message *m, void *userdata, sd_bus_error *ret)
 {
-        Error error = { 0 };
-
-        (void) userdata;
-        (void) error_set(&error, ERR_NOT_SUPPORTED, "%s is not there in this version", sd_bus_message_get_member(m));
-        return peer_error_reply(&error, ret);
+        return auth_run(userdata, m, ACTION("set-condition"), verb_set_condition, ret);
 }
 
 /* ---- reading ---- */

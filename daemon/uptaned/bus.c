@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Primary's object: properties read straight from the manager, signals, the name, and the call for a reboot. */
 #include "uptaned/bus.h"
+#include "uptaned/conditions.h"
 
 #include <errno.h>
 
@@ -69,10 +70,16 @@ static int get_error(sd_bus *bus, const char *path, const char *interface, const
         return bus_append_error(reply, &m->engine.last_error, m->engine.last_error_time);
 }
 
-static int get_empty(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
+static int get_conditions(sd_bus *bus, const char *path, const char *interface, const char *property, sd_bus_message *reply,
                      void *userdata, sd_bus_error *error)
 {
-        return strcmp(property, "Conditions") == 0 ? sd_bus_message_append(reply, "a{sb}", 0) : sd_bus_message_append(reply, "a(sss)", 0);
+        Manager *m = userdata;
+
+        if (strcmp(property, "Conditions") == 0)
+                return conditions_append(m->conditions, reply);
+        if (strcmp(property, "Inhibitors") == 0)
+                return conditions_append_inhibitors(m->conditions, reply);
+        return conditions_append_waiting(m->conditions, manager_now(m), reply);
 }
 
 int bus_append_error(sd_bus_message *m, const Error *error, int64_t seconds)
@@ -152,8 +159,9 @@ const sd_bus_vtable bus_primary_vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Pause", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_on_pause, OPEN),
         SD_BUS_METHOD_WITH_ARGS("Resume", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_on_resume, OPEN),
         SD_BUS_METHOD_WITH_ARGS("Reboot", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, bus_on_reboot, OPEN),
-        SD_BUS_METHOD_WITH_ARGS("SetCondition", SD_BUS_ARGS("s", name, "b", satisfied, "t", valid_usec), SD_BUS_NO_RESULT, bus_on_not_yet, OPEN),
-        SD_BUS_METHOD_WITH_ARGS("Inhibit", SD_BUS_ARGS("s", what, "s", who, "s", why), SD_BUS_RESULT("h", fd), bus_on_not_yet, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("SetCondition", SD_BUS_ARGS("s", name, "b", satisfied, "t", valid_usec), SD_BUS_NO_RESULT,
+                                bus_on_set_condition, OPEN),
+        SD_BUS_METHOD_WITH_ARGS("Inhibit", SD_BUS_ARGS("s", what, "s", who, "s", why), SD_BUS_RESULT("h", fd), bus_on_inhibit, OPEN),
         SD_BUS_METHOD_WITH_ARGS("GetHistory", SD_BUS_ARGS("u", limit), SD_BUS_RESULT("aa{sv}", entries), bus_on_history, OPEN),
         SD_BUS_METHOD_WITH_ARGS("GetManifest", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", manifest), bus_on_manifest, OPEN),
         SD_BUS_PROPERTY("State", "s", get_string, 0, CHANGES),
@@ -169,8 +177,9 @@ const sd_bus_vtable bus_primary_vtable[] = {
         SD_BUS_PROPERTY("Vin", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("PrimarySerial", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("TimeSource", "s", get_string, 0, CHANGES),
-        SD_BUS_PROPERTY("Conditions", "a{sb}", get_empty, 0, CHANGES),
-        SD_BUS_PROPERTY("Inhibitors", "a(sss)", get_empty, 0, CHANGES),
+        SD_BUS_PROPERTY("Conditions", "a{sb}", get_conditions, 0, CHANGES),
+        SD_BUS_PROPERTY("Inhibitors", "a(sss)", get_conditions, 0, CHANGES),
+        SD_BUS_PROPERTY("WaitingFor", "as", get_conditions, 0, CHANGES),
         SD_BUS_PROPERTY("DirectorTimestamp", "b", get_bool, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_PROPERTY("Version", "s", get_string, 0, SD_BUS_VTABLE_PROPERTY_CONST),
         SD_BUS_SIGNAL_WITH_ARGS("UpdateOffered", SD_BUS_ARGS("s", update, "a{sv}", details), 0),

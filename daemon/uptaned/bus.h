@@ -21,7 +21,8 @@ int bus_on_cancel(sd_bus_message *m, void *userdata, sd_bus_error *ret);
 int bus_on_pause(sd_bus_message *m, void *userdata, sd_bus_error *ret);
 int bus_on_resume(sd_bus_message *m, void *userdata, sd_bus_error *ret);
 int bus_on_reboot(sd_bus_message *m, void *userdata, sd_bus_error *ret);
-int bus_on_not_yet(sd_bus_message *m, void *userdata, sd_bus_error *ret);
+int bus_on_set_condition(sd_bus_message *m, void *userdata, sd_bus_error *ret);
+int bus_on_inhibit(sd_bus_message *m, void *userdata, sd_bus_error *ret);
 int bus_on_history(sd_bus_message *m, void *userdata, sd_bus_error *ret);
 int bus_on_manifest(sd_bus_message *m, void *userdata, sd_bus_error *ret);
 
@@ -35,11 +36,11 @@ static inline uint64_t bus_usec(int64_t seconds)
         return seconds > 0 ? (uint64_t) seconds * 1000000 : 0;
 }
 
-/* auth.c: runs verb once its sender was found to be allowed; the reply is owed by then. */
+/* auth.c: runs verb once its sender was found to be allowed; the reply is owed by then. 0, 1 if it has replied itself, or -1. */
 typedef int (*AuthVerb)(Manager *m, sd_bus_message *message, Error *error);
 /*
  * root and members of group "uptane" may; others if polkit says so for action. The verb runs now or later from the event
- * loop and answers with an empty reply or its error. Returns as a method handler does.
+ * loop; where it has not replied itself, an empty reply or its error is the answer. Returns as a method handler does.
  */
 int auth_run(Manager *m, sd_bus_message *message, const char *action, AuthVerb verb, sd_bus_error *ret) __attribute__((nonnull));
 

@@ -100,12 +100,16 @@ static void on_manifest_sent(void *userdata, const FetchAnswer *answer, Error *e
 }
 
 /* Uptane 5.4.2 (1) */
-static void on_reports(void *userdata)
+static void on_reports(void *userdata, Error *failed)
 {
         Check *c = userdata;
         FetchRequest request = { .seconds = c->m->config.metadata_timeout, .done = on_manifest_sent, .userdata = c };
         Error error = { 0 };
 
+        if (failed->code != ERR_NONE) {
+                check_failed(c, failed);
+                return;
+        }
         if (c->m->ecus_changed && !c->report_only) { /* nothing is to be said about ECUs that the back-end does not know */
                 manager_job_done(c->m, &(EngineEvent) { .kind = ENGINE_STARTED, .provisioned = false });
                 return;

@@ -76,6 +76,9 @@ static const struct {
         ROW("update", "consent-download", TYPE_CONSENT, policy.ask[ENGINE_STAGE_DOWNLOAD], "auto"),
         ROW("update", "consent-install", TYPE_CONSENT, policy.ask[ENGINE_STAGE_INSTALL], "auto"),
         ROW("update", "consent-reboot", TYPE_CONSENT, policy.ask[ENGINE_STAGE_REBOOT], "auto"),
+        ROW("update", "conditions-download", TYPE_TEXT, conditions_text[ENGINE_STAGE_DOWNLOAD], ""),
+        ROW("update", "conditions-install", TYPE_TEXT, conditions_text[ENGINE_STAGE_INSTALL], ""),
+        ROW("update", "conditions-reboot", TYPE_TEXT, conditions_text[ENGINE_STAGE_REBOOT], ""),
         ROW("update", "parallel", TYPE_COUNT, policy.parallel, "8"),
         ROW("update", "on-failure", TYPE_ON_FAILURE, policy.keep, "rollback"),
         ROW("update", "must-match", TYPE_TEXT, must_match, ""),
@@ -345,6 +348,8 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 return set_bool(&s->partial, value, "partial", "full", error);
         else if (strcmp(key, "replacement") == 0)
                 return set_bool(&s->may_be_replaced, value, "register", "refuse", error);
+        else if (strcmp(key, "send-credentials") == 0)
+                return set_bool(&s->send_credentials, value, "yes", "no", error);
         else if (strcmp(key, "chunk") == 0)
                 return parse_bytes(value, DER_CHUNK, DER_CHUNK_MAX, &s->chunk, error);
         else if (strcmp(key, "tls") == 0) {
@@ -542,6 +547,8 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
                                  s->psk ? "missing: tls = psk shows the key of that name" : "for driver = exec, driver = virtual and tls = psk");
         if (!ip && (*s->address || s->tls || s->psk || s->partial || s->may_be_replaced || s->chunk != DER_CHUNK))
                 return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification, replacement and chunk are for driver = ip", s->label);
+        if (s->send_credentials && !s->tls && !s->psk)
+                return error_set(error, ERR_CONFIG, "[secondary %s] send-credentials needs tls = yes or tls = psk", s->label);
         if (ip && *s->hardware_id)
                 return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id is for driver = exec and driver = virtual", s->label);
         if (!exec && (*s->handler || *s->handler_option))
@@ -552,6 +559,46 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
                 return error_set(error, ERR_CONFIG, "[secondary %s] hardware-id is missing", s->label);
         if (strlen(s->serial) > ECU_SERIAL_MAX)
                 return error_set(error, ERR_CONFIG, "[secondary %s] serial is longer than %d bytes", s->label, ECU_SERIAL_MAX);
+        return 0;
+}
+
+static bool is_condition_name(const char *name)
+{
+        size_t n = strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+
+        return n > 0 && n <= CONFIG_CONDITION_NAME_MAX && name[n] == '\0';
+}
+
+static int add_condition(Config *c, const char *name, EngineStage stage, Error *error)
+{
+        size_t i = 0;
+
+        if (!is_condition_name(name))
+                return error_set(error, ERR_CONFIG, "[update] conditions-%s: '%.40s' is no name: 1 to %d of a-z, 0-9, '-' and '_'",
+                                 engine_stage_name(stage), name, CONFIG_CONDITION_NAME_MAX);
+        while (i < c->n_conditions && strcmp(c->conditions[i].name, name) != 0)
+                i++;
+        if (i == CONFIG_CONDITIONS_MAX)
+                return error_set(error, ERR_CONFIG, "[update] conditions-%s: more than %d conditions", engine_stage_name(stage),
+                                 CONFIG_CONDITIONS_MAX);
+        if (i == c->n_conditions)
+                (void) snprintf(c->conditions[c->n_conditions++].name, sizeof c->conditions[i].name, "%s", name);
+        c->conditions[i].stages |= 1u << stage;
+        c->policy.conditional[stage] = true;
+        return 0;
+}
+
+/* Names between spaces. */
+static int complete_conditions(Config *c, Error *error)
+{
+        for (unsigned stage = 0; stage < _ENGINE_STAGE_MAX; stage++) {
+                cleanup_free char *text = xstrdup(c->conditions_text[stage]);
+                char *rest = NULL;
+
+                for (char *name = strtok_r(text, " ", &rest); name; name = strtok_r(NULL, " ", &rest))
+                        if (add_condition(c, name, (EngineStage) stage, error) < 0)
+                                return -1;
+        }
         return 0;
 }
 
@@ -571,6 +618,8 @@ static int complete(Config *c, Error *error)
         for (size_t i = 0; i < c->n_secondaries; i++)
                 if (complete_secondary(&c->secondaries[i], error) < 0)
                         return -1;
+        if (complete_conditions(c, error) < 0)
+                return -1;
         default_url(&c->director_url, c->server_url, "director");
         default_url(&c->repository_url, c->server_url, "repo");
         default_url(&c->ostree_url, c->server_url, "treehub");

@@ -25,12 +25,22 @@ typedef struct ConfigSecondary {
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
         bool may_be_replaced; /* replacement = refuse | register: another ECU at its address becomes this one */
         size_t chunk;         /* bytes of an image that it takes in one message */
+        bool send_credentials; /* send-credentials = yes | no: for the server that it gets OSTree commits from */
         /* exec, and the last two virtual: */
         char *handler;        /* absolute path of a program */
         char *handler_option; /* told to it as it is */
         char *hardware_id;
         char *serial;         /* "": the id of the key that the Primary makes for it */
 } ConfigSecondary;
+
+#define CONFIG_CONDITIONS_MAX 16
+#define CONFIG_CONDITION_NAME_MAX 32
+
+/* What must hold before a stage of an update begins; whether it does, is told over D-Bus. */
+typedef struct ConfigCondition {
+        char name[CONFIG_CONDITION_NAME_MAX + 1];
+        unsigned stages; /* a bit per EngineStage */
+} ConfigCondition;
 
 /* What new software has to pass before it is good. */
 typedef struct ConfigHealth {
@@ -62,6 +72,9 @@ typedef struct Config {
         EnginePolicy policy; /* poll-interval, jitter, consent-download|install|reboot = auto|ask, parallel, on-failure = rollback|keep */
         char *kernel_arguments;           /* kernel-arguments, as written */
         char **kernel_argument_patterns;  /* the same as a list that ends with NULL: what metadata may change */
+        char *conditions_text[_ENGINE_STAGE_MAX]; /* conditions-download|install|reboot, as written */
+        ConfigCondition conditions[CONFIG_CONDITIONS_MAX]; /* the same, each name once */
+        size_t n_conditions;
         char *must_match;        /* must-match, as written */
         char **must_match_names; /* the same as a list that ends with NULL */
         ConfigHealth health; /* [health] */

@@ -59,7 +59,7 @@ static void announce(Manager *m)
         tell_error(m);
         (void) sd_notifyf(0, "STATUS=%s%s%s", engine_state_name(state), m->engine.last_error.code != ERR_NONE ? ": " : "",
                           m->engine.last_error.code != ERR_NONE ? m->engine.last_error.message : "");
-        bus_changed(m, (const char *const[]) { "State", "Update", "LastCheck", "NextCheck", "Provisioned", NULL });
+        bus_changed(m, (const char *const[]) { "State", "Update", "LastCheck", "NextCheck", "Provisioned", "WaitingFor", NULL });
         for (size_t i = 0; i < m->n_ecus; i++)
                 bus_ecu_changed(m, &m->ecus[i]);
         if (state == m->announced_state)
@@ -341,6 +341,11 @@ void cycle_done(Manager *m)
 
 void manager_post(Manager *m, const EngineEvent *event)
 {
+        for (size_t i = 0; event->kind == ENGINE_CONDITIONS && i < m->n_events; i++)
+                if (m->events[i].kind == ENGINE_CONDITIONS) {
+                        m->events[i] = *event; /* only how things are now matters */
+                        return;
+                }
         /* one of each ECU, one timer, one reboot: there are never more */
         m->events = xrealloc(m->events, m->n_events + 1, sizeof *m->events);
         m->events[m->n_events++] = *event;
@@ -348,13 +353,18 @@ void manager_post(Manager *m, const EngineEvent *event)
                 (void) sd_event_source_set_enabled(m->dispatch, SD_EVENT_ONESHOT);
 }
 
+int manager_check_started(const Manager *m, Error *error)
+{
+        return m->started ? 0 : error_set(error, ERR_WRONG_STATE, "still starting");
+}
+
 int manager_verb(Manager *m, EngineEvent *event, Error *error)
 {
         (void) on_dispatch(m->dispatch, m);
         if (m->retry)
                 return error_set(error, ERR_STORAGE, "nothing can be written at present: %.300s", m->engine.last_error.message);
-        if (!m->started)
-                return error_set(error, ERR_WRONG_STATE, "still starting");
+        if (manager_check_started(m, error) < 0)
+                return -1;
         if (engine_check(&m->engine, event, manager_now(m), error) < 0)
                 return -1;
         step(m, event);

@@ -347,13 +347,22 @@ static bool is_there(const EngineUpdate *update, size_t index)
         return false;
 }
 
+/* A Secondary gets its commits by itself. */
+static bool is_others(const Download *d, const EngineEcu *ecu)
+{
+        const VehicleEcu *target = ecu->ostree ? vehicle_find(d->m, ecu->serial) : NULL;
+
+        return target && strcmp(target->driver, "ip") == 0;
+}
+
 static void next(Download *d)
 {
         EngineUpdate *update = &d->m->engine.update;
         Error error = { 0 };
 
         (void) snprintf(d->step, sizeof d->step, "downloading");
-        while (d->index < update->n_ecus && (update->ecus[d->index].state != ENGINE_ECU_PENDING || is_there(update, d->index)))
+        while (d->index < update->n_ecus && (update->ecus[d->index].state != ENGINE_ECU_PENDING || is_there(update, d->index) ||
+                                             is_others(d, &update->ecus[d->index])))
                 d->index++;
         if (d->index == update->n_ecus)
                 manager_job_done(d->m, &(EngineEvent) { .kind = ENGINE_DOWNLOADED });

@@ -20,9 +20,11 @@ static void hex_sha256(const Hashes *hashes, char ret[static 2 * SHA256_SIZE + 1
                 hex_encode(slice(hashes->sha256, SHA256_SIZE), ret);
 }
 
-/* What a handler is told beside the name of the action; want is NULL where nothing is to be installed. */
-static int append_facts(sd_bus_message *call, Manager *m, const VehicleEcu *ecu, const EngineEcu *want)
+/* What a handler is told beside the name of the action; c->want is NULL where nothing is to be installed. */
+static int append_facts(sd_bus_message *call, Manager *m, const ExecCall *c)
 {
+        const VehicleEcu *ecu = c->ecu;
+        const EngineEcu *want = c->want;
         char installed[2 * SHA256_SIZE + 1], sha256[2 * SHA256_SIZE + 1] = "", length[24] = "";
 
         hex_sha256(&ecu->hashes, installed);
@@ -41,6 +43,8 @@ static int append_facts(sd_bus_message *call, Manager *m, const VehicleEcu *ecu,
 
         for (size_t i = 0; r >= 0 && i < (want ? ELEMENTSOF(facts) : 5); i++)
                 r = sd_bus_message_append(call, "{ss}", facts[i].name, facts[i].value);
+        if (r >= 0 && c->hold)
+                r = sd_bus_message_append(call, "{ss}", "HOLD", "1");
         return r < 0 ? r : sd_bus_message_close_container(call);
 }
 
@@ -53,7 +57,7 @@ static int send(Manager *m, const ExecCall *c, Helper *helper, unsigned seconds,
                 return -1;
         r = sd_bus_message_append(call, "su", c->ecu->handler, (uint32_t) seconds);
         if (r >= 0)
-                r = append_facts(call, m, c->ecu, c->want);
+                r = append_facts(call, m, c);
         if (r >= 0 && c->fd >= 0)
                 r = sd_bus_message_append(call, "h", c->fd);
         if (r < 0)
@@ -72,6 +76,77 @@ int exec_call(Manager *m, const ExecCall *call, Helper *helper, HelperReply repl
 {
         return send(m, call, helper, m->config.install_timeout, reply, userdata, error);
 }
+
+const char *exec_read_status(sd_bus_message *reply, Error *error)
+{
+        const char *status, *message;
+
+        if (!reply)
+                return NULL;
+        if (sd_bus_message_read(reply, "ss", &status, &message) < 0) {
+                (void) error_set(error, ERR_HELPER, "uptane-exec answered in another form than agreed");
+                return NULL;
+        }
+        return status;
+}
+
+/* ---- the note that a boot is waited for ---- */
+
+#define HELD " held"
+
+static char *note_name(const VehicleEcu *ecu)
+{
+        return xasprintf("pending %s", ecu->label);
+}
+
+/* Which image, installed in which boot. */
+static char *note_text(Manager *m, const EngineEcu *want)
+{
+        char sha256[2 * SHA256_SIZE + 1];
+
+        hex_encode(slice(want->hashes.sha256, SHA256_SIZE), sha256);
+        return xasprintf("%s %s", sha256, m->boot_id);
+}
+
+int exec_note_put(Manager *m, const VehicleEcu *ecu, const EngineEcu *want, bool held, Error *error)
+{
+        cleanup_free char *name = note_name(ecu), *here = note_text(m, want), *text = xasprintf("%s%s", here, held ? HELD : "");
+
+        return store_value_put(m->store, name, text, error);
+}
+
+int exec_note_get(Manager *m, const VehicleEcu *ecu, const EngineEcu *want, ExecNote *ret, bool *ret_held, Error *error)
+{
+        cleanup_free char *name = note_name(ecu), *here = note_text(m, want);
+        cleanup_buffer Buffer text = { 0 };
+        const char *note;
+
+        *ret = EXEC_NOTE_NONE;
+        *ret_held = false;
+        if (store_value_get(m->store, name, &text, error) < 0)
+                return -1;
+        note = text.size > 0 ? buffer_str(&text) : "";
+        if (strncmp(note, here, 2 * SHA256_SIZE + 1) != 0)
+                return 0;
+        *ret_held = strlen(note) > sizeof HELD && strcmp(note + strlen(note) - strlen(HELD), HELD) == 0;
+        *ret = strncmp(note, here, strlen(here)) == 0 ? EXEC_NOTE_THIS_BOOT : EXEC_NOTE_EARLIER_BOOT;
+        return 0;
+}
+
+void exec_note_forget(Manager *m, const VehicleEcu *ecu)
+{
+        cleanup_free char *name = note_name(ecu);
+        cleanup_buffer Buffer text = { 0 };
+        Error error = { 0 };
+        int r = store_value_get(m->store, name, &text, &error);
+
+        if (r > 0 && text.size > 0)
+                r = store_value_put(m->store, name, "", &error);
+        if (r < 0)
+                manager_note(m, &error);
+}
+
+/* ---- what it says that its ECU runs ---- */
 
 static int forget_installed(Manager *m, VehicleEcu *ecu, Error *error)
 {

@@ -3,14 +3,16 @@
  * An ECU with a handler program. It is prepared when all metadata and the image are verified and the handler answers; it
  * gets the image whose bytes were hashed (what was verified is what is installed), and then has to say what the ECU
  * runs. Where it asks for a reboot first, a note in the store says so, with the boot in which that was; in a later boot
- * the handler is asked to complete. Whatever goes wrong, it is told to roll back.
+ * the handler is asked to complete: that of the Primary by its trial (trial-exec.c), which the engine begins, and the
+ * others here. Whatever goes wrong, it is told to roll back. Where the reboot waits for consent, that of the Primary is told to
+ * hold back what it has installed.
  */
 #include <stdio.h>
 
 #include "base/codec.h"
 #include "io/file.h"
 #include "uptaned/bundle.h"
-#include "uptaned/exec.h"
+#include "uptaned/trial-exec.h"
 
 typedef struct InstallExec {
         Work work;
@@ -18,85 +20,39 @@ typedef struct InstallExec {
         Error error; /* why it is rolled back */
 } InstallExec;
 
-/* ---- the note that a reboot is waited for ---- */
-
-static char *note_name(const VehicleEcu *ecu)
-{
-        return xasprintf("pending %s", ecu->label);
-}
-
-/* Which image, installed in which boot. */
-static char *note_text(Manager *m, const EngineEcu *want)
-{
-        char sha256[2 * SHA256_SIZE + 1];
-
-        hex_encode(slice(want->hashes.sha256, SHA256_SIZE), sha256);
-        return xasprintf("%s %s", sha256, m->boot_id);
-}
-
-static int put_note(Manager *m, const VehicleEcu *ecu, const char *text, Error *error)
-{
-        cleanup_free char *name = note_name(ecu);
-
-        return store_value_put(m->store, name, text, error);
-}
-
-typedef enum Note { NOTE_NONE, NOTE_THIS_BOOT, NOTE_EARLIER_BOOT } Note;
-
-static int get_note(InstallExec *in, Note *ret, Error *error)
-{
-        cleanup_free char *name = note_name(in->work.ecu), *here = note_text(in->work.m, work_ecu(&in->work));
-        cleanup_buffer Buffer text = { 0 };
-
-        if (store_value_get(in->work.m->store, name, &text, error) < 0)
-                return -1;
-        if (text.size < 2 * SHA256_SIZE || strncmp(buffer_str(&text), here, 2 * SHA256_SIZE) != 0)
-                *ret = NOTE_NONE;
-        else
-                *ret = strcmp(buffer_str(&text), here) == 0 ? NOTE_THIS_BOOT : NOTE_EARLIER_BOOT;
-        return 0;
-}
-
-static void forget_note(Manager *m, const VehicleEcu *ecu)
-{
-        cleanup_free char *name = note_name(ecu);
-        cleanup_buffer Buffer text = { 0 };
-        Error error = { 0 };
-        int r = store_value_get(m->store, name, &text, &error);
-
-        if (r > 0 && text.size > 0)
-                r = put_note(m, ecu, "", &error);
-        if (r < 0)
-                manager_note(m, &error);
-}
-
 void install_exec_forget(Manager *m)
 {
         for (size_t i = 0; i < m->n_ecus; i++)
                 if (m->ecus[i].handler)
-                        forget_note(m, &m->ecus[i]);
+                        exec_note_forget(m, &m->ecus[i]);
 }
 
 /* ---- the end ---- */
 
 static void failed(InstallExec *in, const Error *error)
 {
-        forget_note(in->work.m, in->work.ecu);
+        exec_note_forget(in->work.m, in->work.ecu);
         work_failed(&in->work, error);
 }
 
 static void done(InstallExec *in, bool need_reboot)
 {
         if (!need_reboot)
-                forget_note(in->work.m, in->work.ecu);
+                exec_note_forget(in->work.m, in->work.ecu);
         work_done(&in->work, need_reboot);
+}
+
+/* The reboot into it waits for somebody's consent, or for later. */
+static bool must_hold(const InstallExec *in)
+{
+        return in->work.ecu->primary && engine_holds_reboot(&in->work.m->engine, manager_now(in->work.m));
 }
 
 /* A connection of its own for every action: what went wrong with one says nothing about the next. fd: the image, or -1. */
 static int call(InstallExec *in, const char *member, int fd, HelperReply reply, Error *error)
 {
         Work *w = &in->work;
-        const ExecCall c = { .member = member, .ecu = w->ecu, .want = work_ecu(w), .fd = fd };
+        const ExecCall c = { .member = member, .ecu = w->ecu, .want = work_ecu(w), .fd = fd, .hold = fd >= 0 && must_hold(in) };
 
         w->helper = helper_free(w->helper);
         return exec_open(w->m, &w->helper, error) < 0 ? -1 : exec_call(w->m, &c, w->helper, reply, in, error);
@@ -119,24 +75,10 @@ static int take_info(InstallExec *in, sd_bus_message *reply, bool *ret_known, Er
         return known < 0 ? -1 : known > 0 && hashes_match(&in->work.ecu->hashes, &work_ecu(&in->work)->hashes);
 }
 
-/* What it answered: the status, or NULL and error. */
-static const char *read_status(sd_bus_message *reply, Error *error)
-{
-        const char *status, *message;
-
-        if (!reply)
-                return NULL;
-        if (sd_bus_message_read(reply, "ss", &status, &message) < 0) {
-                (void) error_set(error, ERR_HELPER, "uptane-exec answered in another form than agreed");
-                return NULL;
-        }
-        return status;
-}
-
 static void on_rolled_back(void *userdata, sd_bus_message *reply, Error *error)
 {
         InstallExec *in = userdata;
-        const char *status = read_status(reply, error);
+        const char *status = exec_read_status(reply, error);
 
         if (!status) {
                 manager_note(in->work.m, error);
@@ -153,6 +95,39 @@ static void roll_back(InstallExec *in, const Error *why)
         in->error = *why;
         if (call(in, "Rollback", -1, on_rolled_back, &error) < 0)
                 on_rolled_back(in, NULL, &error);
+}
+
+/* ---- waiting for a boot ---- */
+
+/* One that cannot hold back what it installed is no failure; but the user has to know. */
+static void on_held(void *userdata, sd_bus_message *reply, Error *error)
+{
+        InstallExec *in = userdata;
+        Manager *m = in->work.m;
+        VehicleEcu *ecu = in->work.ecu;
+        const EngineEcu *want = work_ecu(&in->work);
+        const char *status = exec_read_status(reply, error);
+        bool held = status && strcmp(status, "ok") == 0;
+
+        if (!status || (held && exec_note_put(m, ecu, want, true, error) < 0)) {
+                roll_back(in, error);
+                return;
+        }
+        if (!held)
+                (void) trial_exec_not_held(ecu, want, error);
+        done(in, true);
+        if (!held)
+                trial_exec_tell(m, ecu, error);
+}
+
+static void await_boot(InstallExec *in)
+{
+        Error error = { 0 };
+
+        if (!must_hold(in))
+                done(in, true);
+        else if (call(in, "Hold", -1, on_held, &error) < 0)
+                roll_back(in, &error);
 }
 
 /* ---- preparing ---- */
@@ -187,16 +162,17 @@ static int prepare(Work *w, Error *error)
 {
         InstallExec *in = (InstallExec *) w;
         const EngineEcu *want = work_ecu(w);
-        Note note;
+        ExecNote note;
+        bool held;
 
-        if (get_note(in, &note, error) < 0)
+        if (exec_note_get(w->m, w->ecu, want, &note, &held, error) < 0)
                 return -1;
-        in->completing = note == NOTE_EARLIER_BOOT;
-        if (note == NOTE_THIS_BOOT)
-                done(in, true); /* the daemon ended before it could say so */
-        else if (note == NOTE_EARLIER_BOOT)
+        in->completing = note == EXEC_NOTE_EARLIER_BOOT && !w->ecu->primary;
+        if (in->completing)
                 work_ready(w);
-        if (note != NOTE_NONE)
+        else if (note != EXEC_NOTE_NONE)
+                await_boot(in); /* the daemon ended before it could say so */
+        if (note != EXEC_NOTE_NONE)
                 return 0;
         if (want->ostree)
                 return error_set(error, ERR_NOT_SUPPORTED, "'%.100s' is an OSTree image; a handler takes files", want->image);
@@ -232,18 +208,16 @@ static void ask_what_runs(InstallExec *in)
 
 static void on_installed(void *userdata, sd_bus_message *reply, Error *error)
 {
-        cleanup_free char *note = NULL;
         InstallExec *in = userdata;
-        const char *status = read_status(reply, error);
+        const char *status = exec_read_status(reply, error);
 
         if (status && strcmp(status, "ok") == 0) {
                 ask_what_runs(in);
                 return;
         }
         if (status && strcmp(status, "need-completion") == 0) {
-                note = note_text(in->work.m, work_ecu(&in->work));
-                if (put_note(in->work.m, in->work.ecu, note, error) == 0) {
-                        done(in, true);
+                if (exec_note_put(in->work.m, in->work.ecu, work_ecu(&in->work), false, error) == 0) {
+                        await_boot(in);
                         return;
                 }
         } else if (status)
@@ -262,7 +236,7 @@ static void on_completed(void *userdata, sd_bus_message *reply, Error *error)
 {
         InstallExec *in = userdata;
 
-        if (read_status(reply, error))
+        if (exec_read_status(reply, error))
                 ask_what_runs(in); /* one that does not handle it has nothing to complete */
         else
                 roll_back(in, error);
@@ -296,8 +270,8 @@ static void on_restored(void *userdata, sd_bus_message *reply, Error *error)
 {
         InstallExec *in = userdata;
 
-        forget_note(in->work.m, in->work.ecu);
-        if (!read_status(reply, error) || ask_info(in, on_info_behind, error) < 0)
+        exec_note_forget(in->work.m, in->work.ecu);
+        if (!exec_read_status(reply, error) || ask_info(in, on_info_behind, error) < 0)
                 work_failed(&in->work, error);
 }
 

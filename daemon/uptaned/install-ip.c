@@ -76,7 +76,7 @@ static bool take_report(Install *in, sd_bus_message *reply, Error *error)
         Slice report;
 
         return reply && helper_read_bytes(reply, MANIFEST_BYTES_MAX, &report, error) == 0 &&
-               reports_take(in->work.m, in->work.ecu, report, error) == 0 && runs_the_image(in);
+               reports_take(in->work.m, in->work.ecu, report, error) == 0 && reports_store(in->work.m, error) == 0 && runs_the_image(in);
 }
 
 /* ---- preparing ---- */
@@ -108,11 +108,23 @@ static int send_image(Work *w, Error *error)
         return call_helper(in, call, w->m->config.install_timeout, on_image_sent, error);
 }
 
+/* A commit does not pass the Primary: the Secondary gets it by itself, before anybody installs. */
+static int order_commit(Install *in, Error *error)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+
+        if (new_call(in, "FetchCommit", &call, error) < 0)
+                return -1;
+        if (sd_bus_message_append(call, "b", (int) in->work.ecu->send_credentials) < 0)
+                return error_set(error, ERR_HELPER, "asking for a commit");
+        return call_helper(in, call, in->work.m->config.install_timeout, on_image_sent, error);
+}
+
 static void on_metadata_sent(void *userdata, sd_bus_message *reply, Error *error)
 {
         Install *in = userdata;
 
-        if (!reply || work_image(&in->work, send_image, error) < 0)
+        if (!reply || (work_ecu(&in->work)->ostree ? order_commit(in, error) : work_image(&in->work, send_image, error)) < 0)
                 work_failed(&in->work, error);
 }
 

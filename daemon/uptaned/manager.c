@@ -15,6 +15,7 @@
 #include "base/codec.h"
 #include "io/file.h"
 #include "uptaned/attack.h"
+#include "uptaned/conditions.h"
 #include "uptaned/image.h"
 #include "uptaned/journal.h"
 #include "uptaned/log.h"
@@ -125,6 +126,7 @@ int manager_new(sd_event *event, const char *config_path, Manager **ret, Error *
             manager_load_key(m, KEY_FILE, m->provisioned, &m->signer, error) < 0 || load_engine(m, error) < 0 ||
             look_at_boot_id(m, error) < 0 || vehicle_load(m, error) < 0)
                 return -1;
+        m->conditions = conditions_new(m);
         *ret = TAKE_PTR(m);
         return 0;
 }
@@ -136,6 +138,7 @@ Manager *manager_free(Manager *m)
         if (m->job)
                 m->job->free(m->job);
         cycle_done(m);
+        m->conditions = conditions_free(m->conditions);
         sd_bus_slot_unref(m->reboot_call);
         sd_event_source_disable_unref(m->dispatch);
         sd_event_source_disable_unref(m->timer);

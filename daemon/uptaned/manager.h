@@ -20,6 +20,7 @@
 #include "uptaned/config.h"
 
 typedef struct Manager Manager;
+typedef struct Conditions Conditions;
 
 /* An ECU of this vehicle as the daemon knows it; [0] is the Primary. */
 typedef struct VehicleEcu {
@@ -43,10 +44,13 @@ typedef struct VehicleEcu {
         int64_t release_counter; /* -1: none */
         Buffer report;           /* its last good signed version report, also from before the start; empty: none */
         bool report_fresh;       /* it gave that in the cycle that runs */
+        bool report_unsaved;     /* and it is not in the store yet */
+        bool report_due;         /* one is to be signed in its name */
         int64_t report_counter;  /* the highest of its reports; 0: they have none */
         int64_t report_time;     /* when it came; 0: never */
         bool may_be_replaced;    /* replacement = register */
         size_t chunk;            /* bytes of an image that it takes in one message */
+        bool send_credentials;   /* for the server that it gets OSTree commits from */
         char *attacks; /* that it said it had detected, when the journal was told last; NULL: none yet */
         Error last_error;
         int64_t last_error_time; /* when D-Bus was told of it */
@@ -72,6 +76,7 @@ struct Manager {
         bool ecus_changed; /* an ECU was learnt since: the back-end has to be told */
         VehicleEcu *ecus;
         size_t n_ecus;
+        Conditions *conditions; /* conditions.h */
         Job *job;
         EngineEvent *events; /* posted, not looked at yet */
         size_t n_events;
@@ -114,6 +119,8 @@ void manager_job_done(Manager *m, const EngineEvent *event) __attribute__((nonnu
 void manager_job_failed(Manager *m, EngineEventKind kind, const Error *error) __attribute__((nonnull));
 /* Gives the running job up, if there is one. */
 void manager_stop_job(Manager *m) __attribute__((nonnull));
+/* ERR_WRONG_STATE before ENGINE_STARTED. */
+int manager_check_started(const Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 /* A user's verb, at once: checked, then stepped. */
 int manager_verb(Manager *m, EngineEvent *event, Error *error) __attribute__((nonnull, warn_unused_result));
 /* Seconds since 1970, never below the Director's floor: what is told, planned and remembered. */
@@ -191,7 +198,7 @@ int reboot_hold(Manager *m, Error *error) __attribute__((nonnull, warn_unused_re
 int status_start(Manager *m, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* manifest.c: the vehicle version manifest from the ECUs' reports and the waiting installation report */
-/* A new version report of an ECU whose key is here, into ecu->report. */
+/* A new version report of an ECU whose key is here, into ecu->report; in a transaction of the caller, who uses it behind its end only. */
 int manifest_sign_report(Manager *m, VehicleEcu *ecu, Error *error) __attribute__((nonnull, warn_unused_result));
 int manifest_build(Manager *m, Buffer *ret, int64_t *ret_attacks, Error *error) __attribute__((nonnull, warn_unused_result));
 /* The Director has taken it: forgets the installation report and the attacks that it carried. */

@@ -29,14 +29,9 @@ static int sign_report(Manager *m, VehicleEcu *ecu, const char *time_name, const
                 .time = manager_now(m),
         };
 
-        if (store_begin(m->store, error) < 0)
-                return -1;
         if (store_number_get(m->store, time_name, &report.previous_time, error) < 0 ||
-            next_counter(m, &report.report_counter, error) < 0 || store_number_put(m->store, time_name, report.time, error) < 0 ||
-            store_commit(m->store, error) < 0) {
-                store_rollback(m->store);
+            next_counter(m, &report.report_counter, error) < 0 || store_number_put(m->store, time_name, report.time, error) < 0)
                 return -1;
-        }
         buffer_done(&ecu->report);
         return version_report_sign(&report, ecu->signer ? ecu->signer : m->signer, &ecu->report, error);
 }
@@ -48,7 +43,12 @@ static int build_own_report(Manager *m, int64_t *ret_attacks, Error *error)
 
         if (attack_report(m, &attacks, ret_attacks, error) < 0)
                 return -1;
-        return sign_report(m, &m->ecus[0], "report-time", buffer_str(&attacks), error);
+        if (store_begin(m->store, error) < 0)
+                return -1;
+        if (sign_report(m, &m->ecus[0], "report-time", buffer_str(&attacks), error) == 0 && store_commit(m->store, error) == 0)
+                return 0;
+        store_rollback(m->store);
+        return -1;
 }
 
 int manifest_sign_report(Manager *m, VehicleEcu *ecu, Error *error)

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A reboot into what was installed: uptane-ostree lets go of what it held back until the user agreed, then logind is
- * asked. From here on every shutdown applies the update, whoever asked for it, until it is held again.
+ * A reboot into what was installed: uptane-ostree, or the handler of the Primary, lets go of what it held back until the user agreed,
+ * then logind is asked. From here on every shutdown applies the update, whoever asked for it, until it is held again.
  */
 #include "base/codec.h"
 #include "uptaned/helper.h"
 #include "uptaned/manager.h"
+#include "uptaned/trial-exec.h"
 
 #define RELEASE_SECONDS 60
 
@@ -13,6 +14,7 @@ typedef struct Reboot {
         Job job;
         Manager *m;
         Helper *helper;
+        TrialExec *trial; /* where a handler installs for the Primary */
 } Reboot;
 
 static void reboot_free(Job *job)
@@ -20,6 +22,7 @@ static void reboot_free(Job *job)
         Reboot *r = (Reboot *) job;
 
         helper_free(r->helper);
+        trial_exec_free(r->trial);
         free(r);
 }
 
@@ -34,17 +37,52 @@ static Reboot *new_job(Manager *m)
         return r;
 }
 
+/* What the Primary waits for; NULL: it has no part in this, or is there already. */
+static const EngineEcu *waiting_primary(const Manager *m)
+{
+        const EngineUpdate *update = &m->engine.update;
+
+        for (size_t i = 0; i < update->n_ecus; i++)
+                if (update->ecus[i].primary && update->ecus[i].state == ENGINE_ECU_NEED_REBOOT)
+                        return &update->ecus[i];
+        return NULL;
+}
+
 /* ---- letting go, and asking for the reboot ---- */
 
-static void on_released(void *userdata, sd_bus_message *reply, Error *error)
+static void released(Reboot *r, const Error *error)
 {
-        Reboot *r = userdata;
         Manager *m = r->m;
         EngineEvent failure = { .kind = ENGINE_REBOOT_FAILED, .error = *error };
 
         manager_stop_job(m);
-        if (!reply || bus_reboot(m, &failure.error) < 0)
+        if (failure.error.code != ERR_NONE || bus_reboot(m, &failure.error) < 0)
                 manager_post(m, &failure);
+}
+
+static void on_released(void *userdata, sd_bus_message *reply, Error *error)
+{
+        (void) reply;
+        released(userdata, error);
+}
+
+static void on_handler_released(void *userdata, TrialResult result, Error *error)
+{
+        (void) result;
+        released(userdata, error);
+}
+
+/* The way back was never held. */
+static int reboot_exec(Manager *m, Error *error)
+{
+        const EngineEcu *ecu = waiting_primary(m);
+        Reboot *r;
+
+        if (!ecu)
+                return bus_reboot(m, error);
+        r = new_job(m);
+        r->trial = trial_exec_new(m, ecu, on_handler_released, r);
+        return trial_exec_release(r->trial, error);
 }
 
 int reboot_start(Manager *m, Error *error)
@@ -52,8 +90,8 @@ int reboot_start(Manager *m, Error *error)
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         Reboot *r;
 
-        if (m->config.exec_installer) /* a handler program has held nothing back */
-                return bus_reboot(m, error);
+        if (m->config.exec_installer)
+                return reboot_exec(m, error);
         r = new_job(m);
         if (helper_open(m->event, HELPER_OSTREE, m->config.ostree_socket, &r->helper, error) < 0 ||
             helper_message(r->helper, "Release", &call, error) < 0)
@@ -63,24 +101,29 @@ int reboot_start(Manager *m, Error *error)
 
 /* ---- holding ---- */
 
-static void on_held(void *userdata, sd_bus_message *reply, Error *error)
+/* A handler that cannot hold back will not be able to the next time: the user has to know, and that is all. */
+static void held(Reboot *r, const Error *error)
 {
-        Reboot *r = userdata;
+        EngineEvent failure = { .kind = ENGINE_REBOOT_FAILED, .error = *error };
         Manager *m = r->m;
 
         manager_stop_job(m);
-        if (!reply)
-                manager_post(m, &(EngineEvent) { .kind = ENGINE_REBOOT_FAILED, .error = *error });
+        if (failure.error.code == ERR_NOT_SUPPORTED)
+                trial_exec_tell(m, &m->ecus[0], &failure.error);
+        else if (failure.error.code != ERR_NONE)
+                manager_post(m, &failure);
 }
 
-static const EngineEcu *waiting_primary(const Manager *m)
+static void on_held(void *userdata, sd_bus_message *reply, Error *error)
 {
-        const EngineUpdate *update = &m->engine.update;
+        (void) reply;
+        held(userdata, error);
+}
 
-        for (size_t i = 0; i < update->n_ecus; i++)
-                if (update->ecus[i].primary && update->ecus[i].ostree && update->ecus[i].state == ENGINE_ECU_NEED_REBOOT)
-                        return &update->ecus[i];
-        return NULL;
+static void on_handler_held(void *userdata, TrialResult result, Error *error)
+{
+        (void) result;
+        held(userdata, error);
 }
 
 /* A deployment that is there already is not made again: what Deploy does then is to hold it. */
@@ -94,8 +137,12 @@ int reboot_hold(Manager *m, Error *error)
 
         if (!ecu)
                 return 0;
-        hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
         r = new_job(m);
+        if (!ecu->ostree) {
+                r->trial = trial_exec_new(m, ecu, on_handler_held, r);
+                return trial_exec_hold(r->trial, error);
+        }
+        hex_encode(slice(ecu->hashes.sha256, SHA256_SIZE), commit);
         if (helper_open(m->event, HELPER_OSTREE, m->config.ostree_socket, &r->helper, error) < 0 ||
             helper_message(r->helper, "Deploy", &call, error) < 0)
                 return -1;

@@ -18,7 +18,9 @@ typedef struct Asked {
 struct Reports {
         Manager *m;
         Asked *asked;
-        size_t n_asked, n_waiting;
+        size_t n_asked, next; /* the first not asked yet */
+        unsigned n_running;   /* never more than may install at the same time, each with a helper process of its own */
+        bool asking;
         sd_event_source *complete;
         ReportsDone done;
         void *userdata;
@@ -36,27 +38,63 @@ Reports *reports_free(Reports *r)
         return NULL;
 }
 
-/* Uptane 5.4.3.6 (b). The counter is durable before anybody sees the report: whoever repeats it later is found out, over a restart too. */
-static int keep(Manager *m, VehicleEcu *ecu, Slice report, int64_t counter, Error *error)
+static void keep(Manager *m, VehicleEcu *ecu, Slice report, int64_t counter)
 {
-        const StoredEcuReport stored = { .counter = counter, .received = manager_now(m), .bytes = report };
-
-        if (store_ecu_report_put(m->store, ecu->label, &stored, error) < 0)
-                return -1;
         if (ecu->report.data != report.data) {
                 buffer_done(&ecu->report);
                 buffer_put(&ecu->report, report.data, report.size);
         }
-        ecu->report_fresh = true;
-        ecu->report_counter = stored.counter;
-        ecu->report_time = stored.received;
+        ecu->report_fresh = ecu->report_unsaved = true;
+        ecu->report_counter = counter;
+        ecu->report_time = manager_now(m);
+}
+
+static int put_unsaved(Manager *m, Error *error)
+{
+        for (size_t i = 0; i < m->n_ecus; i++) {
+                VehicleEcu *ecu = &m->ecus[i];
+                const StoredEcuReport stored = { ecu->report_counter, ecu->report_time, buffer_slice(&ecu->report) };
+
+                if (ecu->report_unsaved && store_ecu_report_put(m->store, ecu->label, &stored, error) < 0)
+                        return -1;
+        }
         return 0;
 }
 
-/* For one that cannot sign: in its name, by the key that is kept for it. */
-static int sign(Manager *m, VehicleEcu *ecu, Error *error)
+/* For those that cannot sign: in their name, by the keys that are kept for them. */
+static int sign_due(Manager *m, Error *error)
 {
-        return manifest_sign_report(m, ecu, error) < 0 ? -1 : keep(m, ecu, buffer_slice(&ecu->report), 0, error);
+        for (size_t i = 0; i < m->n_ecus; i++) {
+                VehicleEcu *ecu = &m->ecus[i];
+
+                if (!ecu->report_due)
+                        continue;
+                if (manifest_sign_report(m, ecu, error) < 0)
+                        return -1;
+                keep(m, ecu, buffer_slice(&ecu->report), 0);
+                ecu->report_due = false;
+        }
+        return 0;
+}
+
+/* One transaction for all, and none where there is nothing. */
+int reports_store(Manager *m, Error *error)
+{
+        bool any = false;
+
+        for (size_t i = 0; i < m->n_ecus; i++)
+                any |= m->ecus[i].report_unsaved || m->ecus[i].report_due;
+        if (!any)
+                return 0;
+        if (store_begin(m->store, error) < 0)
+                return -1;
+        if (sign_due(m, error) < 0 || put_unsaved(m, error) < 0 || store_commit(m->store, error) < 0) {
+                store_rollback(m->store);
+                return -1;
+        }
+        for (size_t i = 0; i < m->n_ecus; i++)
+                m->ecus[i].report_unsaved = false;
+        return 0;
 }
 
 /* Uptane 5.4.2.1.2 (k). One whose reports have no counter cannot be told from its own past; one that had a counter has it always. */
@@ -76,9 +114,9 @@ int reports_take(Manager *m, VehicleEcu *ecu, Slice report, Error *error)
 
         if (!ecu->key)
                 return error_set(error, ERR_SECONDARY, "%s: its key is not known yet", ecu->label);
-        if (version_report_verify(report, ecu->serial, ecu->key, arena, &v, error) < 0 || check_counter(ecu, v.report_counter, error) < 0 ||
-            keep(m, ecu, report, v.report_counter, error) < 0)
+        if (version_report_verify(report, ecu->serial, ecu->key, arena, &v, error) < 0 || check_counter(ecu, v.report_counter, error) < 0)
                 return error_prefix(error, "%s", ecu->label);
+        keep(m, ecu, report, v.report_counter);
         attack_of_ecu(m, ecu, v.attacks_detected);
         /* A release counter belongs to an image: it is known only of what this Primary had installed. */
         same = v.image && strcmp(v.image, ecu->image) == 0 && hashes_match(&v.hashes, &ecu->hashes);
@@ -92,20 +130,41 @@ static void mark(VehicleEcu *ecu, bool reachable, const Error *error)
         ecu->last_error = *error;
 }
 
-/* The last answer ends the round, but from the event loop: reports_start() may still be running. */
+/*
+ * The last answer ends the round, but from the event loop: reports_start() may still be running. Uptane 5.4.3.6 (b): what was
+ * collected is durable before anybody sees it, so that whoever repeats a report later is found out, over a restart too.
+ */
 static int on_complete(sd_event_source *source, void *userdata)
 {
         Reports *r = userdata;
+        Error error = { 0 };
 
         (void) source;
         r->complete = sd_event_source_disable_unref(r->complete);
-        r->done(r->userdata);
+        if (reports_store(r->m, &error) < 0)
+                (void) error_prefix(&error, "the version reports of the ECUs");
+        r->done(r->userdata, &error);
         return 0;
 }
 
-static void count_down(Reports *r)
+static void ask(Asked *asked);
+
+/* Asks as many as may be; what ends at once makes room for more. */
+static void ask_next(Reports *r)
 {
-        if (--r->n_waiting == 0)
+        if (r->asking)
+                return;
+        r->asking = true;
+        while (r->next < r->n_asked && r->n_running < r->m->engine.policy.parallel) {
+                Asked *asked = &r->asked[r->next++];
+
+                if (asked->ecu->primary && !asked->ecu->handler)
+                        continue;
+                r->n_running++;
+                ask(asked);
+        }
+        r->asking = false;
+        if (r->n_running == 0 && !r->complete)
                 (void) sd_event_add_defer(r->m->event, &r->complete, on_complete, r);
 }
 
@@ -122,7 +181,9 @@ static void finish(Asked *asked, Error *error)
                 log_write(&(LogContext) { .priority = LOG_NOTICE, .ecu = ecu->serial, .cycle = m->cycle }, "%s: ECU %s reports again", ecu->label,
                           ecu->serial);
         bus_ecu_changed(m, ecu);
-        count_down(asked->reports);
+        asked->helper = helper_free(asked->helper);
+        asked->reports->n_running--;
+        ask_next(asked->reports);
 }
 
 /* Who is there? Where it is the one that always was, or nobody says, what was wrong with its report stays. */
@@ -171,9 +232,10 @@ static void on_firmware_info(void *userdata, sd_bus_message *reply, Error *error
         Asked *asked = userdata;
         Manager *m = asked->reports->m;
 
-        if (!reply || exec_take_info(m, asked->ecu, reply, error) < 0 ||
-            (asked->ecu->signer && sign(m, asked->ecu, error) < 0))
+        if (!reply || exec_take_info(m, asked->ecu, reply, error) < 0)
                 (void) error_prefix(error, "%s", asked->ecu->label);
+        else
+                asked->ecu->report_due = asked->ecu->signer;
         finish(asked, error);
 }
 
@@ -202,10 +264,9 @@ static void ask(Asked *asked)
         Manager *m = asked->reports->m;
         Error error = { 0 };
 
-        asked->ecu->report_fresh = false;
+        asked->ecu->report_fresh = asked->ecu->report_due = false;
         if (strcmp(asked->ecu->driver, "virtual") == 0) {
-                if (sign(m, asked->ecu, &error) < 0)
-                        (void) error_prefix(&error, "%s", asked->ecu->label);
+                asked->ecu->report_due = true;
         } else if (asked->ecu->handler) {
                 if (exec_open(m, &asked->helper, &error) == 0 && exec_ask_info(m, asked->ecu, asked->helper, on_firmware_info, asked, &error) == 0)
                         return;
@@ -226,15 +287,9 @@ int reports_start(Manager *m, ReportsDone done, void *userdata, Reports **ret, E
         r->userdata = userdata;
         r->n_asked = m->n_ecus;
         r->asked = xcalloc(r->n_asked, sizeof *r->asked);
-        r->n_waiting = 1; /* for this function itself */
-        for (size_t i = 0; i < r->n_asked; i++) {
+        for (size_t i = 0; i < r->n_asked; i++)
                 r->asked[i] = (Asked) { .reports = r, .ecu = &m->ecus[i] };
-                if (m->ecus[i].primary && !m->ecus[i].handler)
-                        continue;
-                r->n_waiting++;
-                ask(&r->asked[i]);
-        }
-        count_down(r);
+        ask_next(r);
         *ret = r;
         return 0;
 }

@@ -147,6 +147,7 @@ int vehicle_load(Manager *m, Error *error)
                 ecu->order = s->order;
                 ecu->may_be_replaced = s->may_be_replaced;
                 ecu->chunk = s->chunk;
+                ecu->send_credentials = s->send_credentials;
                 if ((strcmp(s->driver, "ip") != 0 && init_signed_for(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0 ||
                     restore_report(m, ecu, error) < 0)
                         return error_prefix(error, "%s", s->label);
@@ -261,7 +262,7 @@ void vehicle_unlearn(Manager *m, VehicleEcu *ecu)
         ecu->hashes = (Hashes) { 0 };
         ecu->length = ecu->release_counter = -1;
         buffer_done(&ecu->report);
-        ecu->report_fresh = false;
+        ecu->report_fresh = ecu->report_unsaved = false;
         ecu->report_counter = ecu->report_time = 0;
         set_address(ecu, &m->config.secondaries[ecu - m->ecus - 1]);
 }

@@ -7,7 +7,11 @@
  *   failed; rolling-back -> rolled-back                    where one fails: those that can, what they ran before
  *
  * Where the first installation has begun, there is no way back to waiting: what may be repeated is repeated from here, soon,
- * some times, and then the bundle has failed. Those under way are heard first: an installation is never broken off.
+ * some times, and then the bundle has failed; a way back that fails, too. Those under way are heard first: an installation is
+ * never broken off. Where conditions cease, no other ECU begins; what was prepared by then is prepared again.
+ *
+ * Behind the reboot (completing), an ECU whose installation ends only there goes through the same states once more, while the
+ * Primary is on trial.
  */
 #include <limits.h>
 
@@ -36,7 +40,7 @@ static void move_all(Engine *engine, EngineEcuState from, EngineEcuState to)
 
 /* ---- the end of a bundle that failed ---- */
 
-static void set_reason(EngineEcu *ecu, ErrorReport result, const char *prefix, const char *why)
+void engine_set_reason(EngineEcu *ecu, ErrorReport result, const char *prefix, const char *why)
 {
         Error text = { 0 };
 
@@ -69,17 +73,24 @@ static void give_up(Engine *engine, ErrorReport result, const char *why, EngineE
 {
         const char *prefix = engine_has_ecu(engine, ENGINE_ECU_FAILED) ? "not installed: " : "";
 
+        if (engine->completing) {
+                engine_completion_failed(engine, result, why, effects);
+                return;
+        }
         for (size_t i = 0; i < engine->update.n_ecus; i++) {
                 EngineEcu *ecu = &engine->update.ecus[i];
 
                 if (goes_back(engine, ecu)) {
                         ecu->state = ENGINE_ECU_ROLLING_BACK;
-                        set_reason(ecu, result, "rolled back: ", why);
-                } else if (ecu->state != ENGINE_ECU_INSTALLED && ecu->state != ENGINE_ECU_FAILED) {
+                        engine_set_reason(ecu, result, "rolled back: ", why);
+                } else if (ecu->state != ENGINE_ECU_INSTALLED && ecu->state != ENGINE_ECU_FAILED && ecu->state != ENGINE_ECU_ROLLED_BACK) {
                         ecu->state = ENGINE_ECU_FAILED;
-                        set_reason(ecu, result, prefix, why);
+                        if (!ecu->ended) /* else it has a reason of its own */
+                                engine_set_reason(ecu, result, prefix, why);
                 }
+                ecu->ended = false;
         }
+        engine->attempts = engine->interruptions = 0; /* of the way back, from here */
         engine_refuse(engine, engine->update.fingerprint);
         if (!engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK)) {
                 engine_finalize(engine, effects);
@@ -87,6 +98,7 @@ static void give_up(Engine *engine, ErrorReport result, const char *why, EngineE
         }
         engine_enter(engine, ENGINE_FINALIZING);
         engine_persist(effects);
+        engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
         engine_emit(effects, ENGINE_DO_RESTORE);
 }
 
@@ -141,24 +153,6 @@ static void commit(Engine *engine, EngineEffects *effects)
                 engine_emit(effects, ENGINE_DO_INSTALL);
 }
 
-void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects)
-{
-        if (engine_has_ecu(engine, ENGINE_ECU_PENDING)) {
-                engine_enter(engine, ENGINE_INSTALLING);
-                engine_persist(effects);
-                engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
-                engine_emit(effects, ENGINE_DO_PREPARE);
-        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
-                engine_enter(engine, ENGINE_INSTALLING);
-                commit(engine, effects);
-        } else if (engine_has_ecu(engine, ENGINE_ECU_NEED_REBOOT)) {
-                engine_enter(engine, ENGINE_REBOOT_REQUIRED);
-                engine_persist(effects);
-                engine_request_reboot(engine, now, effects);
-        } else
-                engine_finalize(engine, effects);
-}
-
 /* Whether this update has changed an ECU. */
 static bool is_on_an_ecu(const Engine *engine)
 {
@@ -169,6 +163,59 @@ static bool is_on_an_ecu(const Engine *engine)
                         return true;
         }
         return false;
+}
+
+/* What is completed behind the reboot was begun before it, and decides about what runs now: it waits for nothing. */
+static bool is_blocked(const Engine *engine)
+{
+        return engine->blocked[ENGINE_STAGE_INSTALL] && !engine->completing;
+}
+
+/* A condition does not hold (any more). What is on an ECU stays there, and the rest waits; before, it is as if nothing was prepared. */
+static void hold_back(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        engine->interruptions = 0; /* it may be held for as long as it likes */
+        if (is_on_an_ecu(engine)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                engine_persist(effects);
+                return;
+        }
+        move_all(engine, ENGINE_ECU_PREPARED, ENGINE_ECU_PENDING);
+        engine_await_conditions(engine, now, effects);
+}
+
+bool engine_is_held(const Engine *engine)
+{
+        return engine->state == ENGINE_INSTALLING && engine_has_ecu(engine, ENGINE_ECU_PREPARED) &&
+               !engine_has_ecu(engine, ENGINE_ECU_PENDING) && !engine_has_ecu(engine, ENGINE_ECU_INSTALLING);
+}
+
+void engine_let_go(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        move_all(engine, ENGINE_ECU_PREPARED, ENGINE_ECU_PENDING);
+        engine_go_on(engine, now, effects);
+}
+
+void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        if (engine_has_ecu(engine, ENGINE_ECU_PENDING)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                engine_persist(effects);
+                engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
+                engine_emit(effects, ENGINE_DO_PREPARE);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED) && is_blocked(engine)) {
+                hold_back(engine, now, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
+                engine_enter(engine, ENGINE_INSTALLING);
+                commit(engine, effects);
+        } else if (engine->completing) {
+                engine_assess(engine, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_NEED_REBOOT)) {
+                engine_enter(engine, ENGINE_REBOOT_REQUIRED);
+                engine_persist(effects);
+                engine_request_reboot(engine, now, effects);
+        } else
+                engine_finalize(engine, effects);
 }
 
 /* Some could not for now. While nothing is changed there is no hurry, and the Director may think better of it. */
@@ -201,7 +248,7 @@ static void settle(Engine *engine, const EngineEvent *event, int64_t now, Engine
 
         engine_persist(effects);
         if (engine_has_ecu(engine, ENGINE_ECU_INSTALLING)) {
-                if (!failed && !again)
+                if (!failed && !again && !is_blocked(engine))
                         commit(engine, effects);
         } else if (failed)
                 engine_give_up_failed(engine, effects);
@@ -211,10 +258,48 @@ static void settle(Engine *engine, const EngineEvent *event, int64_t now, Engine
                 engine_go_on(engine, now, effects);
 }
 
+/* Whether this is still being prepared, or is on its way back. */
+static bool is_under_way(const Engine *engine, EngineEcuState state)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                if (engine->update.ecus[i].state == state && !engine->update.ecus[i].ended)
+                        return true;
+        return false;
+}
+
+/* One cannot be prepared: the others may have reasons of their own why not, which are heard before it is over. */
+static void settle_failed_preparation(Engine *engine, EngineEffects *effects)
+{
+        if (is_under_way(engine, ENGINE_ECU_PENDING))
+                engine_persist(effects);
+        else
+                engine_give_up_failed(engine, effects);
+}
+
+static void on_not_prepared(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        bool never = error_info(event->error.code)->retry == RETRY_NEVER;
+
+        engine_note_error(engine, &event->error, now, effects);
+        if (!never && !engine_has_ecu(engine, ENGINE_ECU_FAILED)) {
+                engine_emit(effects, ENGINE_DO_STOP); /* it is made again as a whole: the others need not go on */
+                settle(engine, event, now, effects);
+                return;
+        }
+        engine_fail_ecu(engine, ecu, &event->error);
+        if (!never) {
+                ecu->state = ENGINE_ECU_PENDING; /* it might have been, but there is no other time */
+                ecu->ended = true;
+        }
+        settle_failed_preparation(engine, effects);
+}
+
 static void on_refused(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        if (ecu->state == ENGINE_ECU_PENDING)
-                engine_emit(effects, ENGINE_DO_STOP); /* the others need not be prepared any more */
+        if (ecu->state == ENGINE_ECU_PENDING) {
+                on_not_prepared(engine, ecu, event, now, effects);
+                return;
+        }
         engine_note_error(engine, &event->error, now, effects);
         if (error_info(event->error.code)->retry == RETRY_NEVER)
                 engine_fail_ecu(engine, ecu, &event->error);
@@ -226,11 +311,19 @@ static void on_refused(Engine *engine, EngineEcu *ecu, const EngineEvent *event,
 static void on_done(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         bool prepared = ecu->state == ENGINE_ECU_PENDING;
+        EngineEvent refused = { .kind = ENGINE_ECU_REFUSED, .index = event->index };
 
         ecu->begun = true;
+        if (event->need_reboot && engine->completing) {
+                (void) error_set(&refused.error, ERR_INSTALL, "%s: it asks for one more reboot", ecu->serial);
+                on_refused(engine, ecu, &refused, now, effects);
+                return;
+        }
         ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
         if (!prepared)
                 settle(engine, event, now, effects);
+        else if (engine_has_ecu(engine, ENGINE_ECU_FAILED))
+                settle_failed_preparation(engine, effects);
         else if (engine_has_ecu(engine, ENGINE_ECU_PENDING))
                 engine_persist(effects);
         else
@@ -240,28 +333,65 @@ static void on_done(Engine *engine, EngineEcu *ecu, const EngineEvent *event, in
 static void on_ready(Engine *engine, EngineEcu *ecu, int64_t now, EngineEffects *effects)
 {
         ecu->state = ENGINE_ECU_PREPARED;
-        if (!engine_has_ecu(engine, ENGINE_ECU_PENDING))
+        if (engine_has_ecu(engine, ENGINE_ECU_FAILED))
+                settle_failed_preparation(engine, effects);
+        else if (!engine_has_ecu(engine, ENGINE_ECU_PENDING))
                 engine_go_on(engine, now, effects);
+}
+
+static void end_restore(Engine *engine, EngineEffects *effects)
+{
+        move_all(engine, ENGINE_ECU_ROLLING_BACK, ENGINE_ECU_FAILED);
+        engine_finalize(engine, effects);
+}
+
+void engine_resume_restore(Engine *engine, EngineEffects *effects)
+{
+        if (++engine->interruptions >= ENGINE_INTERRUPTIONS_MAX) {
+                end_restore(engine, effects);
+                return;
+        }
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_RESTORE);
+}
+
+/* When all have been heard, those that could not go back try again, soon; at the next start, too. */
+static void repeat_restore(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                engine->update.ecus[i].ended = false;
+        if (++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
+                end_restore(engine, effects);
+                return;
+        }
+        engine->failures++;
+        engine_arm_backoff(engine, event, now, effects);
 }
 
 static void on_restored(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        Error error = event->error;
+        static const char again[] = "it could not be rolled back: ";
 
-        ecu->state = error.code == ERR_NONE ? ENGINE_ECU_ROLLED_BACK : ENGINE_ECU_FAILED;
-        if (error.code != ERR_NONE) {
+        if (event->error.code != ERR_NONE) {
                 engine_note_error(engine, &event->error, now, effects);
-                (void) error_prefix(&error, "it could not be rolled back");
-                error_copy_message(&error, ecu->description, sizeof ecu->description);
+                engine_set_reason(ecu, ecu->result, again, event->error.message);
+                ecu->ended = true;
+        } else {
+                if (strncmp(ecu->description, again, strlen(again)) == 0)
+                        engine_set_reason(ecu, ecu->result, "rolled back: ", "not at the first attempt");
+                ecu->state = ENGINE_ECU_ROLLED_BACK;
         }
         engine_persist(effects);
         if (!engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK))
                 engine_finalize(engine, effects);
+        else if (!is_under_way(engine, ENGINE_ECU_ROLLING_BACK))
+                repeat_restore(engine, event, now, effects);
 }
 
 void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        EngineEcu *ecu = event->index < engine->update.n_ecus ? &engine->update.ecus[event->index] : NULL;
+        bool known = event->index < engine->update.n_ecus && !engine->update.ecus[event->index].ended;
+        EngineEcu *ecu = known ? &engine->update.ecus[event->index] : NULL;
         bool installing = ecu && engine->state == ENGINE_INSTALLING;
         bool pending = installing && ecu->state == ENGINE_ECU_PENDING && !engine_has_ecu(engine, ENGINE_ECU_INSTALLING);
         bool under_way = pending || (installing && ecu->state == ENGINE_ECU_INSTALLING);
@@ -272,7 +402,8 @@ void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, Eng
                 on_done(engine, ecu, event, now, effects);
         else if (event->kind == ENGINE_ECU_REFUSED && under_way)
                 on_refused(engine, ecu, event, now, effects);
-        else if (event->kind == ENGINE_ECU_RESTORED && ecu && ecu->state == ENGINE_ECU_ROLLING_BACK && engine->state == ENGINE_FINALIZING)
+        else if (event->kind == ENGINE_ECU_RESTORED && ecu && ecu->state == ENGINE_ECU_ROLLING_BACK && !engine->rolling_back &&
+                 engine->state == ENGINE_FINALIZING)
                 on_restored(engine, ecu, event, now, effects);
 }
 
@@ -281,11 +412,14 @@ void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now
 {
         Error error = { 0 };
 
-        if (engine_on_trial(engine, event->booted)) { /* it was rebooted into what had just been deployed */
+        /* it was rebooted into what had just been deployed, or is behind the reboot for long */
+        bool behind = engine_on_trial(engine, event->booted) || engine->completing;
+
+        move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING);
+        if (behind) {
                 engine_after_reboot(engine, event, now, effects);
                 return;
         }
-        move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING);
         if (engine_has_ecu(engine, ENGINE_ECU_FAILED)) {
                 engine_give_up_failed(engine, effects);
                 return;

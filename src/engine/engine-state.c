@@ -103,6 +103,7 @@ void engine_save(const Engine *engine, Buffer *ret)
         set(o, "failures", json_integer(engine->failures));
         set(o, "assessments", json_integer(engine->assessments));
         set(o, "rollingBack", json_integer(engine->rolling_back));
+        set(o, "completing", json_integer(engine->completing));
         if (engine->n_refused)
                 set(o, "refused", refused_json(engine));
         if (engine->last_error.code != ERR_NONE) {
@@ -235,17 +236,19 @@ static int load_error(const json_t *o, Engine *engine, Error *error)
 /* What came later than the format: a row of an older version has none of it. */
 static int load_trial(const json_t *o, Engine *engine, Error *error)
 {
-        int64_t assessments = 0, rolling_back = 0;
+        int64_t assessments = 0, rolling_back = 0, completing = 0;
         const char *text = "";
 
         if ((json_has(o, "assessments") && get_int(o, "assessments", ENGINE_ATTEMPTS_MAX, &assessments, error) < 0) ||
             (json_has(o, "rollingBack") && get_int(o, "rollingBack", 1, &rolling_back, error) < 0) ||
+            (json_has(o, "completing") && get_int(o, "completing", 1, &completing, error) < 0) ||
             (json_has(o, "refused") && json_get_string(o, "engine", "refused", 2 * sizeof engine->refused, &text, error) < 0))
                 return -1;
         if (strlen(text) % (2 * SHA256_SIZE) != 0 || (json_has(o, "refused") && !*text))
                 return error_set(error, ERR_STORAGE, "engine.refused is no list of fingerprints");
         engine->assessments = (int) assessments;
         engine->rolling_back = rolling_back;
+        engine->completing = completing;
         engine->n_refused = strlen(text) / (2 * SHA256_SIZE);
         return engine->n_refused ? hex_decode(text, engine->refused[0], engine->n_refused * SHA256_SIZE, error) : 0;
 }
@@ -298,7 +301,7 @@ static int load(Engine *engine, Slice bytes, Error *error)
         if (engine->has_update && (json_get_object(o, "engine", "update", 64, &update, error) < 0 ||
                                    load_update(update, &engine->update, error) < 0))
                 return -1;
-        if (!engine->has_update && (has_subject(engine->state) || engine->waiting || engine->rolling_back))
+        if (!engine->has_update && (has_subject(engine->state) || engine->waiting || engine->rolling_back || engine->completing))
                 return error_set(error, ERR_STORAGE, "%s, but there is no update", engine_state_name(engine->state));
         return 0;
 }

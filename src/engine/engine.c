@@ -18,6 +18,7 @@ void engine_init(Engine *engine, const EnginePolicy *policy)
         *engine = (Engine) { .policy = *policy, .state = ENGINE_UNPROVISIONED };
         if (engine->policy.parallel == 0)
                 engine->policy.parallel = 1;
+        memcpy(engine->blocked, policy->conditional, sizeof engine->blocked);
 }
 
 void engine_done(Engine *engine)
@@ -141,7 +142,7 @@ static void drop_update(Engine *engine)
         engine->attempts = 0;
         engine->interruptions = 0;
         engine->assessments = 0;
-        engine->rolling_back = false;
+        engine->rolling_back = engine->completing = false;
         memset(engine->approved, 0, sizeof engine->approved);
         memset(engine->offered, 0, sizeof engine->offered);
 }
@@ -232,7 +233,17 @@ void engine_request_reboot(Engine *engine, int64_t now, EngineEffects *effects)
         } else if (needs_consent(engine, ENGINE_STAGE_REBOOT))
                 offer(engine, ENGINE_STAGE_REBOOT, effects);
         else
-                engine_emit(effects, ENGINE_DO_REBOOT);
+                engine_emit(effects, engine->blocked[ENGINE_STAGE_REBOOT] ? ENGINE_DO_HOLD : ENGINE_DO_REBOOT);
+}
+
+/* Looks around at every regular poll, for the Director may withdraw the update meanwhile. */
+void engine_await_conditions(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        engine->waiting = false;
+        engine_enter(engine, ENGINE_READY);
+        engine_persist(effects);
+        engine->next_check = now + engine->policy.interval;
+        engine_emit(effects, ENGINE_DO_TIMER)->seconds = engine->policy.interval;
 }
 
 void engine_finalize(Engine *engine, EngineEffects *effects)
@@ -253,6 +264,8 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
                 arm_postponed(engine, now, effects);
         } else if (needs_consent(engine, stage)) {
                 await_consent(engine, stage, event, now, effects);
+        } else if (engine->blocked[stage]) {
+                engine_await_conditions(engine, now, effects);
         } else if (!engine->downloaded) {
                 engine->waiting = false;
                 engine_enter(engine, ENGINE_DOWNLOADING);
@@ -266,7 +279,20 @@ static void proceed(Engine *engine, const EngineEvent *event, int64_t now, Engin
 
 bool engine_holds_reboot(const Engine *engine, int64_t now)
 {
-        return needs_consent(engine, ENGINE_STAGE_REBOOT) || is_postponed(engine, now);
+        return needs_consent(engine, ENGINE_STAGE_REBOOT) || is_postponed(engine, now) || engine->blocked[ENGINE_STAGE_REBOOT];
+}
+
+bool engine_waits_for_conditions(const Engine *engine, int64_t now, EngineStage *ret)
+{
+        if (engine->state == ENGINE_READY)
+                *ret = engine->downloaded ? ENGINE_STAGE_INSTALL : ENGINE_STAGE_DOWNLOAD;
+        else if (engine->state == ENGINE_REBOOT_REQUIRED && !needs_consent(engine, ENGINE_STAGE_REBOOT))
+                *ret = ENGINE_STAGE_REBOOT;
+        else if (engine_is_held(engine))
+                *ret = ENGINE_STAGE_INSTALL;
+        else
+                return false;
+        return engine->blocked[*ret] && (engine->state == ENGINE_INSTALLING || !is_postponed(engine, now));
 }
 
 /* Back to waiting; what was interrupted will be started again. */
@@ -351,8 +377,10 @@ static void on_started(Engine *engine, const EngineEvent *event, int64_t now, En
         case ENGINE_FINALIZING:
                 if (engine_awaits_boot(engine))
                         engine_after_reboot(engine, event, now, effects);
+                else if (engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK))
+                        engine_resume_restore(engine, effects);
                 else
-                        engine_emit(effects, engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK) ? ENGINE_DO_RESTORE : ENGINE_DO_FINALIZE);
+                        engine_emit(effects, ENGINE_DO_FINALIZE);
                 break;
         case ENGINE_REPORTING:
                 engine_emit(effects, ENGINE_DO_REPORT);
@@ -479,6 +507,25 @@ static void on_reboot_failed(Engine *engine, const EngineEvent *event, int64_t n
         engine_arm_backoff(engine, event, now, effects);
 }
 
+/* Uptane 5.4.3.5 (b) */
+static void on_conditions(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        EngineStage next = engine->downloaded ? ENGINE_STAGE_INSTALL : ENGINE_STAGE_DOWNLOAD;
+        bool held_back = engine->blocked[ENGINE_STAGE_REBOOT];
+
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
+                engine->blocked[i] = event->blocked >> i & 1;
+        if (engine->state == ENGINE_DOWNLOADING && engine->blocked[ENGINE_STAGE_DOWNLOAD]) {
+                engine_emit(effects, ENGINE_DO_STOP); /* what came so far stays */
+                engine_await_conditions(engine, now, effects);
+        } else if (engine->state == ENGINE_READY && !is_postponed(engine, now) && !engine->blocked[next])
+                proceed(engine, event, now, effects);
+        else if (engine_is_held(engine) && !engine->blocked[ENGINE_STAGE_INSTALL])
+                engine_let_go(engine, now, effects);
+        else if (engine->state == ENGINE_REBOOT_REQUIRED && held_back != engine->blocked[ENGINE_STAGE_REBOOT])
+                engine_request_reboot(engine, now, effects);
+}
+
 /* ---- the user's verbs; engine_check() has let them pass ---- */
 
 static void on_approve(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -563,12 +610,12 @@ static void on_check(Engine *engine, EngineEffects *effects)
                 start_check(engine, effects);
 }
 
-static void on_reboot(Engine *engine, EngineEffects *effects)
+static void on_reboot(Engine *engine, int64_t now, EngineEffects *effects)
 {
         engine->approved[ENGINE_STAGE_REBOOT] = true;
         engine->postponed_until = 0;
         engine_persist(effects);
-        engine_emit(effects, ENGINE_DO_REBOOT);
+        engine_request_reboot(engine, now, effects);
 }
 
 static void on_verb(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *ret)
@@ -592,7 +639,7 @@ static void on_verb(Engine *engine, const EngineEvent *event, int64_t now, Engin
         else if (event->kind == ENGINE_RESUME)
                 on_resume(engine, ret);
         else if (event->kind == ENGINE_REBOOT)
-                on_reboot(engine, ret);
+                on_reboot(engine, now, ret);
 }
 
 void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *ret)
@@ -653,6 +700,9 @@ void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects 
                 break;
         case ENGINE_REBOOT_FAILED:
                 on_reboot_failed(engine, event, now, ret);
+                break;
+        case ENGINE_CONDITIONS:
+                on_conditions(engine, event, now, ret);
                 break;
         case ENGINE_CHECK:
         case ENGINE_APPROVE:

@@ -10,13 +10,18 @@
  * idempotent, so after a crash the daemon loads the last persisted engine, tells it ENGINE_STARTED, and the cycle goes
  * on: before installing, by checking again (consent already given to the same offer still counts); while installing,
  * by asking the ECUs what they run; behind a reboot, by looking at what booted. New software of the Primary is on trial
- * then: it is assessed, and confirmed or rolled back, without asking anybody, before anything is written down or reported.
+ * then: what other ECUs complete only behind the reboot is completed, it is assessed, and confirmed or rolled back,
+ * without asking anybody, before anything is written down or reported.
  *
  *   unprovisioned -> idle -> checking -> [awaiting-consent] -> downloading -> ready -> [awaiting-consent] -> installing
  *        -> [reboot-required -> reboot] -> finalizing -> reporting -> idle                     any of them <-> paused
  *
  * An update is one bundle with one outcome (bundle.c): every ECU is prepared before the first one installs, the Primary
  * installs last, and where one fails, those that can go back to what they ran before.
+ *
+ * The world may say that a stage must not begin now (ENGINE_CONDITIONS): a condition does not hold, or somebody asked for it.
+ * Then the next download, the next ECU's installation, the reboot wait, as they wait for consent; what runs is never
+ * broken off but a download. The way back, and what has to be completed behind a reboot, wait for nobody.
  *
  * An Error beside the state says what went wrong last; it is never a state of its own. Holds no time of its own and no
  * randomness: both come in with the event.
@@ -84,6 +89,7 @@ typedef struct EngineEcu {
         int order;       /* lower ones install before higher ones, equal ones at the same time, the Primary behind all of them */
         bool restorable; /* it can go back to what it ran before */
         bool begun;      /* its installation was begun by this update */
+        bool ended;      /* not persisted: its preparation, or its way back, has ended this time, and did not succeed */
         EngineEcuState state;
         ErrorReport result; /* with ENGINE_ECU_FAILED, _ROLLING_BACK and _ROLLED_BACK */
         char description[256];
@@ -108,6 +114,7 @@ typedef struct EnginePolicy {
         int64_t interval;            /* seconds between polls */
         int jitter;                  /* percent of every pause, 0..50, taken off or added */
         unsigned parallel;           /* ECUs that install at the same time */
+        bool conditional[_ENGINE_STAGE_MAX]; /* begins under conditions only: none is known to hold at the start */
         bool keep;                   /* where one ECU has failed, the others stay as they are then */
 } EnginePolicy;
 
@@ -121,6 +128,7 @@ typedef struct Engine {
         bool approved[_ENGINE_STAGE_MAX]; /* by the user, for this update */
         int64_t postponed_until;          /* 0: not */
         bool waiting;                     /* for consent to .stage; survives a check in between */
+        bool blocked[_ENGINE_STAGE_MAX];  /* by conditions; not persisted: what held before a restart need not hold now */
         bool downloaded;                  /* not persisted: the next download finds everything there and says so */
         bool offered[_ENGINE_STAGE_MAX];  /* not persisted: the user is told again after a restart */
         int attempts;                     /* of this update that failed and may be repeated */
@@ -128,6 +136,7 @@ typedef struct Engine {
         unsigned failures;                /* in a row, for back-off */
         int assessments;                  /* boots in which the software on trial was not assessed to the end */
         bool rolling_back;                /* it is bad: the old is on its way back */
+        bool completing;                  /* it runs, on trial, and the other ECUs complete what they installed */
         /* What failed for good or was declined, the latest last, is never tried again by itself: fingerprints of updates, and
            of software that did not stand its trial, with the correlation id it was assigned under. */
         uint8_t refused[ENGINE_REFUSED_MAX][SHA256_SIZE];
@@ -152,12 +161,14 @@ typedef enum EngineEventKind {
         ENGINE_ECU_DONE,        /* .index, .need_reboot; also where preparing found out that it has its image */
         ENGINE_ECU_REFUSED,     /* .index, .error: it could not be prepared, or not install */
         ENGINE_ECU_RESTORED,    /* .index; .error if it could not go back */
-        ENGINE_ASSESSED,        /* .index; .error: none: good and confirmed, ERR_HEALTH: bad, others: could not be found out */
+        ENGINE_ASSESSED,        /* .index; .error: none: good and confirmed, ERR_HEALTH: bad, others: could not be found out;
+                                   .need_reboot: it never was let go, and the boot was another */
         ENGINE_ROLLED_BACK,     /* .need_reboot; .error if it could not be done */
         ENGINE_FINALIZED,
         ENGINE_REPORTED,
         ENGINE_REPORT_FAILED,   /* .error */
         ENGINE_REBOOT_FAILED,   /* .error */
+        ENGINE_CONDITIONS,      /* .blocked: the stages that must not begin now, as of now */
         /* the user's verbs; ask engine_check() first */
         ENGINE_CHECK,
         ENGINE_APPROVE,         /* .id, .stage */
@@ -184,6 +195,7 @@ typedef struct EngineEvent {
         bool need_reboot;
         const char *id;
         EngineStage stage;
+        unsigned blocked; /* a bit per stage */
         const char *text;
         int64_t until;
 } EngineEvent;
@@ -231,6 +243,9 @@ void engine_done(Engine *engine) __attribute__((nonnull));
 
 /* Whether what is installed now must not boot, not by accident either, before the user agrees to the reboot, or has put it off until. */
 bool engine_holds_reboot(const Engine *engine, int64_t now) __attribute__((nonnull));
+
+/* Whether nothing but conditions is waited for, and before which stage. */
+bool engine_waits_for_conditions(const Engine *engine, int64_t now, EngineStage *ret) __attribute__((nonnull));
 
 /* Total: every (state, event) pair is defined; what does not fit the state is ignored. ret is overwritten. */
 void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects *ret) __attribute__((nonnull));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Behind the reboot. What booted is told by its checksum and nothing else. New software is on trial (ENGINE_FINALIZING, its
- * ECU still ENGINE_ECU_NEED_REBOOT) until it is good; if it is bad (rolling_back, its ECU ENGINE_ECU_FAILED), the old is made
- * the next to boot, and it is the old that finishes the update and reports. Nobody is asked for consent: bad software may
- * not even be able to ask.
+ * Behind the reboot. What booted is told by its checksum and nothing else; what a handler has installed, by the handler. New
+ * software is on trial until it is good: first, while other ECUs complete (ENGINE_INSTALLING, completing), then assessed
+ * (ENGINE_FINALIZING), its ECU ENGINE_ECU_NEED_REBOOT. If it is bad (rolling_back, its ECU ENGINE_ECU_FAILED), or another ECU could
+ * not complete (_ROLLING_BACK), the old is made the next to boot, and it is the old that finishes the update and reports. Nobody is
+ * asked for consent: bad software may not even be able to ask.
  */
 #include <stdio.h>
 
@@ -29,7 +30,7 @@ static size_t find_primary(const Engine *engine)
 
 bool engine_awaits_boot(const Engine *engine)
 {
-        return engine->state == ENGINE_REBOOT_REQUIRED ||
+        return engine->state == ENGINE_REBOOT_REQUIRED || engine->completing ||
                (engine->state == ENGINE_FINALIZING &&
                 (engine->rolling_back || engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT) < engine->update.n_ecus));
 }
@@ -42,7 +43,7 @@ const EngineEcu *engine_on_trial(const Engine *engine, const char *booted)
 
         if (!ecu || !is_commit(booted, ecu))
                 return NULL;
-        if (engine->state == ENGINE_INSTALLING)
+        if (engine->state == ENGINE_INSTALLING && !engine->completing)
                 return ecu->state == ENGINE_ECU_INSTALLING && engine_find_ecu(engine, ENGINE_ECU_PENDING) == engine->update.n_ecus ? ecu : NULL;
         return engine_awaits_boot(engine) && (engine->rolling_back || ecu->state == ENGINE_ECU_NEED_REBOOT) ? ecu : NULL;
 }
@@ -56,9 +57,16 @@ static void roll_back(Engine *engine, EngineEffects *effects)
 }
 
 /* Either the old runs again, or there is no way back: both are reported by what runs, when the other ECUs have gone back, too. */
-static void end_rollback(Engine *engine, EngineEffects *effects)
+static void end_rollback(Engine *engine, bool done, EngineEffects *effects)
 {
+        EngineEcu *primary = &engine->update.ecus[find_primary(engine)];
+
         engine->rolling_back = false;
+        if (primary->state == ENGINE_ECU_ROLLING_BACK) { /* which is not at fault */
+                primary->state = done ? ENGINE_ECU_ROLLED_BACK : ENGINE_ECU_FAILED;
+                if (!done)
+                        engine_set_reason(primary, primary->result, "it could not be rolled back: ", engine->last_error.message);
+        }
         engine_give_up_failed(engine, effects);
 }
 
@@ -67,6 +75,8 @@ static void take_back(Engine *engine, EngineEcu *ecu, const Error *error, Engine
 {
         engine_fail_ecu(engine, ecu, error);
         engine->attempts = 0;
+        engine->completing = false;
+        engine_enter(engine, ENGINE_FINALIZING);
         engine->rolling_back = find_primary(engine) < engine->update.n_ecus;
         if (engine->rolling_back)
                 roll_back(engine, effects);
@@ -79,6 +89,36 @@ static void condemn(Engine *engine, EngineEcu *ecu, const Error *error, int64_t 
         engine_note_error(engine, error, now, effects);
         engine_refuse_target(engine, ecu);
         take_back(engine, ecu, error, effects);
+}
+
+void engine_completion_failed(Engine *engine, ErrorReport result, const char *why, EngineEffects *effects)
+{
+        EngineUpdate *update = &engine->update;
+        size_t pending = engine_find_ecu(engine, ENGINE_ECU_PENDING);
+
+        if (!engine_has_ecu(engine, ENGINE_ECU_FAILED) && pending < update->n_ecus) {
+                update->ecus[pending].state = ENGINE_ECU_FAILED;
+                engine_set_reason(&update->ecus[pending], result, "", why);
+        }
+        engine_refuse(engine, update->fingerprint);
+        engine->attempts = 0;
+        if (!engine->policy.keep) {
+                EngineEcu *primary = &update->ecus[find_primary(engine)];
+
+                primary->state = ENGINE_ECU_ROLLING_BACK;
+                engine_set_reason(primary, result, "rolled back: ", why);
+                engine->completing = false;
+                engine->rolling_back = true;
+                engine_enter(engine, ENGINE_FINALIZING);
+                roll_back(engine, effects);
+                return;
+        }
+        for (size_t i = 0; i < update->n_ecus; i++)
+                if (!update->ecus[i].primary && update->ecus[i].state != ENGINE_ECU_INSTALLED && update->ecus[i].state != ENGINE_ECU_FAILED) {
+                        update->ecus[i].state = ENGINE_ECU_FAILED;
+                        engine_set_reason(&update->ecus[i], result, "not installed: ", why);
+                }
+        engine_assess(engine, effects);
 }
 
 /* Installed and never booted: it must not be booted any more, by no reboot. It is the update that is declined, not the software. */
@@ -104,12 +144,12 @@ void engine_rolled_back(Engine *engine, const EngineEvent *event, int64_t now, E
                 return;
         }
         if (event->error.code == ERR_NONE) {
-                end_rollback(engine, effects);
+                end_rollback(engine, true, effects);
                 return;
         }
         engine_note_error(engine, &event->error, now, effects);
         if (error_info(event->error.code)->retry == RETRY_NEVER || ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
-                end_rollback(engine, effects);
+                end_rollback(engine, false, effects);
                 return;
         }
         engine->failures++;
@@ -123,35 +163,74 @@ static void resume_rollback(Engine *engine, const EngineEvent *event, EngineEffe
         bool still_there = !event->rebooted || engine_on_trial(engine, event->booted);
 
         if (!still_there || (event->rebooted && ++engine->attempts >= ENGINE_ATTEMPTS_MAX))
-                end_rollback(engine, effects);
+                end_rollback(engine, !still_there, effects);
         else
                 roll_back(engine, effects);
 }
 
 /* ---- on trial ---- */
 
-/* Every boot counts in which the assessment begins anew: software that brings the machine down is bad, too. */
-static void assess(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+void engine_assess(Engine *engine, EngineEffects *effects)
+{
+        engine->completing = false;
+        engine->attempts = 0;
+        engine_enter(engine, ENGINE_FINALIZING);
+        engine_persist(effects);
+        engine_emit(effects, ENGINE_DO_ASSESS)->index = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT);
+}
+
+/* Every boot counts in which the trial begins anew: software that brings the machine down is bad, too. */
+static bool is_worn_out(Engine *engine, const EngineEvent *event)
+{
+        bool first = engine->state != ENGINE_FINALIZING && !engine->completing;
+
+        if (first)
+                engine->assessments = engine->interruptions = engine->attempts = 0;
+        return (first || event->rebooted) && ++engine->assessments > ENGINE_ATTEMPTS_MAX;
+}
+
+/* What the others have to complete comes first: the Primary's software is not good before they run what belongs to it. */
+static void complete(Engine *engine, int64_t now, EngineEffects *effects)
+{
+        Error error = { 0 };
+
+        engine->completing = true;
+        if (engine_has_ecu(engine, ENGINE_ECU_FAILED)) {
+                engine_give_up_failed(engine, effects);
+                return;
+        }
+        if (++engine->interruptions < ENGINE_INTERRUPTIONS_MAX) {
+                engine_go_on(engine, now, effects);
+                return;
+        }
+        (void) error_set(&error, ERR_INSTALL, "the completion of the installation was interrupted %d times", engine->interruptions);
+        engine_note_error(engine, &error, now, effects);
+        engine_give_up(engine, &error, effects);
+}
+
+static void begin_trial(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         size_t i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT);
-        bool first = engine->state != ENGINE_FINALIZING;
         Error error = { 0 };
 
         if (i == engine->update.n_ecus) {
                 engine_go_on(engine, now, effects); /* what has to be completed, or nothing more */
                 return;
         }
-        if (first)
-                engine->assessments = engine->attempts = 0;
-        engine_enter(engine, ENGINE_FINALIZING);
-        if ((first || event->rebooted) && ++engine->assessments > ENGINE_ATTEMPTS_MAX) {
+        if (is_worn_out(engine, event)) {
                 (void) error_set(&error, ERR_HEALTH, "the assessment of the new software was interrupted by %d reboots", engine->assessments - 1);
                 engine->assessments = 0;
                 condemn(engine, &engine->update.ecus[i], &error, now, effects);
-                return;
-        }
-        engine_persist(effects);
-        engine_emit(effects, ENGINE_DO_ASSESS)->index = i;
+        } else if (engine->completing || engine_has_ecu(engine, ENGINE_ECU_PENDING))
+                complete(engine, now, effects);
+        else
+                engine_assess(engine, effects);
+}
+
+/* What a handler has refused it refuses again; the boot loader's tools may come to their senses. */
+static bool is_last_word(const EngineEcu *ecu, const Error *error)
+{
+        return !ecu->ostree && error_info(error->code)->retry == RETRY_NEVER;
 }
 
 void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
@@ -159,13 +238,18 @@ void engine_assessed(Engine *engine, const EngineEvent *event, int64_t now, Engi
         if (engine->state != ENGINE_FINALIZING || engine->rolling_back || event->index != engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT) ||
             event->index == engine->update.n_ecus)
                 return;
+        if (event->error.code == ERR_NONE && event->need_reboot) { /* it waits still; what else waited for a boot had one */
+                engine_go_on(engine, now, effects);
+                return;
+        }
         if (event->error.code == ERR_NONE) {
                 for (size_t i; (i = engine_find_ecu(engine, ENGINE_ECU_NEED_REBOOT)) < engine->update.n_ecus;)
                         engine->update.ecus[i].state = ENGINE_ECU_INSTALLED;
                 engine_go_on(engine, now, effects);
                 return;
         }
-        if (event->error.code == ERR_HEALTH || ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
+        if (event->error.code == ERR_HEALTH || is_last_word(&engine->update.ecus[event->index], &event->error) ||
+            ++engine->attempts >= ENGINE_ATTEMPTS_MAX) {
                 condemn(engine, &engine->update.ecus[event->index], &event->error, now, effects);
                 return;
         }
@@ -183,6 +267,8 @@ void engine_trial_timer(Engine *engine, EngineEffects *effects)
                 roll_back(engine, effects);
         else if (i < engine->update.n_ecus)
                 engine_emit(effects, ENGINE_DO_ASSESS)->index = i;
+        else if (engine_has_ecu(engine, ENGINE_ECU_ROLLING_BACK))
+                engine_emit(effects, ENGINE_DO_RESTORE);
 }
 
 /* ---- what booted ---- */
@@ -198,6 +284,7 @@ static void fell_back(Engine *engine, const EngineEvent *event, EngineEcu *ecu, 
         engine_note_error(engine, &error, now, effects);
         engine_refuse_target(engine, ecu);
         engine_fail_ecu(engine, ecu, &error);
+        engine->completing = false;
         engine_give_up(engine, &error, effects);
 }
 
@@ -221,16 +308,17 @@ void engine_after_reboot(Engine *engine, const EngineEvent *event, int64_t now, 
                 resume_rollback(engine, event, effects);
                 return;
         }
-        if (engine->state == ENGINE_INSTALLING)
+        if (engine->state == ENGINE_INSTALLING) /* or it is that already */
                 engine->update.ecus[find_primary(engine)].state = ENGINE_ECU_NEED_REBOOT;
         for (size_t i = 0; i < engine->update.n_ecus; i++) {
                 EngineEcu *ecu = &engine->update.ecus[i];
 
                 if (ecu->state != ENGINE_ECU_NEED_REBOOT || is_commit(event->booted, ecu))
                         continue;
-                /* of an image of another kind whoever installed it finds out whether it runs, when it completes it */
+                /* of an image of another kind whoever installed it finds out whether it runs: when it completes it, or on trial */
                 if (!ecu->ostree && event->rebooted) {
-                        ecu->state = ENGINE_ECU_PENDING;
+                        if (!ecu->primary)
+                                ecu->state = ENGINE_ECU_PENDING;
                         continue;
                 }
                 if (event->rebooted && engine->state == ENGINE_REBOOT_REQUIRED && event->lost)
@@ -240,8 +328,8 @@ void engine_after_reboot(Engine *engine, const EngineEvent *event, int64_t now, 
                 else if (engine->state == ENGINE_REBOOT_REQUIRED)
                         engine_request_reboot(engine, now, effects);
                 else
-                        assess(engine, event, now, effects); /* what runs cannot have changed */
+                        begin_trial(engine, event, now, effects); /* what runs cannot have changed */
                 return;
         }
-        assess(engine, event, now, effects);
+        begin_trial(engine, event, now, effects);
 }

@@ -71,6 +71,7 @@ int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Er
         case ENGINE_REPORTED:
         case ENGINE_REPORT_FAILED:
         case ENGINE_REBOOT_FAILED:
+        case ENGINE_CONDITIONS:
         case _ENGINE_EVENT_MAX:
                 break;
         }

@@ -12,6 +12,8 @@ static const char *const action_names[] = {
         [EXEC_INSTALL] = "install",
         [EXEC_COMPLETE_INSTALL] = "complete-install",
         [EXEC_ROLLBACK] = "rollback",
+        [EXEC_HOLD] = "hold",
+        [EXEC_RELEASE] = "release",
 };
 static_assert(ELEMENTSOF(action_names) == _EXEC_ACTION_MAX, "an action without a name");
 
@@ -38,8 +40,9 @@ const char *exec_status_name(ExecStatus status)
 
 static bool fits(ExecStatus status, ExecAction action)
 {
-        return status == EXEC_NEED_COMPLETION ? action == EXEC_INSTALL : status == EXEC_UNKNOWN ? action == EXEC_GET_FIRMWARE_INFO
-                                                                                              : status != EXEC_NOT_HANDLED;
+        if (status == EXEC_NEED_COMPLETION)
+                return action == EXEC_INSTALL || action == EXEC_ROLLBACK;
+        return status == EXEC_UNKNOWN ? action == EXEC_GET_FIRMWARE_INFO : status != EXEC_NOT_HANDLED;
 }
 
 static int parse_status(const json_t *body, ExecAction action, ExecStatus *ret, Error *error)

@@ -11,12 +11,14 @@ typedef enum ExecAction {
         EXEC_INSTALL,
         EXEC_COMPLETE_INSTALL,
         EXEC_ROLLBACK,
+        EXEC_HOLD,
+        EXEC_RELEASE,
         _EXEC_ACTION_MAX,
 } ExecAction;
 
 typedef enum ExecStatus {
         EXEC_OK,
-        EXEC_NEED_COMPLETION, /* EXEC_INSTALL only */
+        EXEC_NEED_COMPLETION, /* EXEC_INSTALL and EXEC_ROLLBACK only: a boot is needed */
         EXEC_FAILED,
         EXEC_UNKNOWN, /* EXEC_GET_FIRMWARE_INFO only: it is not what was installed last, and nobody can say what it is */
         EXEC_NOT_HANDLED, /* the handler leaves this action to the default; said by its exit code */

@@ -225,7 +225,7 @@ static int exchange_reconnecting(Link *link, Slice request, unsigned ms, unsigne
 static int ask(Link *link, const DerMessage *request, DerKind expected, Arena *arena, DerMessage *ret, Error *error)
 {
         cleanup_buffer Buffer question = { 0 }, answer = { 0 };
-        bool slow = request->kind == DER_INSTALL_REQ;
+        bool slow = request->kind == DER_INSTALL_REQ || request->kind == DER_DOWNLOAD_OSTREE_REQ;
         unsigned ms = slow ? link->s->install_ms : link->s->exchange_ms, idle_ms = slow ? ms : link->s->idle_ms;
         DerMessage m;
 
@@ -448,6 +448,18 @@ int secondary_ip_put_image(const SecondaryIp *s, const SecondaryIpImage *image, 
                         image->progress(image->userdata, done + size, image->length);
         }
         return 0;
+}
+
+int secondary_ip_fetch_commit(const SecondaryIp *s, Slice credentials, Error *error)
+{
+        CLEANUP(arena_free) Arena *arena = arena_new();
+        DerMessage answer;
+
+        if (credentials.size > 0 && !s->tls)
+                return error_set(error, ERR_INVALID_ARGUMENT, "credentials are sent over a protected link only");
+        if (ask_once(s, &(DerMessage) { .kind = DER_DOWNLOAD_OSTREE_REQ, .data = credentials }, DER_DOWNLOAD_OSTREE_RESP, arena, &answer, error) < 0)
+                return -1;
+        return check_result(&answer, arena, error);
 }
 
 int secondary_ip_install(const SecondaryIp *s, const char *name, Arena *arena, DerResult *ret, const char **ret_description, Error *error)

@@ -25,7 +25,7 @@ typedef struct SecondaryIp {
         unsigned connect_ms;   /* to get a connection, all addresses of a name and the handshake together */
         unsigned idle_ms;      /* without a byte going either way */
         unsigned exchange_ms;  /* one question and its answer, whatever trickles */
-        unsigned install_ms;   /* the same for secondary_ip_install(), where silence is normal */
+        unsigned install_ms;   /* the same for secondary_ip_install() and secondary_ip_fetch_commit(), where silence is normal */
         int cancel_fd;         /* a socket: once its other end is closed, everything is given up; -1: none */
 } SecondaryIp;
 
@@ -66,6 +66,9 @@ typedef struct SecondaryIpImage {
 } SecondaryIpImage;
 int secondary_ip_put_image(const SecondaryIp *s, const SecondaryIpImage *image, Error *error)
         __attribute__((nonnull, warn_unused_result));
+
+/* The OSTree commit that its metadata assigns, from where it is configured to get it. credentials for that, or nothing; never without tls. */
+int secondary_ip_fetch_commit(const SecondaryIp *s, Slice credentials, Error *error) __attribute__((nonnull, warn_unused_result));
 
 /* The result is DER_OK, DER_ALREADY_PROCESSED or DER_NEED_COMPLETION; description is text. */
 int secondary_ip_install(const SecondaryIp *s, const char *name, Arena *arena, DerResult *ret, const char **ret_description,

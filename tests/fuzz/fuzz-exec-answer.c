@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                         continue;
                 }
                 REQUIRE(answer.status < EXEC_NOT_HANDLED && strlen(answer.message) <= EXEC_MESSAGE_MAX);
-                REQUIRE(answer.status != EXEC_NEED_COMPLETION || action == EXEC_INSTALL);
+                REQUIRE(answer.status != EXEC_NEED_COMPLETION || action == EXEC_INSTALL || action == EXEC_ROLLBACK);
                 REQUIRE(answer.status != EXEC_UNKNOWN || action == EXEC_GET_FIRMWARE_INFO);
                 REQUIRE(strlen(answer.sha256) == (action == EXEC_GET_FIRMWARE_INFO && answer.status == EXEC_OK ? 64 : 0));
                 REQUIRE(strlen(answer.name) <= TARGET_NAME_MAX && answer.length >= -1);

@@ -13,15 +13,21 @@ say() { echo "$(date +%s%N) end $UPTANE_ECU_SERIAL $UPTANE_ACTION" >> "$memory.l
 [ ! -e "$memory.fail-$UPTANE_ACTION" ] || say failed ", \\"message\\": \\"told to\\""
 case $UPTANE_ACTION in
 get-firmware-info)
+        [ ! -e "$memory.slow-info" ] || sleep "$(cat "$memory.slow-info")"
         [ -e "$memory" ] || say unknown
         say ok ", \\"sha256\\": \\"$(sha256sum < "$memory" | cut -c -64)\\"" ;;
 install)
         [ ! -e "$memory.slow" ] || sleep "$(cat "$memory.slow")"
         [ ! -e "$memory" ] || cp "$memory" "$memory.old"
+        [ ! -e "$memory.late" ] || { cat < "$UPTANE_IMAGE_PATH" > "$memory.next"; say need-completion; }
         cat < "$UPTANE_IMAGE_PATH" > "$memory.new" && mv "$memory.new" "$memory"
         [ ! -e "$memory.fail-behind" ] || say failed ", \\"message\\": \\"behind\\""
         say ok ;;
+complete-install)
+        [ ! -e "$memory.next" ] || mv "$memory.next" "$memory"
+        say ok ;;
 rollback)
+        rm -f "$memory.next"
         [ ! -e "$memory.old" ] || cp "$memory.old" "$memory"
         say ok ;;
 esac

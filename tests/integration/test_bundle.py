@@ -2,6 +2,8 @@
 """An update of a whole vehicle, as one: two IP Secondaries, two ECUs with handlers, a virtual one, and the Primary."""
 import itertools
 import os
+import signal
+import subprocess
 import time
 
 import images as ostree_images
@@ -100,6 +102,35 @@ def test_what_cannot_be_prepared_is_installed_nowhere(fleet):
     assert len(ostree_images.deployments(fleet.vehicle.sysroot)) == 1
 
 
+@pytest.mark.world(secondaries=1, config=MIXED)
+def test_every_ecu_that_cannot_be_prepared_is_named_with_its_own_reason(fleet):
+    fleet.start()
+    fleet.update()
+    for label in ("mcu", "last"):
+        fleet.touch(label, "fail-get-firmware-info")
+    fleet.assign(primary="2")
+    report = fleet.wait_report()
+    for serial in ("ser-mcu", "ser-last"):
+        assert not report[serial]["success"] and "told to" in report[serial]["description"], report
+        assert not report[serial]["description"].startswith("not installed: "), report
+    assert report["ser-toy"]["description"].startswith("not installed: "), report
+
+
+@pytest.mark.world(secondaries=1, config=MIXED)
+def test_t53_a_way_back_that_fails_is_tried_again_and_by_a_daemon_that_died_meanwhile(fleet):
+    fleet.start()
+    old = fleet.update()
+    fleet.touch("last", "fail-behind")
+    fleet.touch("mcu", "fail-rollback")
+    fleet.assign()
+    wait_for(lambda: fleet.log("mcu", "rollback"), "the first attempt")
+    fleet.vehicle.kill_daemon()
+    os.unlink(fleet.vehicle.path("mcu") + ".fail-rollback")
+    report = fleet.wait_report()
+    check_failed(fleet, old, ["ser-mcu", "ser-toy"], fleet.ip)
+    assert len(fleet.log("mcu", "rollback")) > 2, report
+
+
 @pytest.mark.world(secondaries=1, config=MIXED + "[health]\nchecks = yes\n", boot="none")
 def test_bad_software_of_the_primary_takes_the_handlers_ecus_back_with_it(fleet):
     fleet.start()
@@ -118,6 +149,43 @@ def test_bad_software_of_the_primary_takes_the_handlers_ecus_back_with_it(fleet)
     assert v.booted_commit == v.factory_commit
 
 
+@pytest.mark.world(secondaries=1, config=MIXED)
+def test_the_primary_is_confirmed_when_what_completes_behind_the_reboot_is_complete(fleet):
+    fleet.start()
+    fleet.update()
+    fleet.touch("mcu", "late")
+    data = fleet.assign(primary="2")
+    v = fleet.vehicle
+    v.wait_reboot()
+    v.boot()
+    report = fleet.wait_report()
+    assert all(result["success"] for result in report.values()), report
+    assert fleet.all_run(data) and v.booted_commit == fleet.world.images.commit("2")
+    log = v.log("uptaned")
+    assert log.rindex("<6>installing") < log.rindex("<6>finalizing")
+
+
+@pytest.mark.world(secondaries=1, config=MIXED)
+def test_t53_a_completion_that_fails_behind_the_reboot_takes_the_primary_back_and_then_the_others(fleet):
+    fleet.start()
+    old = fleet.update()
+    v = fleet.vehicle
+    for suffix in ("late", "fail-complete-install"):
+        fleet.touch("mcu", suffix)
+    fleet.assign(primary="2")
+    v.wait_reboot()
+    v.boot()
+    v.wait_reboot()
+    assert fleet.report() is None  # to the Director, the new never was
+    v.boot()
+    report = fleet.wait_report()
+    check_failed(fleet, old, ["ser-last", "ser-toy"], fleet.ip)
+    assert "told to" in report["ser-mcu"]["description"] and fleet.memory("mcu") == old
+    assert report[v.serial]["code"] == "INSTALL_FAILED" and report[v.serial]["description"].startswith("rolled back: "), report
+    assert v.booted_commit == v.factory_commit
+    assert fleet.director.installed(v.serial)[1] == v.factory_commit
+
+
 # ---- side by side ----
 
 SIX = QUICK + "".join(handler_section("mcu%d" % i) for i in range(6))
@@ -126,6 +194,15 @@ SIX = QUICK + "".join(handler_section("mcu%d" % i) for i in range(6))
 def most_at_once(fleet, action):
     marks = sorted((at, 1 if what == "begin" else -1) for label in fleet.handlers for at, what, _ in fleet.log(label, action))
     return max(itertools.accumulate(step for _, step in marks))
+
+
+@pytest.mark.world(secondaries=0, config=SIX.replace("poll-interval = 1\n", "poll-interval = 3600\n") + "[update]\nparallel = 2\n")
+def test_no_more_are_asked_for_their_version_at_the_same_time_than_are_allowed(fleet):
+    for label in fleet.handlers:
+        fleet.touch(label, "slow-info", "0.3")
+    fleet.start()
+    assert most_at_once(fleet, "get-firmware-info") == 2
+    assert set(fleet.director.manifests[-1]["signed"]["ecu_version_manifests"]) == {fleet.vehicle.serial, *fleet.serials}
 
 
 @pytest.mark.world(secondaries=0, config=SIX + "[update]\nparallel = 6\n")
@@ -169,3 +246,22 @@ def test_150_secondaries_are_updated_as_one(fleet):
     assert len(report) == 151 and all(result["success"] for result in report.values())
     assert fleet.all_run(data)
     assert not fleet.director.refused
+
+
+# All reports, the Primary's own, and what a poll writes without any; it is two for each ECU otherwise.
+@pytest.mark.world(secondaries=1, config="[update]\npoll-interval = 3600\n" + handler_section("mcu")
+                   + "".join("[secondary toy%d]\ndriver = virtual\nhardware-id = test-mcu\nserial = ser-toy%d\n" % (i, i) for i in range(10)))
+def test_the_reports_of_a_cycle_are_written_at_once(fleet):
+    fleet.start()
+    fleet.vehicle.check()
+    trace = fleet.vehicle.path("trace")
+    command = ["strace", "-f", "-p", str(fleet.vehicle.daemon_pid()), "-e", "trace=fsync,fdatasync", "-o", trace]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
+        assert "attached" in strace.stderr.readline()
+        fleet.vehicle.check()
+        strace.send_signal(signal.SIGINT)
+        strace.wait(10)
+    with open(trace, encoding="utf-8") as f:
+        written = [line for line in f if "sync(" in line]
+    assert 2 <= len(written) <= 4, written
+    assert len(fleet.director.manifests[-1]["signed"]["ecu_version_manifests"]) == 13

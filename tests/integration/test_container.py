@@ -314,3 +314,41 @@ def test_health_checks_pass_in_their_sandbox(world):
     wait_for(world.director.reports, "the installation report")
     assert [r["result"]["code"].split(":")[-1] for r in world.director.reports()] == ["OK"], world.director.reports()[0]["raw_report"]
     look_after(world, v)
+
+
+FLASH = """#!/bin/sh
+M=$STATE_DIRECTORY/memory
+[ -e $M ] || printf factory > $M
+case "$1" in
+get-firmware-info) echo '{"status":"ok","name":"factory.bin","sha256":"'$(sha256sum < $M | cut -d' ' -f1)'"}' ;;
+install) cat "$UPTANE_IMAGE_PATH" > $M; echo '{"status":"ok"}' ;;
+*) exit 65 ;;
+esac
+"""
+
+
+def test_a_secondary_installs_by_a_handler_in_its_sandboxes_and_sleeps_in_between(world):
+    v = world.vehicle
+    secondary, = v.secondaries
+    etc = os.path.join(deployments(v.sysroot)[0][0], "etc")
+    with open(os.path.join(etc, "uptane/secondary.conf"), "w", encoding="utf-8") as f:
+        f.write(secondary.config().replace("install = /var/lib/uptane-secondary/firmware.bin",
+                                           "install = exec\nhandler = /etc/uptane/handlers/flash\nsleep-after = 2"))
+    os.makedirs(os.path.join(etc, "uptane/handlers"))
+    with open(os.open(os.path.join(etc, "uptane/handlers/flash"), os.O_WRONLY | os.O_CREAT, 0o755), "w", encoding="utf-8") as f:
+        f.write(FLASH)
+    wants = os.path.join(etc, "systemd/system/sockets.target.wants")
+    os.makedirs(wants, exist_ok=True)
+    os.symlink("/lib/systemd/system/uptane-secondary-exec.socket", os.path.join(wants, "uptane-secondary-exec.socket"))
+    start(world)
+    assert world.director.installed(secondary.serial) == ("factory.bin", hashlib.sha256(b"factory").hexdigest())
+    wait_for(lambda: "uptane-secondary-idle" in v.machine.run("sh", "-c", "readlink /proc/*/exe").stdout, "its sleep")
+    firmware = os.urandom(200000)
+    world.assign(firmware=world.publish_firmware("mcu-2.bin", firmware))
+    v.call("CheckForUpdates")
+    wait_for(lambda: world.director.installed(secondary.serial) == ("mcu-2.bin", hashlib.sha256(firmware).hexdigest()),
+             lambda: "the update; " + v.machine.journal_text()[-3000:], 60)
+    v.wait_state("idle")
+    assert v.error() == ("", "")
+    assert failed_units(v) == [] and refused_calls(v) == []
+    wait_for(lambda: "uptane-secondary-idle" in v.machine.run("sh", "-c", "readlink /proc/*/exe").stdout, "its sleep")

@@ -9,6 +9,8 @@ from helpers_fixture import ROOT
 from vehicle import HERE, wait_for
 
 CONFIG = "[primary]\ninstaller = exec\nhandler = @FOLDER@/handlers/rauc\n"
+ASK = CONFIG + "[update]\nconsent-reboot = ask\n"
+UPDATED = ["InstallBundle", "Mark active other", "Mark active other", "Mark good booted"]  # by install, by release, by complete-install
 
 
 def sha256(data):
@@ -24,7 +26,7 @@ class Car:
         shutil.copy(os.path.join(HERE, "rauc.py"), v.path("rauc.py"))
         v.services["rauc"] = {"command": ["/usr/bin/python3", v.path("rauc.py"), v.path("rauc")], "log": v.path("log", "rauc"),
                               "wait_for": v.path("rauc", "ready")}
-        self.release = 1
+        self.release, self.id = 1, None
 
     def read(self, name):
         with open(self.vehicle.path("rauc", name), encoding="utf-8") as f:
@@ -41,7 +43,7 @@ class Car:
         self.release += 1
         name = "system-%d.raucb" % self.release
         target = self.world.backend.add_image(name, data, [self.vehicle.HARDWARE_ID])
-        self.director.assign([(name, target, self.vehicle.serial, self.vehicle.HARDWARE_ID, None)])
+        self.id = self.director.assign([(name, target, self.vehicle.serial, self.vehicle.HARDWARE_ID, None)])
         return name
 
     def boot(self):
@@ -85,11 +87,11 @@ def test_a_bundle_is_installed_by_rauc_and_marked_good_behind_the_reboot(car):
     car.update(b"bundle one" * 1000)
     with open(car.vehicle.path("rauc", "slot-B"), "rb") as f:
         assert f.read() == b"bundle one" * 1000
-    assert car.calls() == ["InstallBundle", "Mark good booted"]
+    assert car.calls() == UPDATED
     assert not os.path.exists(car.vehicle.path("exec-state", "rauc", "bundle.raucb"))
     car.update(b"bundle two" * 1000)
     assert car.read("primary") == "A"
-    assert car.calls() == ["InstallBundle", "Mark good booted"] * 2
+    assert car.calls() == UPDATED * 2
 
 
 @pytest.mark.world(secondaries=0, config=CONFIG)
@@ -102,7 +104,7 @@ def test_a_slot_that_does_not_boot_is_reported_and_left_alone(car):
     car.write("falls-back", "")
     car.boot()
     car.failed("the vehicle has booted the old slot again")
-    assert car.calls()[-2:] == ["InstallBundle", "Mark active booted"]
+    assert car.calls()[-2:] == ["Mark active other", "Mark active booted"]
     assert car.installed()[1] == sha256(b"good" * 1000)
     os.unlink(car.vehicle.path("rauc", "falls-back"))
     car.update(b"better" * 1000)
@@ -176,3 +178,92 @@ def test_an_ostree_image_is_refused_where_a_handler_installs(car):
     car.vehicle.wait_state("idle")
     assert not os.path.exists(car.vehicle.path("rauc", "calls"))
     car.update(b"bundle")
+
+
+# ---- a reboot that somebody has to agree to ----
+
+def offered(car, name):
+    car.vehicle.verb("CheckForUpdates")
+    car.vehicle.wait_state("reboot-required")
+    wait_for(lambda: car.read("primary") == "A", "the old slot to be kept")
+    assert car.vehicle.error() == ("", ""), car.vehicle.log("uptaned")[-1500:]
+    return name
+
+
+def boot_again(car, state):
+    """Until it has looked at what was booted, and gone into this state anew."""
+    car.vehicle.power_cut()
+    os.unlink(car.vehicle.path("rauc", "ready"))
+    before = car.vehicle.log("uptaned").count(">" + state)
+    car.vehicle.boot()
+    wait_for(lambda: car.vehicle.log("uptaned").count(">" + state) > before, lambda: state + "; " + car.vehicle.log("uptaned")[-1500:], 60)
+
+
+@pytest.mark.world(secondaries=0, config=ASK)
+def test_nothing_is_the_next_to_boot_before_somebody_agrees(car):
+    car.boot()
+    name = offered(car, car.assign(b"held" * 1000))
+    for _ in range(2):  # as often as somebody likes to switch the vehicle off and on
+        boot_again(car, "reboot-required")
+        assert car.read("primary") == "A" and car.calls().count("InstallBundle") == 1
+        assert car.installed()[0] == "unknown" and not car.director.reports()
+    car.vehicle.verb("Approve", "(ss)", (car.id, "reboot"))
+    car.vehicle.wait_reboot()
+    assert car.read("primary") == "B"
+    car.boot()
+    assert car.installed() == (name, sha256(b"held" * 1000)), car.vehicle.log("uptaned")[-1500:]
+    assert car.director.reports()[-1]["result"]["success"] and car.calls()[-1] == "Mark good booted"
+
+
+@pytest.mark.world(secondaries=0, config=ASK)
+def test_what_is_declined_while_it_waits_is_taken_back(car):
+    car.boot()
+    offered(car, car.assign(b"not wanted" * 1000))
+    car.vehicle.verb("Decline", "(ss)", (car.id, "not today"))
+    wait_for(car.director.reports, "the report", 60)
+    car.vehicle.wait_state("idle")
+    assert car.calls()[-1] == "Mark active booted" and car.read("primary") == "A"
+    car.failed("not today")
+
+
+@pytest.mark.world(secondaries=0, config=ASK)
+def test_a_handler_that_cannot_hold_back_is_told_to_the_user_and_the_update_goes_on(car):
+    path = car.vehicle.path("handlers", "rauc")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text.replace("hold) hold ;;\n", "").replace("release) release ;;\n", ""))
+    car.boot()
+    name = car.assign(b"not held" * 1000)
+    car.vehicle.verb("CheckForUpdates")
+    car.vehicle.wait_state("reboot-required")
+    wait_for(lambda: car.vehicle.ecu("primary", "LastError")[0] == "org.uptane.Error.NotSupported", "the error")
+    assert "holds nothing back" in car.vehicle.ecu("primary", "LastError")[1]
+    car.write("primary", "B")
+    boot_again(car, "idle")
+    assert car.installed() == (name, sha256(b"not held" * 1000)) and car.director.reports()[-1]["result"]["success"]
+
+
+# ---- whether it is good ----
+
+HEALTH = CONFIG + "[health]\nchecks = yes\n"
+
+
+@pytest.mark.world(secondaries=0, config=HEALTH)
+def test_software_that_fails_its_check_is_not_marked_good_and_the_old_slot_boots_again(car):
+    car.boot()
+    car.update(b"good" * 1000)
+    car.vehicle.add_check("sound", "exit 1")
+    name = car.assign(b"bad" * 1000)
+    car.vehicle.verb("CheckForUpdates")
+    car.vehicle.wait_reboot()
+    os.unlink(car.vehicle.path("rauc", "ready"))
+    car.vehicle.boot()
+    car.vehicle.wait_reboot()  # back
+    assert car.read("primary") == "B" and car.calls()[-2:] == ["Mark bad booted", "Mark active other"]
+    car.vehicle.add_check("sound", "exit 0")
+    car.boot()
+    assert car.installed()[1] == sha256(b"good" * 1000), name
+    car.failed("sound")
+    assert car.director.reports()[-1]["items"][0]["result"]["code"] == "INSTALL_FAILED"
+    car.update(b"better" * 1000)

@@ -18,7 +18,7 @@ NEW = FIRMWARE[::-1]
 
 # The memory of the ECU is a file; what it was asked is another. "install" calls what a test puts in the place of the words.
 HANDLER = """#!/bin/sh
-M=%(folder)s/memory; [ -e $M ] || printf old > $M
+M=%(folder)s/memory
 echo "$1" >> %(folder)s/actions
 case "$1" in
 get-firmware-info) echo '{"status":"ok","name":"factory.bin","sha256":"'$(sha256sum < $M | cut -d' ' -f1)'","length":'$(wc -c < $M)'}' ;;
@@ -32,30 +32,40 @@ LATER = """cat <&3 > $M.new; echo '{"status":"need-completion"}'"""
 COMPLETE = """mv $M.new $M; echo '{"status":"ok"}'"""
 
 
-class ExecEcu(Ecu):
+class BootingEcu(Ecu):
+    """One whose boots are the test's."""
+
+    def __init__(self, folder, **settings):
+        self.boot = folder / "boot-id"
+        self.set_boot(1)
+        super().__init__(folder, **settings)
+
+    def set_boot(self, number):
+        self.boot.write_text("00000000-0000-0000-0000-%012d\n" % number)
+
+    def command(self):
+        script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id; exec "$@"'
+        return ["unshare", "-m", "sh", "-c", script, str(self.boot), *super().command()]
+
+    def runs(self):
+        return self.report()["installed_image"]["filepath"]
+
+
+class ExecEcu(BootingEcu):
     def __init__(self, folder, **settings):
         self.handlers = folder / "handlers"
         self.handlers.mkdir(mode=0o755)
         self.handler = self.handlers / "flash"
         self.helper = Activator(folder, [program("exec", "uptane-exec"), f"--handlers={self.handlers}"])
-        self.boot = folder / "boot-id"
-        self.set_boot(1)
         super().__init__(folder, **{"install": "exec", "handler": self.handler, "helper-socket": self.helper.socket, **settings})
         self.memory = folder / "memory"
+        self.memory.write_bytes(b"old")
 
     def put_handler(self, install=GOOD, complete=COMPLETE):
         new = self.handlers / "new"  # the old one may be running
         new.write_text(HANDLER % {"folder": self.folder, "install": install, "complete": complete})
         new.chmod(0o755)
         new.rename(self.handler)
-
-    def set_boot(self, number):
-        self.boot.write_text("00000000-0000-0000-0000-%012d\n" % number)
-
-    def command(self):
-        """With the boot id of the test."""
-        script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id; exec "$@"'
-        return ["unshare", "-m", "sh", "-c", script, str(self.boot), *super().command()]
 
     def reboot(self, number):
         self.stop()
@@ -65,9 +75,6 @@ class ExecEcu(Ecu):
     def actions(self):
         path = self.folder / "actions"
         return path.read_text().split() if path.exists() else []
-
-    def runs(self):
-        return self.report()["installed_image"]["filepath"]
 
     def prepare(self, name="new.bin", data=NEW, **options):
         self.assign(name=name, data=data, **options)
@@ -250,6 +257,20 @@ def test_what_others_have_put_there_is_told_as_what_it_is(mcu):
     mcu.restart()
     report = mcu.report()["installed_image"]
     assert report["filepath"] == "factory.bin" and report["fileinfo"]["hashes"]["sha256"] == hashlib.sha256(b"from a workshop").hexdigest()
+
+
+def test_a_handler_that_knows_the_hash_alone_is_enough_and_one_that_knows_nothing_says_so(mcu):
+    mcu.stop()  # a script that runs must not change
+    mcu.handler.write_text(mcu.handler.read_text().replace('"name":"factory.bin",', "").replace(""","length":'$(wc -c < $M)'}'""", "}'"))
+    mcu.restart()
+    assert mcu.report()["installed_image"]["fileinfo"]["hashes"]["sha256"] == hashlib.sha256(b"old").hexdigest()
+    assert mcu.update() == (OK, "") and mcu.runs() == "new.bin"
+    mcu.restart()
+    assert mcu.runs() == "new.bin"
+    mcu.stop()
+    mcu.handler.write_text("""#!/bin/sh\necho '{"status":"unknown"}'\n""")
+    mcu.start()
+    assert mcu.runs() == "unknown"
 
 
 def test_without_its_helper_it_serves_and_refuses(mcu):

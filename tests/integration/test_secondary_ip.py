@@ -478,8 +478,28 @@ def test_an_image_of_a_delegated_role_is_installed_with_the_roles_that_lead_to_i
     assert ecu.upload() == (OK, "") and ecu.install() == (OK, "")
     assert ecu.firmware.read_bytes() == FIRMWARE
     ecu.restart()
-    assert ecu.put_metadata()[0] != OK, "delegated roles come with every message"
+    assert ecu.put_metadata() == (OK, ""), "those that it has are the latest"
     assert ecu.put_metadata(image_roles=with_roles("oem", "tier 1/\u00e9")) == (OK, "")
+
+
+# Uptane 5.4.4.6 (4c)
+def test_an_older_delegated_role_is_refused_even_where_rotated_keys_made_snapshot_void(ecu):
+    assign_delegated(ecu, "oem")
+    role = ecu.image.delegated["oem"]
+    role.version += 5
+    ecu.image.publish()
+    assert ecu.put_metadata(image_roles=with_roles("oem")) == (OK, "")
+    ecu.restart()
+    ecu.image.rotate("snapshot", "timestamp")
+    role.version -= 3
+    ecu.image.publish()
+    assert ecu.put_root(IMAGE, ecu.image.files["2.root.json"]) == (OK, "")
+    code, description = ecu.put_metadata(image_roles=with_roles("oem"))
+    assert code == INVALID and "oem" in description, description
+    assert "rollback" in ecu.report()["attacks_detected"]
+    role.version += 5
+    ecu.image.publish()
+    assert ecu.put_metadata(image_roles=with_roles("oem")) == (OK, "")
 
 
 def expired_role(ecu, role):
@@ -493,6 +513,8 @@ def role_by_foreign_keys(ecu, role):
 
 
 def unlisted_role(ecu, role):
+    role.version += 1  # the one that it has is not the one that is listed now
+    ecu.image.publish()
     role.version += 1
     ecu.image.sign_delegated(role.name)
 

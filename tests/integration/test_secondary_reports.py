@@ -4,6 +4,8 @@ that is away, came, went or was replaced is noticed."""
 import json
 import os
 import shutil
+import threading
+import time
 
 import pytest
 from attack import attacks, check
@@ -232,3 +234,26 @@ def test_a_replaced_secondary_is_registered_and_updated_where_that_is_allowed(no
     v.kill_daemon()
     v.wait_state("idle")
     assert v.ecu("secondary1", "Serial") == new.serial
+
+
+@pytest.mark.world(secondaries=4, config="[update]\nparallel = 2\n")
+def test_no_more_secondaries_are_connected_to_for_their_reports_than_are_allowed(world):
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def slowly(request, answer):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.3)
+        with lock:
+            now[0] -= 1
+        return answer
+    between = [Between.join(world.vehicle, secondary) for secondary in world.vehicle.secondaries]
+    for one in between:
+        one.change = slowly
+    world.vehicle.boot()
+    world.vehicle.wait_state("idle")
+    assert most == [2]
+    assert set(reports(world)) == {world.vehicle.serial, *(s.serial for s in world.vehicle.secondaries)}
+    for one in between:
+        one.close()

@@ -182,7 +182,7 @@ static void where_the_policy_is_to_keep_nobody_goes_back(void **state)
         world_done(&w);
 }
 
-static void one_that_could_not_go_back_is_reported_so(void **state)
+static void one_that_cannot_go_back_tries_some_times_and_is_reported_so(void **state)
 {
         World w;
 
@@ -191,11 +191,85 @@ static void one_that_could_not_go_back_is_reported_so(void **state)
         w.primary_fails = ERR_INSTALL;
         w.restore_fails = ERR_HANDLER;
         world_run(&w, 10 * 3600);
-        assert_int_equal(w.restores, 1);
+        assert_int_equal(w.restores, ENGINE_ATTEMPTS_MAX);
         assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_FAILED);
         assert_string_equal(finished(&w, BCM)->description, "it could not be rolled back: as tried by this test");
         assert_int_equal(w.finished, 1);
         world_done(&w);
+}
+
+static void one_that_could_not_go_back_at_first_does_so_later(void **state)
+{
+        World w;
+
+        (void) state;
+        start(&w);
+        w.primary_fails = ERR_INSTALL;
+        world_run_until(&w, ENGINE_FINALIZING);
+        w.restore_fails = ERR_HANDLER;
+        w.fails = 2;
+        world_run(&w, 10 * 3600);
+        assert_int_equal(w.restores, 3);
+        assert_false(w.secondary_runs_a);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_ROLLED_BACK);
+        assert_string_equal(finished(&w, BCM)->description, "rolled back: not at the first attempt");
+        assert_int_equal(w.finished, 1);
+        world_done(&w);
+}
+
+/* Whether the daemon dies or the machine, between two attempts or in one. */
+static void a_way_back_that_is_interrupted_goes_on_but_not_for_ever(void **state)
+{
+        unsigned i;
+        World w;
+
+        (void) state;
+        for (unsigned reboots = 0; reboots < 2; reboots++) {
+                start(&w);
+                w.primary_fails = ERR_INSTALL;
+                w.restore_fails = ERR_HANDLER;
+                while (w.restores == 0)
+                        world_run(&w, 1);
+                world_crash(&w);
+                world_start(&w, reboots);
+                assert_int_equal(w.job.kind, ENGINE_DO_RESTORE);
+                for (i = 0; i < 2 * ENGINE_INTERRUPTIONS_MAX && w.job.kind == ENGINE_DO_RESTORE; i++) {
+                        world_crash(&w);
+                        world_start(&w, reboots);
+                }
+                assert_in_range(i, ENGINE_INTERRUPTIONS_MAX - 2, ENGINE_INTERRUPTIONS_MAX);
+                world_run(&w, 3600);
+                assert_int_equal(w.finished, 1);
+                assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_FAILED);
+                world_done(&w);
+        }
+}
+
+/* One event is behind the other: what the second says is its own result. */
+static void every_ecu_that_cannot_be_prepared_says_why_itself(void **state)
+{
+        static const ErrorCode seconds[] = { ERR_IMAGE_MISMATCH, ERR_UNREACHABLE };
+        EngineEffects effects;
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(seconds); i++) {
+                World w;
+
+                start(&w);
+                world_run_until(&w, ENGINE_INSTALLING);
+                engine_step(&w.engine, &(EngineEvent) { .kind = ENGINE_ECU_REFUSED, .index = BCM, .error = sample_error(ERR_INSTALL) }, w.clock, &effects);
+                assert_null(effect_find(&effects, ENGINE_DO_STOP));
+                assert_int_equal(w.engine.state, ENGINE_INSTALLING);
+                engine_step(&w.engine, &(EngineEvent) { .kind = ENGINE_ECU_REFUSED, .index = ZONE, .error = sample_error(seconds[i]) }, w.clock, &effects);
+                engine_step(&w.engine, &(EngineEvent) { .kind = ENGINE_ECU_READY, .index = PRIMARY }, w.clock, &effects);
+                assert_int_equal(w.engine.state, ENGINE_FINALIZING);
+                assert_int_equal(ecu(&w, BCM)->result, REPORT_INSTALL_FAILED);
+                assert_int_equal(ecu(&w, ZONE)->state, ENGINE_ECU_FAILED);
+                assert_int_equal(ecu(&w, ZONE)->result, error_info(seconds[i])->report);
+                assert_string_equal(ecu(&w, ZONE)->description, sample_error(seconds[i]).message);
+                assert_string_equal(ecu(&w, PRIMARY)->description, "not installed: as tried by this test");
+                world_done(&w);
+        }
 }
 
 static void what_fails_for_now_behind_the_first_installation_is_repeated_soon_and_nobody_can_interfere(void **state)
@@ -314,6 +388,152 @@ static void one_that_turns_out_to_have_its_image_is_not_installed_again(void **s
         world_done(&w);
 }
 
+/* ---- behind the reboot, where BCM completes what it installed ---- */
+
+static void reboot(World *w)
+{
+        start(w);
+        w->secondary_needs_reboot = true;
+        world_run_until(w, ENGINE_REBOOT_REQUIRED);
+        while (w->boots == 0)
+                world_run(w, 1);
+        assert_int_equal(w->booted, SAMPLE_C);
+}
+
+static void the_primary_is_confirmed_only_when_every_other_ecu_is_complete(void **state)
+{
+        World w;
+
+        (void) state;
+        reboot(&w);
+        assert_int_equal(w.engine.state, ENGINE_INSTALLING);
+        assert_true(w.engine.completing && engine_awaits_boot(&w.engine));
+        assert_ptr_equal(engine_on_trial(&w.engine, sample_commit(SAMPLE_C)), ecu(&w, PRIMARY));
+        while (w.assessments == 0) {
+                assert_false(w.confirmed);
+                world_run(&w, 1);
+        }
+        assert_true(w.secondary_runs_a);
+        world_run(&w, 1000);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_true(w.confirmed);
+        world_done(&w);
+}
+
+static void a_completion_that_fails_takes_the_primary_back_and_then_the_others(void **state)
+{
+        World w;
+
+        (void) state;
+        reboot(&w);
+        w.secondary_fails = ERR_HANDLER;
+        world_run(&w, 10 * 3600);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.assessments, 0);
+        assert_int_equal(w.rollbacks, 1);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.boots, 2);
+        assert_int_equal(finished(&w, PRIMARY)->state, ENGINE_ECU_ROLLED_BACK);
+        assert_string_equal(finished(&w, PRIMARY)->description, "rolled back: as tried by this test");
+        assert_string_equal(finished(&w, BCM)->description, "as tried by this test");
+        world_done(&w);
+}
+
+static void software_that_does_not_stand_its_trial_takes_back_what_was_completed(void **state)
+{
+        World w;
+
+        (void) state;
+        reboot(&w);
+        w.assess_fails = ERR_HEALTH;
+        world_run(&w, 10 * 3600);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_ROLLED_BACK);
+        assert_false(w.secondary_runs_a);
+        world_done(&w);
+}
+
+static void an_ecu_that_is_gone_does_not_hold_the_trial_for_ever(void **state)
+{
+        World w;
+
+        (void) state;
+        reboot(&w);
+        w.secondary_fails = ERR_UNREACHABLE;
+        world_run(&w, 3600);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(finished(&w, PRIMARY)->state, ENGINE_ECU_ROLLED_BACK);
+        world_done(&w);
+}
+
+static void where_the_policy_is_to_keep_the_primary_is_assessed_all_the_same(void **state)
+{
+        World w;
+
+        (void) state;
+        reboot(&w);
+        w.policy.keep = w.engine.policy.keep = true;
+        w.secondary_fails = ERR_HANDLER;
+        world_run(&w, 10 * 3600);
+        assert_int_equal(w.booted, SAMPLE_C);
+        assert_true(w.confirmed);
+        assert_int_equal(w.rollbacks + w.restores, 0);
+        assert_int_equal(finished(&w, PRIMARY)->state, ENGINE_ECU_INSTALLED);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_FAILED);
+        world_done(&w);
+}
+
+static void a_primary_that_cannot_go_back_says_so(void **state)
+{
+        World w;
+
+        (void) state;
+        reboot(&w);
+        w.secondary_fails = ERR_HANDLER;
+        w.rollback_fails = ERR_INSTALL;
+        world_run(&w, 10 * 3600);
+        assert_int_equal(w.booted, SAMPLE_C);
+        assert_int_equal(finished(&w, PRIMARY)->state, ENGINE_ECU_FAILED);
+        assert_string_equal(finished(&w, PRIMARY)->description, "it could not be rolled back: as tried by this test");
+        world_done(&w);
+}
+
+/* Whether software brings the machine down while it is assessed, or while others complete, it is bad. */
+static void software_that_brings_the_machine_down_while_others_complete_goes_back(void **state)
+{
+        World w;
+
+        (void) state;
+        reboot(&w);
+        for (unsigned i = 0; i < ENGINE_ATTEMPTS_MAX && !w.engine.rolling_back; i++) {
+                assert_int_equal(w.engine.state, ENGINE_INSTALLING);
+                world_crash(&w);
+                world_start(&w, true);
+        }
+        assert_true(w.engine.rolling_back);
+        world_run(&w, 3600);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(finished(&w, PRIMARY)->state, ENGINE_ECU_FAILED);
+        world_done(&w);
+}
+
+static void a_daemon_that_cannot_complete_gives_up(void **state)
+{
+        World w;
+
+        (void) state;
+        reboot(&w);
+        for (unsigned i = 0; i < ENGINE_INTERRUPTIONS_MAX && !w.engine.rolling_back; i++) {
+                world_crash(&w);
+                world_start(&w, false);
+        }
+        assert_true(w.engine.rolling_back);
+        world_run(&w, 3600);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        world_done(&w);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -325,13 +545,24 @@ int main(void)
                 cmocka_unit_test(where_one_fails_those_that_can_go_back_and_the_primary_is_not_touched),
                 cmocka_unit_test(one_that_cannot_go_back_stays_and_is_reported_as_what_it_runs),
                 cmocka_unit_test(where_the_policy_is_to_keep_nobody_goes_back),
-                cmocka_unit_test(one_that_could_not_go_back_is_reported_so),
+                cmocka_unit_test(one_that_cannot_go_back_tries_some_times_and_is_reported_so),
+                cmocka_unit_test(one_that_could_not_go_back_at_first_does_so_later),
+                cmocka_unit_test(a_way_back_that_is_interrupted_goes_on_but_not_for_ever),
+                cmocka_unit_test(every_ecu_that_cannot_be_prepared_says_why_itself),
                 cmocka_unit_test(what_fails_for_now_behind_the_first_installation_is_repeated_soon_and_nobody_can_interfere),
                 cmocka_unit_test(what_fails_for_now_too_often_has_failed),
                 cmocka_unit_test(bad_software_of_the_primary_takes_the_secondaries_back_with_it),
                 cmocka_unit_test(where_the_user_does_not_want_the_reboot_the_secondaries_go_back_too),
                 cmocka_unit_test(an_ecu_that_this_update_did_not_install_does_not_go_back),
                 cmocka_unit_test(one_that_turns_out_to_have_its_image_is_not_installed_again),
+                cmocka_unit_test(the_primary_is_confirmed_only_when_every_other_ecu_is_complete),
+                cmocka_unit_test(a_completion_that_fails_takes_the_primary_back_and_then_the_others),
+                cmocka_unit_test(software_that_does_not_stand_its_trial_takes_back_what_was_completed),
+                cmocka_unit_test(an_ecu_that_is_gone_does_not_hold_the_trial_for_ever),
+                cmocka_unit_test(where_the_policy_is_to_keep_the_primary_is_assessed_all_the_same),
+                cmocka_unit_test(a_primary_that_cannot_go_back_says_so),
+                cmocka_unit_test(software_that_brings_the_machine_down_while_others_complete_goes_back),
+                cmocka_unit_test(a_daemon_that_cannot_complete_gives_up),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,7 +16,7 @@ static void busy_engine(Engine *ret)
         engine_init(ret, &policy);
         ret->state = ENGINE_INSTALLING;
         ret->stage = ENGINE_STAGE_REBOOT;
-        ret->waiting = ret->has_update = ret->rolling_back = true;
+        ret->waiting = ret->has_update = ret->rolling_back = ret->completing = true;
         sample_update(SAMPLE_A, 1, &ret->update);
         ret->update.offered_at = 1234567;
         ret->update.ecus[0].hashes.has_sha512 = true;
@@ -60,6 +60,7 @@ static void same(const Engine *a, const Engine *b)
         SAME(n_refused);
         SAME(assessments);
         SAME(rolling_back);
+        SAME(completing);
         SAME(last_error.code);
         SAME(last_error_time);
         SAME(last_check);
@@ -180,7 +181,8 @@ static void refuse_json(json_t *root)
 
 static bool is_optional(const char *key)
 {
-        static const char *const optional[] = { "refused", "assessments", "rollingBack", "error", "errorMessage", "errorTime", "sha256", "sha512",
+        static const char *const optional[] = { "refused", "assessments", "rollingBack", "completing",
+                                               "error", "errorMessage", "errorTime", "sha256", "sha512",
                                                 "order", "restorable", "begun" };
 
         for (size_t i = 0; i < ELEMENTSOF(optional); i++)
@@ -289,12 +291,13 @@ static void a_row_of_an_older_version_is_taken(void **state)
         root = json_loads(buffer_str(&bytes), 0, NULL);
         json_object_del(root, "assessments");
         json_object_del(root, "rollingBack");
+        json_object_del(root, "completing");
         json_array_foreach(json_object_get(json_object_get(root, "update"), "ecus"), i, ecu)
                 for (size_t k = 0; k < 3; k++)
                         json_object_del(ecu, ((const char *const[]) { "order", "restorable", "begun" })[k]);
         text = json_dumps(root, JSON_COMPACT);
         assert_int_equal(load(text, strlen(text), &back, &error), 0);
-        assert_false(back.rolling_back || back.assessments);
+        assert_false(back.rolling_back || back.completing || back.assessments);
         for (i = 0; i < back.update.n_ecus; i++)
                 assert_false(back.update.ecus[i].order || back.update.ecus[i].restorable || back.update.ecus[i].begun);
         json_decref(root);

@@ -14,12 +14,14 @@
 #define UNTIL (EARLY + 5000)
 #define NODES_MAX (1u << 19)
 #define TARGET 4
+#define ALL_STAGES ((1u << _ENGINE_STAGE_MAX) - 1)
 
 /* ---- a state, small enough to keep hundreds of thousands ---- */
 
 typedef struct Node {
-        uint8_t state, paused_from, stage, update, ecus[3], begun;
-        uint8_t approved, postponed, waiting, downloaded, attempts, failures, rolling_back;
+        uint8_t state, paused_from, stage, update, ecus[3], begun, ended;
+        uint8_t approved, postponed, waiting, downloaded, attempts, failures, rolling_back, completing;
+        uint8_t blocked; /* by conditions, a bit per stage */
         uint8_t refused; /* a bit per update, and behind TARGET a bit for each software that did not stand its trial */
         /* the model */
         uint8_t offer;        /* the update that the last complete check found */
@@ -28,6 +30,7 @@ typedef struct Node {
         uint8_t job;          /* effect kind + 1 of the job that runs */
         uint8_t job_index; /* of one about a single ECU */
         uint8_t timer, asked, rebooting;
+        uint8_t started;      /* since the process began */
         uint8_t dirty;        /* something that should survive has not been written down yet */
 } Node;
 
@@ -135,10 +138,11 @@ static void pack(const Search *s, const Engine *e, Node *node)
         node->paused_from = e->state == ENGINE_PAUSED && e->paused_from != ENGINE_UNPROVISIONED;
         node->stage = e->waiting ? (uint8_t) e->stage : 0;
         node->update = e->has_update ? which_sample(s, e->update.fingerprint) : 0;
-        node->ecus[0] = node->ecus[1] = node->ecus[2] = node->begun = 0;
+        node->ecus[0] = node->ecus[1] = node->ecus[2] = node->begun = node->ended = 0;
         for (size_t i = 0; i < e->update.n_ecus; i++) {
                 node->ecus[i] = (uint8_t) e->update.ecus[i].state;
                 node->begun |= (uint8_t) (e->update.ecus[i].begun << i);
+                node->ended |= (uint8_t) (e->update.ecus[i].ended << i);
         }
         node->approved = 0;
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
@@ -149,6 +153,10 @@ static void pack(const Search *s, const Engine *e, Node *node)
         node->attempts = e->attempts > 0; /* none, or all but the last: those between are alike */
         node->failures = e->failures > 0;
         node->rolling_back = e->rolling_back;
+        node->completing = e->completing;
+        node->blocked = 0;
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
+                node->blocked |= (uint8_t) (e->blocked[i] << i);
         node->refused = pack_refused(s, e);
 }
 
@@ -164,6 +172,7 @@ static void unpack(const Search *s, const Node *node, Engine *ret)
         for (size_t i = 0; i < ret->update.n_ecus; i++) {
                 ret->update.ecus[i].state = (EngineEcuState) node->ecus[i];
                 ret->update.ecus[i].begun = node->begun >> i & 1;
+                ret->update.ecus[i].ended = node->ended >> i & 1;
                 if (node->ecus[i] == ENGINE_ECU_FAILED || node->ecus[i] == ENGINE_ECU_ROLLING_BACK || node->ecus[i] == ENGINE_ECU_ROLLED_BACK)
                         ret->update.ecus[i].result = REPORT_INSTALL_FAILED;
         }
@@ -175,6 +184,9 @@ static void unpack(const Search *s, const Node *node, Engine *ret)
         ret->attempts = node->attempts ? ENGINE_ATTEMPTS_MAX - 1 : 0;
         ret->failures = node->failures;
         ret->rolling_back = node->rolling_back;
+        ret->completing = node->completing;
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
+                ret->blocked[i] = node->blocked >> i & 1;
         unpack_refused(s, node->refused, ret);
 }
 
@@ -192,7 +204,7 @@ static bool same_to_store(const Node *a, const Node *b)
                         return false;
         return a->state == b->state && a->update == b->update && a->begun == b->begun &&
                a->approved == b->approved && a->postponed == b->postponed && a->attempts == b->attempts && a->refused == b->refused &&
-               a->rolling_back == b->rolling_back;
+               a->rolling_back == b->rolling_back && a->completing == b->completing;
 }
 
 /* ---- what must hold ---- */
@@ -206,6 +218,11 @@ static bool is_job(EngineEffectKind kind)
 static bool consented(const Search *s, const Node *node, EngineStage stage)
 {
         return !s->policy.ask[stage] || (node->consent >> stage & 1);
+}
+
+static bool is_blocked(const Node *node, EngineStage stage)
+{
+        return node->blocked >> stage & 1;
 }
 
 static size_t n_ecus(const Node *node)
@@ -266,22 +283,26 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
         }
         if (effect->kind == ENGINE_DO_ASSESS) {
                 assert_int_equal(e->state, ENGINE_FINALIZING);
-                assert_int_equal(e->update.ecus[effect->index].state, ENGINE_ECU_NEED_REBOOT);
-                assert_false(e->rolling_back);
+                assert_true(e->update.ecus[effect->index].primary && e->update.ecus[effect->index].state == ENGINE_ECU_NEED_REBOOT);
+                assert_false(e->rolling_back || e->completing);
+                /* it may be confirmed now: no other ECU can fail any more */
+                assert_int_equal(count_ecus(node, ENGINE_ECU_INSTALLED) + (s->policy.keep ? count_ecus(node, ENGINE_ECU_FAILED) : 0), n_ecus(node) - 1);
         }
         if (effect->kind == ENGINE_DO_ROLLBACK) {
                 assert_true(back && e->update.ecus[effect->index].primary);
                 assert_true(is_refused(node));
         }
         if (effect->kind == ENGINE_DO_DOWNLOAD)
-                assert_true(consented(s, node, ENGINE_STAGE_DOWNLOAD));
+                assert_true(consented(s, node, ENGINE_STAGE_DOWNLOAD) && !is_blocked(node, ENGINE_STAGE_DOWNLOAD));
+        if (effect->kind == ENGINE_DO_INSTALL)
+                assert_false(is_blocked(node, ENGINE_STAGE_INSTALL) && !node->completing);
         if (effect->kind == ENGINE_DO_PREPARE || effect->kind == ENGINE_DO_INSTALL) {
                 assert_true(node->got);
                 assert_true(consented(s, node, ENGINE_STAGE_INSTALL));
         }
         if (effect->kind == ENGINE_DO_REBOOT && !back) {
                 assert_int_equal(e->state, ENGINE_REBOOT_REQUIRED);
-                assert_true(consented(s, node, ENGINE_STAGE_REBOOT));
+                assert_true(consented(s, node, ENGINE_STAGE_REBOOT) && !is_blocked(node, ENGINE_STAGE_REBOOT));
         }
         if (effect->kind == ENGINE_DO_OFFER)
                 assert_false(is_refused(node));
@@ -304,10 +325,13 @@ static void check_way_out(const Node *n)
         else if (n->state == ENGINE_FINALIZING && n->rolling_back)
                 assert_int_equal((n->job == ENGINE_DO_ROLLBACK + 1) + n->timer + n->rebooting, 1);
         else if (n->state == ENGINE_INSTALLING) {
-                assert_int_equal((n->job == ENGINE_DO_PREPARE + 1) + (n->job == ENGINE_DO_INSTALL + 1) + n->timer, 1);
+                bool held = count_ecus(n, ENGINE_ECU_PREPARED) && !count_ecus(n, ENGINE_ECU_PENDING) && !count_ecus(n, ENGINE_ECU_INSTALLING);
+
+                assert_true(!held || is_blocked(n, ENGINE_STAGE_INSTALL)); /* then the world has the next move */
+                assert_int_equal(held + (n->job == ENGINE_DO_PREPARE + 1) + (n->job == ENGINE_DO_INSTALL + 1) + n->timer, 1);
                 assert_int_equal(n->job == ENGINE_DO_INSTALL + 1, count_ecus(n, ENGINE_ECU_INSTALLING) > 0);
         } else if (n->state == ENGINE_FINALIZING && count_ecus(n, ENGINE_ECU_ROLLING_BACK) > 0)
-                assert_int_equal(n->job, ENGINE_DO_RESTORE + 1);
+                assert_int_equal((n->job == ENGINE_DO_RESTORE + 1) + n->timer, 1);
         else if (n->state == ENGINE_FINALIZING && count_ecus(n, ENGINE_ECU_NEED_REBOOT) > 0)
                 assert_int_equal((n->job == ENGINE_DO_ASSESS + 1) + n->timer, 1);
         else if (n->state == ENGINE_FINALIZING)
@@ -317,7 +341,7 @@ static void check_way_out(const Node *n)
         if (n->state == ENGINE_IDLE || n->state == ENGINE_READY || n->state == ENGINE_AWAITING_CONSENT)
                 assert_true(n->timer);
         if (n->state == ENGINE_REBOOT_REQUIRED)
-                assert_true(n->timer || n->asked || n->rebooting);
+                assert_true(n->timer || n->asked || n->rebooting || is_blocked(n, ENGINE_STAGE_REBOOT));
         if (n->state == ENGINE_PAUSED)
                 assert_false(n->timer);
 }
@@ -329,7 +353,8 @@ static void check_failures(const Search *s, const Engine *e, const Node *before,
 
         failed = count_ecus(after, ENGINE_ECU_FAILED) + count_ecus(after, ENGINE_ECU_ROLLING_BACK) + count_ecus(after, ENGINE_ECU_ROLLED_BACK);
         if (failed) { /* for good: it will be written down, reported and never tried again, as soon as those under way have ended */
-                assert_true(e->state == ENGINE_FINALIZING || e->state == ENGINE_REPORTING || count_ecus(after, ENGINE_ECU_INSTALLING));
+                assert_true(e->state == ENGINE_FINALIZING || e->state == ENGINE_REPORTING || count_ecus(after, ENGINE_ECU_INSTALLING) ||
+                            after->job == ENGINE_DO_PREPARE + 1);
                 assert_true(is_refused(after));
         }
         if (before->update && before->update != after->update && kind != ENGINE_CANCEL) {
@@ -358,6 +383,8 @@ static void check_round_trip(const Search *s, const Node *node)
         assert_true(slice_equal(buffer_slice(&once), buffer_slice(&twice)));
         pack(s, &loaded, &back);
         back.downloaded = node->downloaded;
+        back.blocked = node->blocked;
+        back.ended = node->ended;
         for (size_t i = 0; i < ELEMENTSOF(back.ecus); i++)
                 if (stored_ecu(node->ecus[i]) == back.ecus[i])
                         back.ecus[i] = node->ecus[i];
@@ -383,6 +410,8 @@ static void follow_effects(const Search *s, const Engine *e, const EngineEffects
                         node->timer = effect->seconds >= 0;
                 else if (effect->kind == ENGINE_DO_REBOOT)
                         node->rebooting = 1;
+                else if (effect->kind == ENGINE_DO_HOLD && is_blocked(node, ENGINE_STAGE_REBOOT))
+                        assert_true(engine_holds_reboot(e, EARLY));
                 else if (effect->kind == ENGINE_DO_OFFER)
                         node->asked = effect->stage == ENGINE_STAGE_REBOOT;
                 else if (is_job(effect->kind)) {
@@ -432,7 +461,7 @@ static bool is_ecu_event_possible(const Node *node, const EngineEvent *event)
 {
         int state = under_way(node);
 
-        if (event->index >= n_ecus(node) || state < 0 || node->ecus[event->index] != state)
+        if (event->index >= n_ecus(node) || state < 0 || node->ecus[event->index] != state || node->ended >> event->index & 1)
                 return false;
         if (event->kind == ENGINE_ECU_READY)
                 return state == ENGINE_ECU_PENDING;
@@ -442,47 +471,24 @@ static bool is_ecu_event_possible(const Node *node, const EngineEvent *event)
 /* Whether the world can produce this event here at all; what it cannot is thrown at the engine too, and must bounce off. */
 static bool is_possible(const Node *node, const EngineEvent *event)
 {
-        switch (event->kind) {
-        case ENGINE_REGISTERED:
-        case ENGINE_REGISTER_FAILED:
-                return node->job == ENGINE_DO_REGISTER + 1;
-        case ENGINE_CHECKED:
-        case ENGINE_CHECK_FAILED:
-                return node->job == ENGINE_DO_CHECK + 1;
-        case ENGINE_DOWNLOADED:
-        case ENGINE_DOWNLOAD_FAILED:
-                return node->job == ENGINE_DO_DOWNLOAD + 1;
-        case ENGINE_ECU_READY:
-        case ENGINE_ECU_DONE:
-        case ENGINE_ECU_REFUSED:
-        case ENGINE_ECU_RESTORED:
+        static const uint8_t jobs[_ENGINE_EVENT_MAX] = {
+                [ENGINE_REGISTERED] = ENGINE_DO_REGISTER + 1, [ENGINE_REGISTER_FAILED] = ENGINE_DO_REGISTER + 1,
+                [ENGINE_CHECKED] = ENGINE_DO_CHECK + 1,       [ENGINE_CHECK_FAILED] = ENGINE_DO_CHECK + 1,
+                [ENGINE_DOWNLOADED] = ENGINE_DO_DOWNLOAD + 1, [ENGINE_DOWNLOAD_FAILED] = ENGINE_DO_DOWNLOAD + 1,
+                [ENGINE_ROLLED_BACK] = ENGINE_DO_ROLLBACK + 1, [ENGINE_FINALIZED] = ENGINE_DO_FINALIZE + 1,
+                [ENGINE_REPORTED] = ENGINE_DO_REPORT + 1,     [ENGINE_REPORT_FAILED] = ENGINE_DO_REPORT + 1,
+                [ENGINE_ASSESSED] = ENGINE_DO_ASSESS + 1,
+        };
+
+        if (is_ecu_event(event->kind))
                 return is_ecu_event_possible(node, event);
-        case ENGINE_ASSESSED:
-                return node->job == ENGINE_DO_ASSESS + 1 && node->job_index == event->index;
-        case ENGINE_ROLLED_BACK:
-                return node->job == ENGINE_DO_ROLLBACK + 1;
-        case ENGINE_FINALIZED:
-                return node->job == ENGINE_DO_FINALIZE + 1;
-        case ENGINE_REPORTED:
-        case ENGINE_REPORT_FAILED:
-                return node->job == ENGINE_DO_REPORT + 1;
-        case ENGINE_REBOOT_FAILED:
-                return node->rebooting;
-        case ENGINE_TIMER:
-                return node->timer;
-        case ENGINE_STARTED:
-        case ENGINE_CHECK:
-        case ENGINE_APPROVE:
-        case ENGINE_DECLINE:
-        case ENGINE_POSTPONE:
-        case ENGINE_CANCEL:
-        case ENGINE_PAUSE:
-        case ENGINE_RESUME:
-        case ENGINE_REBOOT:
-        case _ENGINE_EVENT_MAX:
-                break;
-        }
-        return true;
+        if (event->kind == ENGINE_REBOOT_FAILED || event->kind == ENGINE_TIMER)
+                return event->kind == ENGINE_TIMER ? node->timer : node->rebooting;
+        if (event->kind == ENGINE_CONDITIONS)
+                return event->blocked != node->blocked;
+        if (event->kind == ENGINE_ASSESSED && node->job_index != event->index)
+                return false;
+        return !jobs[event->kind] || node->job == jobs[event->kind];
 }
 
 static void end_job(const EngineEvent *event, Node *node)
@@ -492,9 +498,9 @@ static void end_job(const EngineEvent *event, Node *node)
         else if (event->kind == ENGINE_REBOOT_FAILED)
                 node->rebooting = 0;
         else if (is_ecu_event(event->kind)) {
-                if (count_ecus(node, (EngineEcuState) under_way(node)) == 1)
+                if (count_ecus(node, (EngineEcuState) under_way(node)) - (size_t) __builtin_popcount(node->ended) == 1)
                         node->job = 0;
-        } else if (event->kind < ENGINE_CHECK)
+        } else if (event->kind < ENGINE_CHECK && event->kind != ENGINE_CONDITIONS)
                 node->job = 0;
 }
 
@@ -505,11 +511,12 @@ static void step(Search *s, uint32_t from, Engine *e, EngineEvent *event, int64_
         EngineEffects effects = { 0 };
         uint32_t to;
 
-        if (!possible && (event->kind == ENGINE_ROLLED_BACK || event->kind == ENGINE_ASSESSED || event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED ||
-                          before.state == ENGINE_UNPROVISIONED || (is_ecu_event(event->kind) && before.state == ENGINE_INSTALLING)))
+        if (!possible && (event->kind == ENGINE_CONDITIONS || event->kind == ENGINE_ROLLED_BACK || event->kind == ENGINE_ASSESSED || event->kind == ENGINE_TIMER || event->kind == ENGINE_REBOOT_FAILED ||
+                          before.state == ENGINE_UNPROVISIONED || (is_ecu_event(event->kind) && (before.state == ENGINE_INSTALLING || before.state == ENGINE_FINALIZING))))
                 return; /* the engine does not count these; the daemon has at most one of each */
         if (possible) {
                 follow_event(s, e, event, now, &after);
+                after.started |= event->kind == ENGINE_STARTED;
                 end_job(event, &after);
         }
         engine_step(e, event, now, &effects);
@@ -537,7 +544,7 @@ static const ErrorCode check_errors[] = { ERR_NETWORK, ERR_ROLLBACK };
 static const ErrorCode download_errors[] = { ERR_NETWORK, ERR_IMAGE_MISMATCH, ERR_CONFIG };
 static const ErrorCode install_errors[] = { ERR_UNREACHABLE, ERR_SECONDARY, ERR_INSTALL };
 
-static const ErrorCode assess_errors[] = { ERR_HEALTH, ERR_BOOT_LOADER };
+static const ErrorCode assess_errors[] = { ERR_HEALTH, ERR_BOOT_LOADER, ERR_BOOT_FALLBACK };
 static const ErrorCode rollback_errors[] = { ERR_BOOT_LOADER, ERR_INSTALL };
 
 typedef struct Happening {
@@ -555,7 +562,7 @@ static size_t put(Happening *list, size_t n, EngineEvent event)
 }
 
 /* Everything that can happen, ENGINE_STARTED apart, to a vehicle of two ECUs or of three. */
-static size_t happenings(Happening *list, bool three)
+static size_t happenings(Happening *list, bool three, bool conditions)
 {
         static const EngineEventKind plain[] = { ENGINE_REGISTERED, ENGINE_TIMER, ENGINE_DOWNLOADED, ENGINE_FINALIZED, ENGINE_REPORTED,
                                                  ENGINE_CHECK, ENGINE_CANCEL, ENGINE_PAUSE, ENGINE_RESUME, ENGINE_REBOOT };
@@ -576,6 +583,8 @@ static size_t happenings(Happening *list, bool three)
                         list[m].installed = found[i].installed;
                 }
         }
+        for (unsigned blocked = 0; conditions && blocked < 2; blocked++)
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_CONDITIONS, .blocked = blocked ? ALL_STAGES : 0 });
         n = put(list, n, (EngineEvent) { .kind = ENGINE_CHECKED, .error = sample_error(ERR_REJECTED) });
         n = put(list, n, (EngineEvent) { .kind = ENGINE_REGISTER_FAILED, .error = sample_error(ERR_NETWORK) });
         n = put(list, n, (EngineEvent) { .kind = ENGINE_REPORT_FAILED, .error = sample_error(ERR_NETWORK) });
@@ -595,6 +604,7 @@ static size_t happenings(Happening *list, bool three)
         }
         for (size_t ecu = 0; ecu < 2; ecu++) {
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_ASSESSED, .index = ecu });
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ASSESSED, .index = ecu, .need_reboot = true });
                 for (size_t i = 0; i < ELEMENTSOF(assess_errors); i++)
                         n = put(list, n, (EngineEvent) { .kind = ENGINE_ASSESSED, .index = ecu, .error = sample_error(assess_errors[i]) });
         }
@@ -644,7 +654,8 @@ static void try_restart(Search *s, uint32_t from, bool provisioned, bool reboote
         uint32_t to;
         Engine e;
 
-        node.job = node.timer = node.asked = node.rebooting = node.downloaded = node.job_index = 0;
+        node.blocked = s->policy.conditional[0] ? ALL_STAGES : 0;
+        node.ended = node.started = node.job = node.timer = node.asked = node.rebooting = node.downloaded = node.job_index = 0;
         if (node.state != ENGINE_INSTALLING && node.state != ENGINE_REBOOT_REQUIRED && node.state != ENGINE_FINALIZING)
                 node.got = 0;
         to = find_or_add(s, &node);
@@ -671,7 +682,7 @@ static void expand(Search *s, uint32_t from, const Happening *list, size_t n)
         Node node = s->nodes[from];
 
         /* Before ENGINE_STARTED nothing else happens. */
-        for (size_t i = 0; i < n && (node.job || node.timer || node.asked || node.rebooting || node.state == ENGINE_PAUSED); i++)
+        for (size_t i = 0; i < n && node.started; i++)
                 try_happening(s, from, &list[i]);
 }
 
@@ -693,13 +704,27 @@ static void check_all_lead_home(const Search *s)
                 assert_true(home[i]);
 }
 
-/* asks: a bit for each stage, then whether others stay where one ECU has failed, then whether it is the vehicle of three. */
+/* The Primary's image is no commit, that its boot would name. */
+static void give_handler(EngineUpdate *update)
+{
+        for (size_t i = 0; i < update->n_ecus; i++)
+                if (update->ecus[i].primary) {
+                        update->ecus[i].ostree = false;
+                        update->ecus[i].restorable = true;
+                }
+        engine_update_seal(update);
+}
+
+/*
+ * asks: a bit for each stage, then whether others stay where one ECU has failed, then whether it is the vehicle of three, then
+ * whether conditions come and go, then whether a handler installs for the Primary.
+ */
 static void search(unsigned asks)
 {
         Search s = { .nodes = xcalloc(NODES_MAX, sizeof(Node)), .table = xcalloc(2 * (size_t) NODES_MAX, sizeof(uint32_t)) };
         bool seen[_ENGINE_STATE_MAX] = { false };
         Happening *list = xcalloc(512, sizeof *list);
-        size_t n = happenings(list, asks & 16);
+        size_t n = happenings(list, asks & 16, asks & 32);
         Node first = { 0 };
 
         assert_true(n <= 512);
@@ -707,8 +732,14 @@ static void search(unsigned asks)
         s.is_written = xcalloc(NODES_MAX, 1);
         sample_policy(asks & 7, &s.policy);
         s.policy.keep = asks & 8;
-        for (unsigned i = SAMPLE_A; i < _SAMPLE_MAX; i++)
+        for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
+                s.policy.conditional[i] = asks & 32;
+        first.blocked = asks & 32 ? ALL_STAGES : 0;
+        for (unsigned i = SAMPLE_A; i < _SAMPLE_MAX; i++) {
                 sample_update((Sample) i, 0, &s.samples[i]);
+                if (asks & 64)
+                        give_handler(&s.samples[i]);
+        }
         sample_target(SAMPLE_A, 0, s.targets[0]);
         sample_target(SAMPLE_A, 1, s.targets[1]);
         sample_target(SAMPLE_B, 0, s.targets[2]);
@@ -747,7 +778,9 @@ int main(int argc, char *argv[])
         static const struct { const char *name; unsigned asks; } all[] = {
                 { "all_auto", 0 }, { "ask_download", 1 }, { "ask_install", 2 }, { "ask_download_install", 3 }, { "ask_reboot", 4 },
                 { "ask_download_reboot", 5 }, { "ask_install_reboot", 6 }, { "ask_all", 7 }, { "three_ecus", 16 },
+                { "conditions", 32 }, { "conditions_ask_install_reboot", 32 + 6 }, { "three_ecus_conditions", 32 + 16 },
                 { "three_ecus_keep", 16 + 8 }, { "three_ecus_ask_reboot", 16 + 4 },
+                { "handler", 64 }, { "handler_ask_reboot", 64 + 4 }, { "three_ecus_handler", 64 + 16 },
         };
         struct CMUnitTest tests[ELEMENTSOF(all)];
         size_t n = 0;

@@ -198,7 +198,7 @@ static size_t next_ecu(World *w, EngineEcuState state)
         size_t n = 0, first = 0;
 
         for (size_t i = update->n_ecus; i-- > 0;)
-                if (update->ecus[i].state == state) {
+                if (update->ecus[i].state == state && !update->ecus[i].ended) {
                         first = i;
                         n++;
                 }

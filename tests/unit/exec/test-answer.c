@@ -64,14 +64,16 @@ static void the_status_is_what_counts(void **state)
         }
 }
 
-static void only_an_installation_may_need_completion(void **state)
+static void only_what_changes_the_ecu_may_need_completion(void **state)
 {
         World *w = *state;
 
         must_take(w, EXEC_INSTALL, "{\"status\":\"need-completion\"}");
         assert_int_equal(w->answer.status, EXEC_NEED_COMPLETION);
         must_refuse(w, EXEC_COMPLETE_INSTALL, "{\"status\":\"need-completion\"}");
-        must_refuse(w, EXEC_ROLLBACK, "{\"status\":\"need-completion\"}");
+        must_take(w, EXEC_ROLLBACK, "{\"status\":\"need-completion\"}");
+        must_refuse(w, EXEC_HOLD, "{\"status\":\"need-completion\"}");
+        must_refuse(w, EXEC_RELEASE, "{\"status\":\"need-completion\"}");
         must_refuse(w, EXEC_GET_FIRMWARE_INFO, "{\"status\":\"need-completion\"}");
 }
 
@@ -140,7 +142,7 @@ int main(void)
 {
         const struct CMUnitTest tests[] = {
                 TEST(the_status_is_what_counts),
-                TEST(only_an_installation_may_need_completion),
+                TEST(only_what_changes_the_ecu_may_need_completion),
                 TEST(firmware_is_told_by_its_hash),
                 TEST(everything_else_is_refused),
                 TEST(a_long_message_is_refused_and_a_longer_answer_not_even_read),

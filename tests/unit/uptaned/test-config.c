@@ -144,13 +144,14 @@ static void every_key_is_taken(void **state)
         must_load(w, "# a comment\n[server]\nurl = http://a//\ndirector-url = https://d/\nrepository-url = https://r\nostree-url = https://o\n"
                      "require-director-timestamp = no\nstatic-deltas = yes\n[primary]\nserial = p1\nhardware-id = hw\nvin = V\ndevice-id = D\nkey-type = rsa\n"
                      "[update]\npoll-interval = 1\njitter = 0\nconsent-download = ask\nconsent-install = ask\nconsent-reboot = ask\n"
+                     "conditions-download = network\nconditions-install =  parked battery-80 \nconditions-reboot = parked\n"
                      "[health]\nboot-complete = yes\nchecks = yes\ndirector = yes\ntimeout = 7\ncheck-timeout = 8\n"
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\nmax-speed = 2M\n"
                      "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\nannounce = 4\n"
                      "[paths]\nstate-directory = /s\nfactory-image = /x\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
                      "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
                      "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\norder = 7\n"
-                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\nchunk = 64K\n"
+                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\nchunk = 64K\nsend-credentials = yes\n"
                      "[secondary toy]\ndriver = virtual\nhardware-id = hw3\n[update]\nparallel = 255\non-failure = keep\n[limits]\nsecondaries = 2M\n");
         assert_string_equal(c->server_url, "http://a");
         assert_string_equal(c->director_url, "https://d");
@@ -196,7 +197,14 @@ static void every_key_is_taken(void **state)
         assert_string_equal(c->secondaries[2].address, "host:1");
         assert_true(!c->secondaries[1].partial && c->secondaries[2].partial);
         assert_true(!c->secondaries[1].tls && c->secondaries[2].tls);
+        assert_int_equal(c->n_conditions, 3);
+        assert_string_equal(c->conditions[1].name, "parked");
+        assert_int_equal(c->conditions[0].stages, 1u << ENGINE_STAGE_DOWNLOAD);
+        assert_int_equal(c->conditions[1].stages, 1u << ENGINE_STAGE_INSTALL | 1u << ENGINE_STAGE_REBOOT);
+        assert_int_equal(c->conditions[2].stages, 1u << ENGINE_STAGE_INSTALL);
+        assert_true(c->policy.conditional[ENGINE_STAGE_DOWNLOAD] && c->policy.conditional[ENGINE_STAGE_INSTALL]);
         assert_true(c->secondaries[1].chunk == 1024 && c->secondaries[2].chunk == 65536);
+        assert_true(!c->secondaries[1].send_credentials && c->secondaries[2].send_credentials);
 }
 
 /* GOOD has four lines: the section is the fifth, the key the sixth. */
@@ -231,7 +239,11 @@ static void a_value_that_does_not_fit_is_refused_with_file_line_and_key(void **s
                 cleanup_free char *text = xasprintf(GOOD "[%s]\n%s = %s\n", bad[i].section, bad[i].key, bad[i].value);
                 cleanup_free char *where = xasprintf("%s, line 6, [%s] %s: ", w->path, bad[i].section, bad[i].key);
 
-                must_refuse(w, text, where);
+                must_refuse(w, GOOD "[update]\nconditions-install = Parked\n", "'Parked' is no name");
+        must_refuse(w, GOOD "[update]\nconditions-install = abcdefghijklmnopqrstuvwxyzabcdefg\n", "is no name");
+        must_refuse(w, GOOD "[update]\nconditions-download = a b c d e f g h i\nconditions-install = a j k l m n o p q\n",
+                    "conditions-install: more than 16");
+        must_refuse(w, text, where);
         }
 }
 
@@ -331,6 +343,7 @@ static void what_is_missing_is_named(void **state)
         must_refuse(w, GOOD "[secondary a]\ndriver = virtual\nhardware-id = h\nchunk = 2K\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nchunk = 1023\n", "1023");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nchunk = 65537\n", "65537");
+        must_refuse(w, GOOD "[secondary a]\naddress = h:1\nsend-credentials = yes\n", "needs tls");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nhandler = /h\n", "are for driver = exec");
         must_refuse(w, GOOD "[primary]\ninstaller = exec\n", "[primary] handler is missing");
         must_refuse(w, GOOD "[primary]\nhandler = /h\n", "[primary] handler is for installer = exec");

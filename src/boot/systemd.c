@@ -125,7 +125,29 @@ static int find(const char *folder, const char *word, Entry *ret, Error *error)
         return 0;
 }
 
-static int rename_entry(const char *folder, const Entry *entry, const char *count, Error *error)
+/* On FAT a power cut in the middle of a rename may leave both names, and the boot loader would take the one that counts nothing. */
+static int drop_twins(int fd, const char *folder, const Entry *entry, const char *name, const char *word, Error *error)
+{
+        __attribute__((cleanup(close_folder))) DIR *dir = opendir(folder);
+        Entry twin;
+        int r;
+
+        if (!dir)
+                return error_set_errno(error, ERR_BOOT_LOADER, errno, "%s", folder);
+        for (struct dirent *e; (e = readdir(dir));) {
+                if (!parse_name(e->d_name, &twin) || twin.stem != entry->stem || strncmp(twin.name, name, twin.stem) != 0 ||
+                    strcmp(twin.name, name) == 0)
+                        continue;
+                r = is_wanted(folder, twin.name, word, error);
+                if (r > 0 && unlinkat(fd, twin.name, 0) < 0)
+                        r = error_set_errno(error, ERR_BOOT_LOADER, errno, "removing %s/%s", folder, twin.name);
+                if (r < 0)
+                        return -1;
+        }
+        return 0;
+}
+
+static int rename_entry(const char *folder, const Entry *entry, const char *count, const char *word, Error *error)
 {
         cleanup_free char *name = xasprintf("%.*s%s" SUFFIX, (int) entry->stem, entry->name, count);
         cleanup_close int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -134,6 +156,8 @@ static int rename_entry(const char *folder, const Entry *entry, const char *coun
                 return error_set_errno(error, ERR_BOOT_LOADER, errno, "%s", folder);
         if (strcmp(name, entry->name) != 0 && renameat(fd, entry->name, fd, name) < 0)
                 return error_set_errno(error, ERR_BOOT_LOADER, errno, "renaming %s/%s to %s", folder, entry->name, name);
+        if (drop_twins(fd, folder, entry, name, word, error) < 0)
+                return -1;
         if (fsync(fd) < 0)
                 return error_set_errno(error, ERR_BOOT_LOADER, errno, "writing %s to the medium", folder);
         return 0;
@@ -148,7 +172,7 @@ static int set_trial(const BootContext *context, Error *error)
         if (r == 0)
                 return error_set(error, ERR_BOOT_LOADER, "%s has no entry with '%.150s'", context->entries, context->first ? context->first : "");
         (void) snprintf(count, sizeof count, "+%d", TRIES);
-        return r < 0 ? -1 : rename_entry(context->entries, &entry, count, error);
+        return r < 0 ? -1 : rename_entry(context->entries, &entry, count, context->first, error);
 }
 
 static int set_good(const BootContext *context, Error *error)
@@ -156,7 +180,7 @@ static int set_good(const BootContext *context, Error *error)
         Entry entry;
         int r = find(context->entries, context->booted, &entry, error);
 
-        return r > 0 && entry.counted ? rename_entry(context->entries, &entry, "", error) : r < 0 ? -1 : 0;
+        return r > 0 ? rename_entry(context->entries, &entry, "", context->booted, error) : r;
 }
 
 static int get_state(const BootContext *context, BootState *ret, Error *error)

@@ -476,6 +476,16 @@ def test_what_is_mounted_read_only_is_writable_for_the_helper_alone(booted, serv
     sysroot.ostree("fsck", "-q")
 
 
+def test_a_commit_is_known_by_its_hash_whatever_refs_it_is_bound_to(helper, server, sysroot, repo):  # noqa: F811
+    commit = run("ostree", f"--repo={repo.path}", "commit", "--orphan", "--bind-ref=somebody/elses", f"--tree=dir={repo.folder / 'tree-2'}",
+                 "--owner-uid=0", "--owner-gid=0", "-s", "bound")
+    assert "somebody/elses" in run("ostree", f"--repo={repo.path}", "show", "--print-metadata-key=ostree.ref-binding", commit)
+    with OstreeClient(helper) as c:
+        c.pull(server.repo_url, commit)
+        assert c.deploy(commit) is True
+    assert sysroot.deployments()[0] == commit
+
+
 # ---- kernel arguments ----
 
 def wishing(repo, name, append=(), delete=(), **other):  # noqa: F811

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -212,6 +213,73 @@ static void a_folder_that_is_not_there_is_an_error(void **state)
         assert_int_equal(w->error.code, ERR_BOOT_LOADER);
 }
 
+/* What a power cut in the middle of a rename leaves on FAT, whichever of the two is found first. */
+static void two_names_of_one_entry_become_one_again(void **state)
+{
+        World *w = *state;
+
+        put(w, "ostree-1-agl.conf", ENTRY(OLD));
+        for (unsigned i = 0; i < 2; i++) {
+                put(w, i ? "ostree-2-agl+2-1.conf" : "ostree-2-agl.conf", ENTRY(NEW));
+                put(w, i ? "ostree-2-agl.conf" : "ostree-2-agl+2-1.conf", ENTRY(NEW));
+                w->context.booted = OLD;
+                must(w, driver()->set_trial(&w->context, &w->error));
+                must_be_called(w, "ostree-2-agl+3.conf", "ostree-1-agl.conf");
+                put(w, "ostree-2-agl.conf", ENTRY(NEW));
+                w->context.booted = NEW;
+                must(w, driver()->set_good(&w->context, &w->error));
+                must_be_called(w, "ostree-2-agl.conf", "ostree-1-agl.conf");
+                drop(w, "ostree-2-agl.conf");
+        }
+}
+
+/* The same stem, but another kernel: somebody else's. */
+static void entries_of_others_stay_as_they_are(void **state)
+{
+        World *w = *state;
+
+        put(w, "ostree-2-agl.conf", ENTRY(NEW));
+        put(w, "ostree-2-agl+1-2.conf", ENTRY(OLD));
+        must(w, driver()->set_trial(&w->context, &w->error));
+        must_be_called(w, "ostree-2-agl+3.conf", "ostree-2-agl+1-2.conf");
+        w->context.booted = NEW;
+        must(w, driver()->set_good(&w->context, &w->error));
+        must_be_called(w, "ostree-2-agl.conf", "ostree-2-agl+1-2.conf");
+}
+
+static void a_name_without_room_for_a_count_is_an_error_and_stays(void **state)
+{
+        char name[256];
+        World *w = *state;
+
+        memset(name, 'n', sizeof name);
+        memcpy(name + 250, ".conf", sizeof ".conf"); /* 255 bytes, as long as a name may be */
+        put(w, name, ENTRY(NEW));
+        put(w, "ostree-1-agl.conf", ENTRY(OLD));
+        assert_int_equal(driver()->set_trial(&w->context, &w->error), -1);
+        assert_int_equal(w->error.code, ERR_BOOT_LOADER);
+        must_be_called(w, name, "ostree-1-agl.conf");
+        w->context.booted = NEW;
+        error_clear(&w->error);
+        must(w, driver()->set_good(&w->context, &w->error)); /* which needs none */
+        must_be_called(w, name, "ostree-1-agl.conf");
+}
+
+/* A missing entry is no reason to count nothing; one that cannot be read might be ours. */
+static void an_entry_that_cannot_be_read_is_an_error(void **state)
+{
+        World *w = *state;
+        cleanup_free char *path = xasprintf("%s/ostree-2-agl+3.conf", w->folder);
+
+        assert_int_equal(mkdir(path, 0755), 0);
+        w->context.booted = NEW;
+        assert_int_equal(driver()->set_good(&w->context, &w->error), -1);
+        assert_int_equal(w->error.code, ERR_BOOT_LOADER);
+        error_clear(&w->error);
+        assert_int_equal(driver()->get_state(&w->context, &w->state, &w->error), -1);
+        assert_int_equal(w->error.code, ERR_BOOT_LOADER);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -224,6 +292,10 @@ int main(void)
                 TEST(names_with_a_plus_are_no_counts),
                 TEST(entries_are_told_apart_by_a_whole_word_of_their_options),
                 TEST(a_folder_that_is_not_there_is_an_error),
+                TEST(two_names_of_one_entry_become_one_again),
+                TEST(entries_of_others_stay_as_they_are),
+                TEST(a_name_without_room_for_a_count_is_an_error_and_stays),
+                TEST(an_entry_that_cannot_be_read_is_an_error),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,8 +99,9 @@ class SystemImages(images.Images):
     def _commit(self, branch, *arguments):
         return rootfs.run("ostree", "--repo=" + self.repo, "commit", "--branch=" + branch, "--subject=" + branch, *arguments)
 
-    def commit(self, version, without_init=False, files=None):
-        """files: {path: text} of this version alone; a text that begins as a script's does is executable."""
+    def commit(self, version, without_init=False, files=None, big=0):
+        """files: {path: text} of this version alone; a text that begins as a script's does is executable. big: bytes of a file
+        that nothing makes smaller; such a commit says how large its objects are."""
         if version not in self.commits:
             root = os.path.join(self.directory, "version-" + version)
             self.add_kernel(root, version)
@@ -110,8 +111,11 @@ class SystemImages(images.Images):
             _write(root, "usr/lib/os-release", 'NAME=test\nID=test\nVERSION_ID=%s\nPRETTY_NAME="Test-vehicle-%s"\n' % (version, version))
             if without_init:
                 _write(root, "usr/lib/systemd/systemd", "not a program\n")
+            if big:
+                with open(os.path.join(root, "usr/lib/big"), "wb") as f:
+                    f.write(os.urandom(big))
             self.commits[version] = self._commit("test/" + version, "--tree=ref=installed", "--tree=dir=" + root,
-                                                 "--add-metadata-string=version=" + version)
+                                                 "--add-metadata-string=version=" + version, *["--generate-sizes"] * bool(big))
             shutil.rmtree(root)
         return self.commits[version]
 

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+from fleet import Fleet, handler_section
 from helpers_fixture import ROOT
 from vehicle import HERE, wait_for
 
@@ -267,3 +268,33 @@ def test_software_that_fails_its_check_is_not_marked_good_and_the_old_slot_boots
     car.failed("sound")
     assert car.director.reports()[-1]["items"][0]["result"]["code"] == "INSTALL_FAILED"
     car.update(b"better" * 1000)
+
+
+@pytest.mark.world(secondaries=0, config=CONFIG + handler_section("mcu"))
+def test_t53_where_another_ecu_cannot_complete_behind_the_reboot_the_old_slot_boots_again(car):
+    fleet = Fleet(car.world)
+    car.boot()
+
+    def assign(data):
+        name = "both-%d" % len(car.director.reports())
+        bundle = car.world.backend.add_image(name + ".raucb", data, [car.vehicle.HARDWARE_ID])
+        car.director.assign([(name + ".raucb", bundle, car.vehicle.serial, car.vehicle.HARDWARE_ID, None),
+                             (*car.world.publish_firmware(name + ".bin", data), "ser-mcu", "test-mcu", None)])
+        car.vehicle.verb("CheckForUpdates")
+        car.vehicle.wait_reboot()
+        os.unlink(car.vehicle.path("rauc", "ready"))
+        car.vehicle.boot()
+    old = b"works" * 1000
+    assign(old)
+    car.vehicle.wait_state("idle")
+    assert car.installed()[1] == sha256(old) == sha256(fleet.memory("mcu")), car.vehicle.log("uptaned")[-1500:]
+    for suffix in ("late", "fail-complete-install"):
+        fleet.touch("mcu", suffix)
+    assign(b"does not" * 1000)
+    car.vehicle.wait_reboot()  # back
+    assert car.read("primary") == "B" and car.calls()[-2:] == ["Mark bad booted", "Mark active other"]
+    car.boot()
+    results = {item["ecu"]: item["result"] for item in car.director.reports()[-1]["items"]}
+    assert "told to" in results["ser-mcu"]["description"] and fleet.memory("mcu") == old
+    assert results[car.vehicle.serial]["description"].startswith("rolled back: "), results
+    assert car.installed()[1] == sha256(old)

@@ -17,7 +17,7 @@ from vm.images import BACKEND_ADDRESS, BUSYBOX
 
 BACKEND_PORT = 443
 # Without what is quick in hardware and slow where it is emulated: string instructions that go byte by byte, wide vectors, checks of
-# the kernel's accesses. Half of the time of whatever copies or starts programs.
+# the kernel's accesses. With images.QUICK about half the time of what copies or starts programs.
 CPU = "max,-erms,-fsrm,-avx,-avx2,-la57,-smap,-smep,-pku"
 UP_SECONDS = 900  # of several tries, on a loaded machine
 

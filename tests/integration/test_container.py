@@ -271,6 +271,24 @@ def test_a_reboot_that_the_user_puts_off_or_declines_is_none_of_that_update_whoe
 
 
 # Uptane 5.4.3.5 (b)
+@pytest.mark.world(config="[update]\nconditions-reboot = parked\n", secondaries=0)
+def test_while_a_condition_of_the_reboot_does_not_hold_no_reboot_is_into_the_update(world):
+    v = start(world)
+    world.assign(world.publish_commit("2"))
+    staged = "%s.0 (staged)" % world.images.commit("2")
+    v.call("CheckForUpdates")
+    wait_for(lambda: staged in v.status() and v.property("WaitingFor") == ["parked"], "the staged deployment", 60)
+    reboots_into_the_old(v)
+    wait_for(lambda: staged in v.status() and v.property("WaitingFor") == ["parked"], "the staged deployment, again", 60)
+    v.verb("SetCondition", "(sbt)", ("parked", True, 0))
+    v.machine.wait_reboot()
+    v.boot()
+    v.wait_state("idle")
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+    look_after(world, v)
+
+
 @pytest.mark.world(config="[update]\nconsent-reboot = ask\n", secondaries=0)
 def test_who_is_asked_for_the_reboot_may_decline_it(world):
     v = start(world)

@@ -153,6 +153,16 @@ def test_software_that_does_not_boot_is_left_by_the_boot_loader_and_reported(wor
     look_after(world, v)
 
 
+def reboots_into_the_new(world, v):
+    """By itself; and that is all there is to it."""
+    v.machine.wait_reboot()
+    v.boot()
+    v.wait_state("idle")
+    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
+    assert [r["result"]["success"] for r in world.director.reports()] == [True]
+    look_after(world, v)
+
+
 # Uptane 5.4.3.5 (b)
 @pytest.mark.world(config="[update]\nconsent-reboot = ask\n", secondaries=0)
 def test_a_reboot_without_consent_changes_nothing_and_the_one_after_consent_applies_the_update(world):
@@ -171,12 +181,7 @@ def test_a_reboot_without_consent_changes_nothing_and_the_one_after_consent_appl
     wait_for(lambda: staged in v.status(), "the staged deployment", 60)
     v.wait_state("reboot-required")
     v.verb("Approve", "(ss)", (update, "reboot"))
-    v.machine.wait_reboot()
-    v.boot()
-    v.wait_state("idle")
-    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
-    assert [r["result"]["success"] for r in world.director.reports()] == [True]
-    look_after(world, v)
+    reboots_into_the_new(world, v)
 
 
 @pytest.mark.world(secondaries=0)
@@ -281,14 +286,10 @@ def test_while_a_condition_of_the_reboot_does_not_hold_no_reboot_is_into_the_upd
     reboots_into_the_old(v)
     wait_for(lambda: staged in v.status() and v.property("WaitingFor") == ["parked"], "the staged deployment, again", 60)
     v.verb("SetCondition", "(sbt)", ("parked", True, 0))
-    v.machine.wait_reboot()
-    v.boot()
-    v.wait_state("idle")
-    assert v.booted_commit == world.images.commit("2") == world.director.installed(v.serial)[1]
-    assert [r["result"]["success"] for r in world.director.reports()] == [True]
-    look_after(world, v)
+    reboots_into_the_new(world, v)
 
 
+# Uptane 5.4.3.5 (b)
 @pytest.mark.world(config="[update]\nconsent-reboot = ask\n", secondaries=0)
 def test_who_is_asked_for_the_reboot_may_decline_it(world):
     v = start(world)

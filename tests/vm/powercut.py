@@ -122,7 +122,7 @@ def boot(world, disk, expected, scratch):
                  lambda: "the end of the update; state %s; %s" % (v.state(), v.log()[-3000:]), SECONDS)
         assert not truth.lies, truth.lies
         assert not world.director.refused, world.director.refused
-        assert all(report["result"]["success"] for report in world.director.reports())
+        assert all(report["result"]["success"] for report in world.director.reports()), world.director.reports()
     finally:
         v.machine.close()
 

@@ -588,16 +588,32 @@ static int add_condition(Config *c, const char *name, EngineStage stage, Error *
         return 0;
 }
 
-/* Names between spaces. */
+/* What stands between spaces; ends with NULL. */
+static char **split_words(const char *text)
+{
+        cleanup_free char *copy = xstrdup(text);
+        char **words = xcalloc(1, sizeof *words), *rest = NULL;
+        size_t n = 0;
+
+        for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+                words = xrealloc(words, n + 2, sizeof *words);
+                words[n++] = xstrdup(word);
+                words[n] = NULL;
+        }
+        return words;
+}
+
 static int complete_conditions(Config *c, Error *error)
 {
         for (unsigned stage = 0; stage < _ENGINE_STAGE_MAX; stage++) {
-                cleanup_free char *text = xstrdup(c->conditions_text[stage]);
-                char *rest = NULL;
+                char **names = split_words(c->conditions_text[stage]);
+                int r = 0;
 
-                for (char *name = strtok_r(text, " ", &rest); name; name = strtok_r(NULL, " ", &rest))
-                        if (add_condition(c, name, (EngineStage) stage, error) < 0)
-                                return -1;
+                for (char **name = names; *name && r == 0; name++)
+                        r = add_condition(c, *name, (EngineStage) stage, error);
+                strv_free(names);
+                if (r < 0)
+                        return -1;
         }
         return 0;
 }
@@ -624,21 +640,6 @@ static int complete(Config *c, Error *error)
         default_url(&c->repository_url, c->server_url, "repo");
         default_url(&c->ostree_url, c->server_url, "treehub");
         return 0;
-}
-
-/* What stands between spaces; ends with NULL. */
-static char **split_words(const char *text)
-{
-        cleanup_free char *copy = xstrdup(text);
-        char **words = xcalloc(1, sizeof *words), *rest = NULL;
-        size_t n = 0;
-
-        for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
-                words = xrealloc(words, n + 2, sizeof *words);
-                words[n++] = xstrdup(word);
-                words[n] = NULL;
-        }
-        return words;
 }
 
 static int split_lists(Config *c, Error *error)

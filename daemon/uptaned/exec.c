@@ -174,3 +174,11 @@ int exec_take_info(Manager *m, VehicleEcu *ecu, sd_bus_message *reply, Error *er
                 return 1;
         return vehicle_set_installed(m, ecu, name, &hashes, length, -1, error) < 0 ? -1 : 1;
 }
+
+int exec_take_runs(Manager *m, VehicleEcu *ecu, const EngineEcu *want, sd_bus_message *reply, ExecRuns *ret, Error *error)
+{
+        int known = reply ? exec_take_info(m, ecu, reply, error) : -1;
+
+        *ret = known <= 0 ? EXEC_RUNS_UNKNOWN : hashes_match(&ecu->hashes, &want->hashes) ? EXEC_RUNS_WANTED : EXEC_RUNS_OTHER;
+        return known < 0 ? -1 : 0;
+}

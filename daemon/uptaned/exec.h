@@ -17,6 +17,11 @@ int exec_ask_info(Manager *m, const VehicleEcu *ecu, Helper *helper, HelperReply
 /* 1 and remembered, if the handler knows what its ECU runs, or that nobody does; 0: what was installed last counts on. */
 int exec_take_info(Manager *m, VehicleEcu *ecu, sd_bus_message *reply, Error *error) __attribute__((nonnull, warn_unused_result));
 
+typedef enum ExecRuns { EXEC_RUNS_WANTED, EXEC_RUNS_OTHER, EXEC_RUNS_UNKNOWN } ExecRuns;
+/* The same, compared with what is wanted; unknown: the handler does not say. -1 with error, which reply is NULL with: it does not answer. */
+int exec_take_runs(Manager *m, VehicleEcu *ecu, const EngineEcu *want, sd_bus_message *reply, ExecRuns *ret, Error *error)
+        __attribute__((nonnull(1, 2, 3, 5, 6), warn_unused_result));
+
 /* One of the other methods, about an image for this ECU. */
 typedef struct ExecCall {
         const char *member;

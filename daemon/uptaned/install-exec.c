@@ -17,6 +17,7 @@
 typedef struct InstallExec {
         Work work;
         bool completing;
+        TrialExec *hold; /* while the Primary's is told to hold back what it installed */
         Error error; /* why it is rolled back */
 } InstallExec;
 
@@ -25,6 +26,13 @@ void install_exec_forget(Manager *m)
         for (size_t i = 0; i < m->n_ecus; i++)
                 if (m->ecus[i].handler)
                         exec_note_forget(m, &m->ecus[i]);
+}
+
+static void reset(Work *w)
+{
+        InstallExec *in = (InstallExec *) w;
+
+        in->hold = trial_exec_free(in->hold);
 }
 
 /* ---- the end ---- */
@@ -66,13 +74,9 @@ static int ask_info(InstallExec *in, HelperReply reply, Error *error)
         return exec_open(w->m, &w->helper, error) < 0 ? -1 : exec_ask_info(w->m, w->ecu, w->helper, reply, in, error);
 }
 
-/* 1: the handler says that it runs the image, 0: another, or it does not say; -1: it does not answer. */
-static int take_info(InstallExec *in, sd_bus_message *reply, bool *ret_known, Error *error)
+static int take_runs(InstallExec *in, sd_bus_message *reply, ExecRuns *ret, Error *error)
 {
-        int known = reply ? exec_take_info(in->work.m, in->work.ecu, reply, error) : -1;
-
-        *ret_known = known > 0;
-        return known < 0 ? -1 : known > 0 && hashes_match(&in->work.ecu->hashes, &work_ecu(&in->work)->hashes);
+        return exec_take_runs(in->work.m, in->work.ecu, work_ecu(&in->work), reply, ret, error);
 }
 
 static void on_rolled_back(void *userdata, sd_bus_message *reply, Error *error)
@@ -100,33 +104,33 @@ static void roll_back(InstallExec *in, const Error *why)
 /* ---- waiting for a boot ---- */
 
 /* One that cannot hold back what it installed is no failure; but the user has to know. */
-static void on_held(void *userdata, sd_bus_message *reply, Error *error)
+static void on_held(void *userdata, TrialResult result, Error *error)
 {
         InstallExec *in = userdata;
         Manager *m = in->work.m;
         VehicleEcu *ecu = in->work.ecu;
-        const EngineEcu *want = work_ecu(&in->work);
-        const char *status = exec_read_status(reply, error);
-        bool held = status && strcmp(status, "ok") == 0;
 
-        if (!status || (held && exec_note_put(m, ecu, want, true, error) < 0)) {
+        if (result == TRIAL_FAILED) {
                 roll_back(in, error);
                 return;
         }
-        if (!held)
-                (void) trial_exec_not_held(ecu, want, error);
         done(in, true);
-        if (!held)
+        if (result == TRIAL_NOT_HELD)
                 trial_exec_tell(m, ecu, error);
 }
 
 static void await_boot(InstallExec *in)
 {
+        Work *w = &in->work;
         Error error = { 0 };
 
-        if (!must_hold(in))
+        if (!must_hold(in)) {
                 done(in, true);
-        else if (call(in, "Hold", -1, on_held, &error) < 0)
+                return;
+        }
+        w->helper = helper_free(w->helper);
+        in->hold = trial_exec_new(w->m, work_ecu(w), on_held, in);
+        if (trial_exec_hold(in->hold, &error) < 0)
                 roll_back(in, &error);
 }
 
@@ -136,12 +140,11 @@ static void await_boot(InstallExec *in)
 static void on_info_before(void *userdata, sd_bus_message *reply, Error *error)
 {
         InstallExec *in = userdata;
-        bool known;
-        int runs = take_info(in, reply, &known, error);
+        ExecRuns runs;
 
-        if (runs < 0)
+        if (take_runs(in, reply, &runs, error) < 0)
                 work_failed(&in->work, error);
-        else if (runs > 0 && work_ecu(&in->work)->begun)
+        else if (runs == EXEC_RUNS_WANTED && work_ecu(&in->work)->begun)
                 done(in, false);
         else
                 work_ready(&in->work);
@@ -186,13 +189,13 @@ static int prepare(Work *w, Error *error)
 static void on_info(void *userdata, sd_bus_message *reply, Error *error)
 {
         InstallExec *in = userdata;
-        bool known;
-        int runs = take_info(in, reply, &known, error);
+        ExecRuns runs;
+        int r = take_runs(in, reply, &runs, error);
 
-        if (runs == 0 && known)
-                runs = error_set(error, in->completing ? ERR_BOOT_FALLBACK : ERR_INSTALL, "'%.100s' was installed, but is not what runs",
-                                 work_ecu(&in->work)->image);
-        if (runs < 0)
+        if (r == 0 && runs == EXEC_RUNS_OTHER)
+                r = error_set(error, in->completing ? ERR_BOOT_FALLBACK : ERR_INSTALL, "'%.100s' was installed, but is not what runs",
+                              work_ecu(&in->work)->image);
+        if (r < 0)
                 roll_back(in, error);
         else
                 done(in, false);
@@ -255,12 +258,12 @@ static int install(Work *w, Error *error)
 static void on_info_behind(void *userdata, sd_bus_message *reply, Error *error)
 {
         InstallExec *in = userdata;
-        bool known;
-        int runs = take_info(in, reply, &known, error);
+        ExecRuns runs;
+        int r = take_runs(in, reply, &runs, error);
 
-        if (runs > 0)
-                runs = error_set(error, ERR_HANDLER, "it runs '%.100s' still", work_ecu(&in->work)->image);
-        if (runs < 0)
+        if (r == 0 && runs == EXEC_RUNS_WANTED)
+                r = error_set(error, ERR_HANDLER, "it runs '%.100s' still", work_ecu(&in->work)->image);
+        if (r < 0)
                 work_failed(&in->work, error);
         else
                 work_restored(&in->work);
@@ -280,4 +283,4 @@ static int restore(Work *w, Error *error)
         return call((InstallExec *) w, "Rollback", -1, on_restored, error);
 }
 
-const Driver install_exec = { .size = sizeof(InstallExec), .prepare = prepare, .install = install, .restore = restore };
+const Driver install_exec = { .size = sizeof(InstallExec), .prepare = prepare, .install = install, .restore = restore, .reset = reset };

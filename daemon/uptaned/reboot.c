@@ -101,16 +101,13 @@ int reboot_start(Manager *m, Error *error)
 
 /* ---- holding ---- */
 
-/* A handler that cannot hold back will not be able to the next time: the user has to know, and that is all. */
 static void held(Reboot *r, const Error *error)
 {
         EngineEvent failure = { .kind = ENGINE_REBOOT_FAILED, .error = *error };
         Manager *m = r->m;
 
         manager_stop_job(m);
-        if (failure.error.code == ERR_NOT_SUPPORTED)
-                trial_exec_tell(m, &m->ecus[0], &failure.error);
-        else if (failure.error.code != ERR_NONE)
+        if (failure.error.code != ERR_NONE)
                 manager_post(m, &failure);
 }
 
@@ -120,10 +117,15 @@ static void on_held(void *userdata, sd_bus_message *reply, Error *error)
         held(userdata, error);
 }
 
+/* One that cannot hold back will not be able to the next time: the user has to know, and that is all. */
 static void on_handler_held(void *userdata, TrialResult result, Error *error)
 {
-        (void) result;
-        held(userdata, error);
+        Reboot *r = userdata;
+        Error none = { 0 };
+
+        if (result == TRIAL_NOT_HELD)
+                trial_exec_tell(r->m, &r->m->ecus[0], error);
+        held(r, result == TRIAL_NOT_HELD ? &none : error);
 }
 
 /* A deployment that is there already is not made again: what Deploy does then is to hold it. */

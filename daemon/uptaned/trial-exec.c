@@ -47,17 +47,6 @@ static int ask_info(TrialExec *t, HelperReply reply, Error *error)
         return exec_open(t->m, &t->helper, error) < 0 ? -1 : exec_ask_info(t->m, t->ecu, t->helper, reply, t, error);
 }
 
-typedef enum Runs { RUNS_WANTED, RUNS_OTHER, RUNS_UNKNOWN } Runs;
-
-/* -1: it does not answer. */
-static int take_info(TrialExec *t, sd_bus_message *reply, Runs *ret, Error *error)
-{
-        int known = reply ? exec_take_info(t->m, t->ecu, reply, error) : -1;
-
-        *ret = known <= 0 ? RUNS_UNKNOWN : hashes_match(&t->ecu->hashes, &t->want->hashes) ? RUNS_WANTED : RUNS_OTHER;
-        return known < 0 ? -1 : 0;
-}
-
 /* ---- what booted ---- */
 
 static void on_look(void *userdata, sd_bus_message *reply, Error *error)
@@ -65,13 +54,13 @@ static void on_look(void *userdata, sd_bus_message *reply, Error *error)
         TrialExec *t = userdata;
         bool held = false;
         ExecNote note;
-        Runs runs;
+        ExecRuns runs;
 
-        if (take_info(t, reply, &runs, error) < 0 ||
-            (runs != RUNS_WANTED && exec_note_get(t->m, t->ecu, t->want, &note, &held, error) < 0))
+        if (exec_take_runs(t->m, t->ecu, t->want, reply, &runs, error) < 0 ||
+            (runs != EXEC_RUNS_WANTED && exec_note_get(t->m, t->ecu, t->want, &note, &held, error) < 0))
                 end(t, TRIAL_FAILED, error);
         else
-                end(t, held ? TRIAL_HELD : runs == RUNS_OTHER ? TRIAL_OTHER : TRIAL_DONE, error);
+                end(t, held ? TRIAL_HELD : runs == EXEC_RUNS_OTHER ? TRIAL_OTHER : TRIAL_DONE, error);
 }
 
 int trial_exec_look(TrialExec *t, Error *error)
@@ -84,9 +73,9 @@ int trial_exec_look(TrialExec *t, Error *error)
 static void on_info_behind(void *userdata, sd_bus_message *reply, Error *error)
 {
         TrialExec *t = userdata;
-        Runs runs;
+        ExecRuns runs;
 
-        if (take_info(t, reply, &runs, error) == 0 && runs == RUNS_OTHER)
+        if (exec_take_runs(t->m, t->ecu, t->want, reply, &runs, error) == 0 && runs == EXEC_RUNS_OTHER)
                 (void) error_set(error, ERR_BOOT_FALLBACK, "'%.100s' was installed, but is not what runs", t->want->image);
         if (error->code == ERR_NONE)
                 exec_note_forget(t->m, t->ecu);
@@ -125,12 +114,6 @@ int trial_exec_rollback(TrialExec *t, Error *error)
 
 /* ---- held, and let go ---- */
 
-int trial_exec_not_held(const VehicleEcu *ecu, const EngineEcu *want, Error *error)
-{
-        return error_set(error, ERR_NOT_SUPPORTED, "%.200s holds nothing back: whatever reboots the vehicle boots '%.100s'", ecu->handler,
-                         want->image);
-}
-
 void trial_exec_tell(Manager *m, VehicleEcu *ecu, const Error *error)
 {
         ecu->last_error = *error;
@@ -143,9 +126,11 @@ static void on_held(void *userdata, sd_bus_message *reply, Error *error)
         TrialExec *t = userdata;
         const char *status = exec_read_status(reply, error);
 
-        if (status && strcmp(status, "ok") != 0)
-                (void) trial_exec_not_held(t->ecu, t->want, error);
-        if (error->code != ERR_NONE || exec_note_put(t->m, t->ecu, t->want, true, error) < 0)
+        if (status && strcmp(status, "ok") != 0) {
+                (void) error_set(error, ERR_NOT_SUPPORTED, "%.200s holds nothing back: whatever reboots the vehicle boots '%.100s'",
+                                 t->ecu->handler, t->want->image);
+                end(t, TRIAL_NOT_HELD, error);
+        } else if (!status || exec_note_put(t->m, t->ecu, t->want, true, error) < 0)
                 end(t, TRIAL_FAILED, error);
         else
                 end(t, TRIAL_DONE, error);

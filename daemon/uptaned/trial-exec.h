@@ -16,6 +16,7 @@ typedef enum TrialResult {
         TRIAL_OTHER,       /* of a look: it does not */
         TRIAL_HELD,        /* of a look: it does not, and was never let go: nothing speaks against it */
         TRIAL_NEED_REBOOT, /* of a rollback: the old software is the next to boot */
+        TRIAL_NOT_HELD,    /* the handler holds nothing back; error says so, in words for the user: trial_exec_tell() */
         TRIAL_FAILED,      /* error says how */
 } TrialResult;
 
@@ -30,12 +31,10 @@ TrialExec *trial_exec_free(TrialExec *trial);
 int trial_exec_look(TrialExec *trial, Error *error) __attribute__((nonnull, warn_unused_result));
 int trial_exec_complete(TrialExec *trial, Error *error) __attribute__((nonnull, warn_unused_result));
 int trial_exec_rollback(TrialExec *trial, Error *error) __attribute__((nonnull, warn_unused_result));
-/* TRIAL_FAILED with ERR_NOT_SUPPORTED where the handler holds nothing back. */
 int trial_exec_hold(TrialExec *trial, Error *error) __attribute__((nonnull, warn_unused_result));
 int trial_exec_release(TrialExec *trial, Error *error) __attribute__((nonnull, warn_unused_result));
 
-/* ERR_NOT_SUPPORTED, in words for the user; and telling him, as this ECU's LastError and in the journal: it is no failure. */
-int trial_exec_not_held(const VehicleEcu *ecu, const EngineEcu *want, Error *error) __attribute__((nonnull));
+/* Tells the user what is no failure: as this ECU's LastError, and in the journal. */
 void trial_exec_tell(Manager *m, VehicleEcu *ecu, const Error *error) __attribute__((nonnull));
 
 #endif

@@ -407,19 +407,10 @@ void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, Eng
                 on_restored(engine, ecu, event, now, effects);
 }
 
-/* Every installer finds out by itself how far it had come. */
-void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+void engine_go_on_interrupted(Engine *engine, const char *what, int64_t now, EngineEffects *effects)
 {
         Error error = { 0 };
 
-        /* it was rebooted into what had just been deployed, or is behind the reboot for long */
-        bool behind = engine_on_trial(engine, event->booted) || engine->completing;
-
-        move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING);
-        if (behind) {
-                engine_after_reboot(engine, event, now, effects);
-                return;
-        }
         if (engine_has_ecu(engine, ENGINE_ECU_FAILED)) {
                 engine_give_up_failed(engine, effects);
                 return;
@@ -428,7 +419,20 @@ void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now
                 engine_go_on(engine, now, effects);
                 return;
         }
-        (void) error_set(&error, ERR_INSTALL, "the installation was interrupted %d times", engine->interruptions);
+        (void) error_set(&error, ERR_INSTALL, "%s was interrupted %d times", what, engine->interruptions);
         engine_note_error(engine, &error, now, effects);
         engine_give_up(engine, &error, effects);
+}
+
+/* Every installer finds out by itself how far it had come. */
+void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        /* it was rebooted into what had just been deployed, or is behind the reboot for long */
+        bool behind = engine_on_trial(engine, event->booted) || engine->completing;
+
+        move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING);
+        if (behind)
+                engine_after_reboot(engine, event, now, effects);
+        else
+                engine_go_on_interrupted(engine, "the installation", now, effects);
 }

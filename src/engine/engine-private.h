@@ -29,6 +29,8 @@ bool engine_has_ecu(const Engine *engine, EngineEcuState state);
 /* What the bundle waits for next: preparation, installation, a reboot, or to be written down. */
 void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects);
 /* What was interrupted is done again, but not for ever. */
+/* Behind a restart, with what is left of the bundle; what was interrupted too often, or has failed, is given up. */
+void engine_go_on_interrupted(Engine *engine, const char *what, int64_t now, EngineEffects *effects);
 void engine_resume_install(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects);
 /* All is prepared, some of it is installed, and the rest waits for conditions. */
 bool engine_is_held(const Engine *engine);

@@ -192,20 +192,8 @@ static bool is_worn_out(Engine *engine, const EngineEvent *event)
 /* What the others have to complete comes first: the Primary's software is not good before they run what belongs to it. */
 static void complete(Engine *engine, int64_t now, EngineEffects *effects)
 {
-        Error error = { 0 };
-
         engine->completing = true;
-        if (engine_has_ecu(engine, ENGINE_ECU_FAILED)) {
-                engine_give_up_failed(engine, effects);
-                return;
-        }
-        if (++engine->interruptions < ENGINE_INTERRUPTIONS_MAX) {
-                engine_go_on(engine, now, effects);
-                return;
-        }
-        (void) error_set(&error, ERR_INSTALL, "the completion of the installation was interrupted %d times", engine->interruptions);
-        engine_note_error(engine, &error, now, effects);
-        engine_give_up(engine, &error, effects);
+        engine_go_on_interrupted(engine, "the completion of the installation", now, effects);
 }
 
 static void begin_trial(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)

@@ -131,6 +131,17 @@ def test_t53_a_way_back_that_fails_is_tried_again_and_by_a_daemon_that_died_mean
     assert len(fleet.log("mcu", "rollback")) > 2, report
 
 
+def goes_back(fleet):
+    """There and back: what the vehicle reports when it runs the old again."""
+    v = fleet.vehicle
+    v.wait_reboot()
+    v.boot()
+    v.wait_reboot()
+    assert fleet.report() is None  # to the Director, the new never was
+    v.boot()
+    return fleet.wait_report()
+
+
 @pytest.mark.world(secondaries=1, config=MIXED + "[health]\nchecks = yes\n", boot="none")
 def test_bad_software_of_the_primary_takes_the_handlers_ecus_back_with_it(fleet):
     fleet.start()
@@ -138,12 +149,7 @@ def test_bad_software_of_the_primary_takes_the_handlers_ecus_back_with_it(fleet)
     v = fleet.vehicle
     v.add_check("new-is-bad", "exit 1")
     fleet.assign(primary="2")
-    v.wait_reboot()
-    v.boot()
-    v.wait_reboot()
-    assert fleet.report() is None  # to the Director, the new never was
-    v.boot()
-    report = fleet.wait_report()
+    report = goes_back(fleet)
     assert "health check" in report[v.serial]["description"]
     check_failed(fleet, old, ["ser-mcu", "ser-last", "ser-toy"], fleet.ip)
     assert v.booted_commit == v.factory_commit
@@ -173,12 +179,7 @@ def test_t53_a_completion_that_fails_behind_the_reboot_takes_the_primary_back_an
     for suffix in ("late", "fail-complete-install"):
         fleet.touch("mcu", suffix)
     fleet.assign(primary="2")
-    v.wait_reboot()
-    v.boot()
-    v.wait_reboot()
-    assert fleet.report() is None  # to the Director, the new never was
-    v.boot()
-    report = fleet.wait_report()
+    report = goes_back(fleet)
     check_failed(fleet, old, ["ser-last", "ser-toy"], fleet.ip)
     assert "told to" in report["ser-mcu"]["description"] and fleet.memory("mcu") == old
     assert report[v.serial]["code"] == "INSTALL_FAILED" and report[v.serial]["description"].startswith("rolled back: "), report

@@ -157,6 +157,7 @@ static void start(Work *w)
 
         w->phase = w->bundle->phase;
         w->running = true;
+        w->awaits = false;
         w->bundle->n_running++;
         if (!step)
                 (void) error_set(&error, ERR_NOT_SUPPORTED, "driver '%s' cannot go back", w->ecu->driver);
@@ -231,7 +232,7 @@ static void ended(Work *w, EngineEvent event)
         event.index = w->index;
         w->ecu->last_error = event.error;
         w->running = false;
-        b->n_running--;
+        b->n_running -= !w->awaits;
         reset(w);
         manager_post(w->m, &event);
         fill(b);
@@ -247,6 +248,19 @@ void work_ready(Work *w)
 void work_done(Work *w, bool need_reboot)
 {
         ended(w, (EngineEvent) { .kind = ENGINE_ECU_DONE, .need_reboot = need_reboot });
+}
+
+void work_awaits(Work *w, int64_t until)
+{
+        const EngineEvent event = { .kind = ENGINE_ECU_AWAITS, .index = w->index, .until = until };
+        Bundle *b = w->bundle;
+
+        b->n_running -= !w->awaits;
+        w->awaits = true;
+        manager_post(w->m, &event);
+        fill(b);
+        if (b->n_running == 0)
+                manager_set_step(b->m, "", 0, 0);
 }
 
 void work_restored(Work *w)

@@ -39,6 +39,7 @@ struct Work {
         Helper *helper; /* closed behind each phase */
         struct Verify *verify;
         bool waits; /* for its turn to be verified */
+        bool awaits; /* a reboot of its ECU: it takes nobody's place */
         char **roles; /* delegated ones that say where its image is, ends with NULL; NULL: none. Since it was verified */
         SharedImage *image;
         WorkStep next; /* when it is verified, or its image is there */
@@ -57,6 +58,8 @@ const EngineEcu *work_ecu(const Work *work) __attribute__((nonnull, returns_nonn
 
 void work_ready(Work *work) __attribute__((nonnull));
 void work_done(Work *work, bool need_reboot) __attribute__((nonnull));
+/* Not the end: the image is installed, and runs when somebody has rebooted that ECU, by then. The step goes on asking. */
+void work_awaits(Work *work, int64_t until) __attribute__((nonnull));
 void work_restored(Work *work) __attribute__((nonnull));
 void work_failed(Work *work, const Error *error) __attribute__((nonnull));
 /* A HelperProgress; userdata is the Work. */

@@ -19,7 +19,7 @@ static const char *state_name(const VehicleEcu *ecu)
 {
         const EngineEcu *e = in_update(ecu);
 
-        return e ? engine_ecu_state_name(e->state) : "idle";
+        return e ? engine_ecu_shown(e) : "idle";
 }
 
 static const char *pending_image(const VehicleEcu *ecu)

@@ -105,7 +105,7 @@ static int append_update_ecus(sd_bus_message *m, const EngineUpdate *update)
 
                 r = sd_bus_message_append(m, "a{sv}", 6, "Serial", "s", ecu->serial, "HardwareId", "s", ecu->hardware_id, "Image", "s",
                                           ecu->image, "Length", "t", (uint64_t) ecu->length, "State", "s",
-                                          engine_ecu_state_name(ecu->state), "Description", "s", ecu->description);
+                                          engine_ecu_shown(ecu), "Description", "s", ecu->description);
         }
         for (int i = 0; r >= 0 && i < 3; i++)
                 r = sd_bus_message_close_container(m);

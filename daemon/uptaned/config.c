@@ -99,6 +99,7 @@ static const struct {
         ROW("timeouts", "metadata", TYPE_SECONDS, metadata_timeout, "60"),
         ROW("timeouts", "image", TYPE_SECONDS, image_timeout, "60"),
         ROW("timeouts", "install", TYPE_SECONDS, install_timeout, "900"),
+        ROW("timeouts", "completion", TYPE_SECONDS, completion_timeout, "86400"),
         ROW("timeouts", "secondary", TYPE_SECONDS, secondary_timeout, "20"),
         ROW("timeouts", "announce", TYPE_SECONDS, announce_timeout, "60"),
         ROW("paths", "state-directory", TYPE_PATH, state_directory, "/var/lib/uptane"),

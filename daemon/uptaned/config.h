@@ -85,7 +85,7 @@ typedef struct Config {
         uint64_t secondaries_bandwidth; /* bytes a second to all of them together; 0: no limit */
         size_t max_speed;            /* max-speed: bytes a second of images; 0: any */
         /* [timeouts], seconds */
-        unsigned metadata_timeout, image_timeout, install_timeout, secondary_timeout, announce_timeout;
+        unsigned metadata_timeout, image_timeout, install_timeout, completion_timeout, secondary_timeout, announce_timeout;
         /* [paths] */
         char *state_directory;
         char *factory_image;  /* factory-image; NULL: in the usual places */

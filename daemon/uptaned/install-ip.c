@@ -2,7 +2,8 @@
 /*
  * An IP Secondary. It is prepared by getting, in this order: the Roots it has not got yet, one by one; all other metadata
  * of both repositories; the image. Then it waits for the order to install. It is done when its own signed report names the
- * new image. One that verifies partially gets the Director's Roots and Targets only.
+ * new image: at once, or behind a reboot that it needs and somebody else makes. For that it is waited, over restarts of the
+ * daemon, too, and asked ever more seldom. One that verifies partially gets the Director's Roots and Targets only.
  */
 #include <stdio.h>
 #include <unistd.h>
@@ -14,13 +15,15 @@
 #include "uptaned/reports.h"
 
 #define DELEGATED "delegations/" /* before the name of a delegated role: docs/HELPERS.md */
-#define REPORT_PAUSE 2 /* seconds between looks at a Secondary that restarts into its new image */
+#define REPORT_PAUSE UINT64_C(2000000) /* usec between looks at a Secondary that restarts into its new image; doubles with each */
+#define REPORT_PAUSE_MAX UINT64_C(60000000)
 
 typedef struct Install {
         Work work;
         TrustKind kind;       /* whose Roots are being sent */
         int64_t root_version; /* that the Secondary has */
         sd_event_source *pause;
+        uint64_t pause_usec; /* the next */
         uint64_t give_up; /* usec: until then the Secondary may take to report the new image */
 } Install;
 
@@ -281,6 +284,8 @@ static void on_report_before(void *userdata, sd_bus_message *reply, Error *error
 
         if (take_report(in, reply, error))
                 work_done(&in->work, false);
+        else if (work_ecu(&in->work)->reboot_by)
+                work_ready(&in->work); /* it has everything */
         else if (work_verify(&in->work, send_all, &failed) < 0)
                 work_failed(&in->work, &failed);
 }
@@ -305,46 +310,78 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
         (void) source;
         (void) usec;
         in->pause = sd_event_source_disable_unref(in->pause);
-        if (ask_report(in, on_report, &error) < 0)
-                work_failed(&in->work, &error);
+        if (open_helper(&in->work, &error) < 0 || ask_report(in, on_report, &error) < 0)
+                on_report(in, NULL, &error);
         return 0;
 }
 
-/* The Secondary's own signed word that it runs the image now; one that restarts is asked again. */
+static uint64_t monotonic(const Install *in)
+{
+        uint64_t now = 0;
+
+        (void) sd_event_now(in->work.m->event, CLOCK_BOOTTIME, &now);
+        return now;
+}
+
+static bool look_again(Install *in)
+{
+        uint64_t pause = in->pause_usec;
+
+        if (monotonic(in) >= in->give_up)
+                return false;
+        in->work.helper = helper_free(in->work.helper);
+        in->pause_usec = pause < REPORT_PAUSE_MAX / 2 ? 2 * pause : REPORT_PAUSE_MAX;
+        return sd_event_add_time_relative(in->work.m->event, &in->pause, CLOCK_BOOTTIME, pause, 0, on_pause_over, in) >= 0;
+}
+
+/* The Secondary's own signed word that it runs the image now; one that waits for its reboot, or restarts, is asked again. */
 static void on_report(void *userdata, sd_bus_message *reply, Error *error)
 {
         Install *in = userdata;
-        uint64_t now = 0;
+        const char *image = work_ecu(&in->work)->image, *runs = in->work.ecu->image;
+        Error late = { 0 };
 
         if (take_report(in, reply, error)) {
                 work_done(&in->work, false);
                 return;
         }
-        (void) sd_event_now(in->work.m->event, CLOCK_BOOTTIME, &now);
-        if (now < in->give_up && sd_event_add_time_relative(in->work.m->event, &in->pause, CLOCK_BOOTTIME, REPORT_PAUSE * 1000000,
-                                                             0, on_pause_over, in) >= 0)
+        if (look_again(in))
                 return;
-        if (error->code == ERR_NONE)
-                (void) error_set(error, ERR_SECONDARY, "it said it had installed '%.100s', but reports '%.100s'",
-                                 work_ecu(&in->work)->image, in->work.ecu->image);
+        if (work_ecu(&in->work)->reboot_by) {
+                (void) error_set(&late, ERR_INSTALL,
+                                 "it has installed '%.80s' and should run it behind its reboot, but %s '%.80s' after the time it has for it", image,
+                                 reply ? "reports" : "does not answer, and reported", runs);
+                *error = late;
+        } else if (error->code == ERR_NONE)
+                (void) error_set(error, ERR_SECONDARY, "it said it had installed '%.100s', but reports '%.100s'", image, runs);
         work_failed(&in->work, error);
+}
+
+/* Behind a restart it has what is left of its time, but never less than an ECU that starts together with this one may need. */
+static int await_reboot(Install *in, Error *error)
+{
+        const Config *c = &in->work.m->config;
+        int64_t now = manager_now(in->work.m), by = work_ecu(&in->work)->reboot_by, whole = c->completion_timeout;
+        int64_t least = c->install_timeout < c->completion_timeout ? c->install_timeout : c->completion_timeout;
+        int64_t rest = !by || by - now > whole ? whole : by - now < least ? least : by - now;
+
+        in->give_up = monotonic(in) + (uint64_t) rest * 1000000;
+        if (ask_report(in, on_report, error) < 0)
+                return -1;
+        work_awaits(&in->work, now + whole);
+        return 0;
 }
 
 static void on_installed(void *userdata, sd_bus_message *reply, Error *error)
 {
         Install *in = userdata;
         const char *result, *description;
-        uint64_t now = 0;
 
         if (reply && sd_bus_message_read(reply, "ss", &result, &description) < 0)
                 (void) error_set(error, ERR_HELPER, "the helper answered in another form than agreed");
-        if (error->code == ERR_NONE) {
-                (void) sd_event_now(in->work.m->event, CLOCK_BOOTTIME, &now);
-                in->give_up = strcmp(result, "NEED_COMPLETION") == 0 ? now + in->work.m->config.install_timeout * UINT64_C(1000000) : 0;
-                if (ask_report(in, on_report, error) == 0)
-                        return;
-        }
-        work_failed(&in->work, error);
+        if (error->code != ERR_NONE ||
+            (strcmp(result, "NEED_COMPLETION") == 0 ? await_reboot(in, error) : ask_report(in, on_report, error)) < 0)
+                work_failed(&in->work, error);
 }
 
 static int install(Work *w, Error *error)
@@ -352,7 +389,13 @@ static int install(Work *w, Error *error)
         __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
         Install *in = (Install *) w;
 
-        if (open_helper(w, error) < 0 || new_call(in, "Install", &call, error) < 0 || append(call, error, work_ecu(w)->image) < 0)
+        in->pause_usec = REPORT_PAUSE;
+        in->give_up = 0;
+        if (open_helper(w, error) < 0)
+                return -1;
+        if (work_ecu(w)->reboot_by)
+                return await_reboot(in, error);
+        if (new_call(in, "Install", &call, error) < 0 || append(call, error, work_ecu(w)->image) < 0)
                 return -1;
         return call_helper(in, call, w->m->config.install_timeout, on_installed, error);
 }

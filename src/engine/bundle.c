@@ -10,6 +10,9 @@
  * some times, and then the bundle has failed; a way back that fails, too. Those under way are heard first: an installation is
  * never broken off. Where conditions cease, no other ECU begins; what was prepared by then is prepared again.
  *
+ * An ECU that waits for a reboot of its own (reboot_by) is installing, but not busy: it takes nobody's place, and who has failed does
+ * not wait for it. Whenever something is prepared, it is asked with the others, and goes on waiting where they begin.
+ *
  * Behind the reboot (completing), an ECU whose installation ends only there goes through the same states once more, while the
  * Primary is on trial.
  */
@@ -52,6 +55,7 @@ void engine_set_reason(EngineEcu *ecu, ErrorReport result, const char *prefix, c
 void engine_fail_ecu(Engine *engine, EngineEcu *ecu, const Error *error)
 {
         ecu->state = ENGINE_ECU_FAILED;
+        ecu->reboot_by = 0;
         ecu->result = error_info(error->code)->report;
         error_copy_message(error, ecu->description, sizeof ecu->description);
         engine_refuse(engine, engine->update.fingerprint);
@@ -86,8 +90,9 @@ static void give_up(Engine *engine, ErrorReport result, const char *why, EngineE
                 } else if (ecu->state != ENGINE_ECU_INSTALLED && ecu->state != ENGINE_ECU_FAILED && ecu->state != ENGINE_ECU_ROLLED_BACK) {
                         ecu->state = ENGINE_ECU_FAILED;
                         if (!ecu->ended) /* else it has a reason of its own */
-                                engine_set_reason(ecu, result, prefix, why);
+                                engine_set_reason(ecu, result, ecu->reboot_by ? "it waits for its reboot still: " : prefix, why);
                 }
+                ecu->reboot_by = 0;
                 ecu->ended = false;
         }
         engine->attempts = engine->interruptions = 0; /* of the way back, from here */
@@ -119,6 +124,35 @@ void engine_give_up_failed(Engine *engine, EngineEffects *effects)
 
 /* ---- installing ---- */
 
+/* Waiting for a reboot of its own is not. */
+static bool is_busy(const Engine *engine)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                if (engine->update.ecus[i].state == ENGINE_ECU_INSTALLING && !engine->update.ecus[i].reboot_by)
+                        return true;
+        return false;
+}
+
+/* What is completed behind the reboot was begun before it, and decides about what runs now: it waits for nothing. */
+static bool is_blocked(const Engine *engine)
+{
+        return engine->blocked[ENGINE_STAGE_INSTALL] && !engine->completing;
+}
+
+/* Nothing is begun on an ECU that only waits for its reboot. */
+static bool may_go_on(const Engine *engine, const EngineEcu *ecu)
+{
+        return ecu->state == ENGINE_ECU_PREPARED && (ecu->reboot_by || !is_blocked(engine));
+}
+
+static bool can_go_on(const Engine *engine)
+{
+        for (size_t i = 0; i < engine->update.n_ecus; i++)
+                if (may_go_on(engine, &engine->update.ecus[i]))
+                        return true;
+        return false;
+}
+
 static int order_of(const EngineEcu *ecu)
 {
         return ecu->primary ? INT_MAX : ecu->order;
@@ -135,18 +169,18 @@ static void commit(Engine *engine, EngineEffects *effects)
         for (size_t i = 0; i < update->n_ecus; i++) {
                 bool installing = update->ecus[i].state == ENGINE_ECU_INSTALLING;
 
-                running += installing;
-                if ((installing || update->ecus[i].state == ENGINE_ECU_PREPARED) && order_of(&update->ecus[i]) < order)
+                running += installing && !update->ecus[i].reboot_by;
+                if ((installing || may_go_on(engine, &update->ecus[i])) && order_of(&update->ecus[i]) < order)
                         order = order_of(&update->ecus[i]);
         }
-        for (size_t i = 0; i < update->n_ecus && running < engine->policy.parallel; i++) {
+        for (size_t i = 0; i < update->n_ecus; i++) {
                 EngineEcu *ecu = &update->ecus[i];
 
-                if (ecu->state != ENGINE_ECU_PREPARED || order_of(ecu) != order)
+                if (!may_go_on(engine, ecu) || order_of(ecu) != order || (!ecu->reboot_by && running >= engine->policy.parallel))
                         continue;
                 ecu->state = ENGINE_ECU_INSTALLING;
                 ecu->begun = more = true;
-                running++;
+                running += !ecu->reboot_by;
         }
         engine_persist(effects);
         if (more)
@@ -159,16 +193,10 @@ static bool is_on_an_ecu(const Engine *engine)
         for (size_t i = 0; i < engine->update.n_ecus; i++) {
                 const EngineEcu *ecu = &engine->update.ecus[i];
 
-                if (ecu->begun && (ecu->state == ENGINE_ECU_INSTALLED || ecu->state == ENGINE_ECU_NEED_REBOOT))
+                if (ecu->begun && (ecu->state == ENGINE_ECU_INSTALLED || ecu->state == ENGINE_ECU_NEED_REBOOT || ecu->reboot_by))
                         return true;
         }
         return false;
-}
-
-/* What is completed behind the reboot was begun before it, and decides about what runs now: it waits for nothing. */
-static bool is_blocked(const Engine *engine)
-{
-        return engine->blocked[ENGINE_STAGE_INSTALL] && !engine->completing;
 }
 
 /* A condition does not hold (any more). What is on an ECU stays there, and the rest waits; before, it is as if nothing was prepared. */
@@ -187,7 +215,7 @@ static void hold_back(Engine *engine, int64_t now, EngineEffects *effects)
 bool engine_is_held(const Engine *engine)
 {
         return engine->state == ENGINE_INSTALLING && engine_has_ecu(engine, ENGINE_ECU_PREPARED) &&
-               !engine_has_ecu(engine, ENGINE_ECU_PENDING) && !engine_has_ecu(engine, ENGINE_ECU_INSTALLING);
+               !engine_has_ecu(engine, ENGINE_ECU_PENDING) && !is_busy(engine);
 }
 
 void engine_let_go(Engine *engine, int64_t now, EngineEffects *effects)
@@ -199,15 +227,18 @@ void engine_let_go(Engine *engine, int64_t now, EngineEffects *effects)
 void engine_go_on(Engine *engine, int64_t now, EngineEffects *effects)
 {
         if (engine_has_ecu(engine, ENGINE_ECU_PENDING)) {
+                move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING); /* what waits for its reboot is asked again */
                 engine_enter(engine, ENGINE_INSTALLING);
                 engine_persist(effects);
                 engine_disarm(engine, effects); /* a poll that was planned: the timer is for what is to be repeated */
                 engine_emit(effects, ENGINE_DO_PREPARE);
-        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED) && is_blocked(engine)) {
-                hold_back(engine, now, effects);
-        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
+        } else if (can_go_on(engine)) {
                 engine_enter(engine, ENGINE_INSTALLING);
                 commit(engine, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_PREPARED)) {
+                hold_back(engine, now, effects);
+        } else if (engine_has_ecu(engine, ENGINE_ECU_INSTALLING)) {
+                engine_persist(effects); /* until it is rebooted */
         } else if (engine->completing) {
                 engine_assess(engine, effects);
         } else if (engine_has_ecu(engine, ENGINE_ECU_NEED_REBOOT)) {
@@ -237,6 +268,9 @@ static void repeat(Engine *engine, const EngineEvent *event, int64_t now, Engine
                 return;
         }
         engine->failures++;
+        if (engine_has_ecu(engine, ENGINE_ECU_INSTALLING))
+                engine_emit(effects, ENGINE_DO_STOP); /* what waits for its reboot is asked again, with the others */
+        move_all(engine, ENGINE_ECU_INSTALLING, ENGINE_ECU_PENDING);
         engine_persist(effects);
         engine_arm_backoff(engine, event, now, effects);
 }
@@ -247,7 +281,7 @@ static void settle(Engine *engine, const EngineEvent *event, int64_t now, Engine
         bool failed = engine_has_ecu(engine, ENGINE_ECU_FAILED), again = engine_has_ecu(engine, ENGINE_ECU_PENDING);
 
         engine_persist(effects);
-        if (engine_has_ecu(engine, ENGINE_ECU_INSTALLING)) {
+        if (is_busy(engine)) {
                 if (!failed && !again && !is_blocked(engine))
                         commit(engine, effects);
         } else if (failed)
@@ -308,9 +342,24 @@ static void on_refused(Engine *engine, EngineEcu *ecu, const EngineEvent *event,
         settle(engine, event, now, effects);
 }
 
+/* It leaves its place to others. Behind a restart it says so again, and the time that it has stays the same. */
+static void on_awaits(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
+{
+        if (ecu->reboot_by || engine->completing)
+                return;
+        ecu->reboot_by = event->until;
+        settle(engine, event, now, effects);
+}
+
+/* Others may have been waiting for it, and for long: they are prepared again. */
+static bool kept_others_waiting(const Engine *engine)
+{
+        return engine_has_ecu(engine, ENGINE_ECU_PREPARED) && !engine_has_ecu(engine, ENGINE_ECU_FAILED) && engine_is_held(engine);
+}
+
 static void on_done(Engine *engine, EngineEcu *ecu, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
-        bool prepared = ecu->state == ENGINE_ECU_PENDING;
+        bool prepared = ecu->state == ENGINE_ECU_PENDING, waited = ecu->reboot_by;
         EngineEvent refused = { .kind = ENGINE_ECU_REFUSED, .index = event->index };
 
         ecu->begun = true;
@@ -320,7 +369,10 @@ static void on_done(Engine *engine, EngineEcu *ecu, const EngineEvent *event, in
                 return;
         }
         ecu->state = event->need_reboot ? ENGINE_ECU_NEED_REBOOT : ENGINE_ECU_INSTALLED;
-        if (!prepared)
+        ecu->reboot_by = 0;
+        if (!prepared && waited && kept_others_waiting(engine))
+                engine_let_go(engine, now, effects);
+        else if (!prepared)
                 settle(engine, event, now, effects);
         else if (engine_has_ecu(engine, ENGINE_ECU_FAILED))
                 settle_failed_preparation(engine, effects);
@@ -400,11 +452,29 @@ void engine_ecu_event(Engine *engine, const EngineEvent *event, int64_t now, Eng
                 on_ready(engine, ecu, now, effects);
         else if (event->kind == ENGINE_ECU_DONE && under_way)
                 on_done(engine, ecu, event, now, effects);
+        else if (event->kind == ENGINE_ECU_AWAITS && under_way && !pending)
+                on_awaits(engine, ecu, event, now, effects);
         else if (event->kind == ENGINE_ECU_REFUSED && under_way)
                 on_refused(engine, ecu, event, now, effects);
         else if (event->kind == ENGINE_ECU_RESTORED && ecu && ecu->state == ENGINE_ECU_ROLLING_BACK && !engine->rolling_back &&
                  engine->state == ENGINE_FINALIZING)
                 on_restored(engine, ecu, event, now, effects);
+}
+
+/* Nothing is left but to wait for reboots, which may be through many of ours: only longer than they have is too often. */
+static bool awaits_reboots(const Engine *engine, int64_t now)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < engine->update.n_ecus; i++) {
+                const EngineEcu *ecu = &engine->update.ecus[i];
+
+                if (ecu->reboot_by && ecu->reboot_by > now)
+                        n++;
+                else if (ecu->state == ENGINE_ECU_PENDING && (ecu->begun || ecu->reboot_by))
+                        return false;
+        }
+        return n > 0;
 }
 
 void engine_go_on_interrupted(Engine *engine, const char *what, int64_t now, EngineEffects *effects)
@@ -415,7 +485,7 @@ void engine_go_on_interrupted(Engine *engine, const char *what, int64_t now, Eng
                 engine_give_up_failed(engine, effects);
                 return;
         }
-        if (++engine->interruptions < ENGINE_INTERRUPTIONS_MAX) {
+        if (awaits_reboots(engine, now) || ++engine->interruptions < ENGINE_INTERRUPTIONS_MAX) {
                 engine_go_on(engine, now, effects);
                 return;
         }

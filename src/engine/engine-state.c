@@ -65,6 +65,8 @@ static json_t *save_ecu(const EngineEcu *ecu)
         set(o, "order", json_integer(ecu->order));
         set(o, "restorable", json_integer(ecu->restorable));
         set(o, "begun", json_integer(ecu->begun));
+        if (ecu->reboot_by)
+                set(o, "rebootBy", json_integer(ecu->reboot_by));
         set(o, "state", json_integer(ecu->state == ENGINE_ECU_PREPARED ? ENGINE_ECU_PENDING : ecu->state));
         set(o, "result", json_integer(ecu->result));
         set(o, "description", text_json(ecu->description));
@@ -163,7 +165,8 @@ static int load_ecu_bundle(const json_t *o, EngineEcu *ret, Error *error)
                 return -1;
         if ((json_has(o, "order") && get_int(o, "order", ENGINE_ORDER_MAX, &order, error) < 0) ||
             (json_has(o, "restorable") && get_int(o, "restorable", 1, &restorable, error) < 0) ||
-            (json_has(o, "begun") && get_int(o, "begun", 1, &begun, error) < 0))
+            (json_has(o, "begun") && get_int(o, "begun", 1, &begun, error) < 0) ||
+            (json_has(o, "rebootBy") && get_int(o, "rebootBy", INT64_MAX, &ret->reboot_by, error) < 0))
                 return -1;
         ret->order = (int) order;
         ret->restorable = restorable;

@@ -511,7 +511,7 @@ static void on_reboot_failed(Engine *engine, const EngineEvent *event, int64_t n
 static void on_conditions(Engine *engine, const EngineEvent *event, int64_t now, EngineEffects *effects)
 {
         EngineStage next = engine->downloaded ? ENGINE_STAGE_INSTALL : ENGINE_STAGE_DOWNLOAD;
-        bool held_back = engine->blocked[ENGINE_STAGE_REBOOT];
+        bool held_back = engine->blocked[ENGINE_STAGE_REBOOT], blocked = engine->blocked[ENGINE_STAGE_INSTALL];
 
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)
                 engine->blocked[i] = event->blocked >> i & 1;
@@ -520,7 +520,7 @@ static void on_conditions(Engine *engine, const EngineEvent *event, int64_t now,
                 engine_await_conditions(engine, now, effects);
         } else if (engine->state == ENGINE_READY && !is_postponed(engine, now) && !engine->blocked[next])
                 proceed(engine, event, now, effects);
-        else if (engine_is_held(engine) && !engine->blocked[ENGINE_STAGE_INSTALL])
+        else if (engine_is_held(engine) && blocked && !engine->blocked[ENGINE_STAGE_INSTALL])
                 engine_let_go(engine, now, effects);
         else if (engine->state == ENGINE_REBOOT_REQUIRED && held_back != engine->blocked[ENGINE_STAGE_REBOOT])
                 engine_request_reboot(engine, now, effects);
@@ -677,6 +677,7 @@ void engine_step(Engine *engine, EngineEvent *event, int64_t now, EngineEffects 
                 break;
         case ENGINE_ECU_READY:
         case ENGINE_ECU_DONE:
+        case ENGINE_ECU_AWAITS:
         case ENGINE_ECU_REFUSED:
         case ENGINE_ECU_RESTORED:
                 engine_ecu_event(engine, event, now, ret);

@@ -17,7 +17,8 @@
  *        -> [reboot-required -> reboot] -> finalizing -> reporting -> idle                     any of them <-> paused
  *
  * An update is one bundle with one outcome (bundle.c): every ECU is prepared before the first one installs, the Primary
- * installs last, and where one fails, those that can go back to what they ran before.
+ * installs last, and where one fails, those that can go back to what they ran before. An ECU that runs its image only behind a
+ * reboot of its own is still installing, keeps no other of its order from it, and is waited for; not where another has failed.
  *
  * The world may say that a stage must not begin now (ENGINE_CONDITIONS): a condition does not hold, or somebody asked for it.
  * Then the next download, the next ECU's installation, the reboot wait, as they wait for consent; what runs is never
@@ -89,6 +90,7 @@ typedef struct EngineEcu {
         int order;       /* lower ones install before higher ones, equal ones at the same time, the Primary behind all of them */
         bool restorable; /* it can go back to what it ran before */
         bool begun;      /* its installation was begun by this update */
+        int64_t reboot_by; /* it has its image, and runs it behind a reboot of its own, by then; 0: it waits for none */
         bool ended;      /* not persisted: its preparation, or its way back, has ended this time, and did not succeed */
         EngineEcuState state;
         ErrorReport result; /* with ENGINE_ECU_FAILED, _ROLLING_BACK and _ROLLED_BACK */
@@ -159,6 +161,7 @@ typedef enum EngineEventKind {
         ENGINE_DOWNLOAD_FAILED, /* .error */
         ENGINE_ECU_READY,       /* .index: prepared */
         ENGINE_ECU_DONE,        /* .index, .need_reboot; also where preparing found out that it has its image */
+        ENGINE_ECU_AWAITS,      /* .index, .until: it is installed, and somebody else reboots it, by then; it goes on installing until it runs */
         ENGINE_ECU_REFUSED,     /* .index, .error: it could not be prepared, or not install */
         ENGINE_ECU_RESTORED,    /* .index; .error if it could not go back */
         ENGINE_ASSESSED,        /* .index; .error: none: good and confirmed, ERR_HEALTH: bad, others: could not be found out;
@@ -266,6 +269,8 @@ const EngineEcu *engine_on_trial(const Engine *engine, const char *booted) __att
 const char *engine_state_name(EngineState state) __attribute__((returns_nonnull));
 const char *engine_stage_name(EngineStage stage) __attribute__((returns_nonnull));
 const char *engine_ecu_state_name(EngineEcuState state) __attribute__((returns_nonnull));
+/* The same, or that it waits for a reboot of its own: what the user sees. */
+const char *engine_ecu_shown(const EngineEcu *ecu) __attribute__((nonnull, returns_nonnull));
 /* Returns 0, or -1 and ERR_INVALID_ARGUMENT. */
 int engine_stage_from_name(const char *name, EngineStage *ret, Error *error) __attribute__((nonnull, warn_unused_result));
 

@@ -56,6 +56,13 @@ const char *engine_ecu_state_name(EngineEcuState state)
         return ecu_state_names[state];
 }
 
+const char *engine_ecu_shown(const EngineEcu *ecu)
+{
+        bool under_way = ecu->state == ENGINE_ECU_PENDING || ecu->state == ENGINE_ECU_PREPARED || ecu->state == ENGINE_ECU_INSTALLING;
+
+        return ecu->reboot_by && under_way ? "awaiting-reboot" : engine_ecu_state_name(ecu->state);
+}
+
 int engine_stage_from_name(const char *name, EngineStage *ret, Error *error)
 {
         for (unsigned i = 0; i < _ENGINE_STAGE_MAX; i++)

@@ -63,6 +63,7 @@ int engine_check(const Engine *engine, const EngineEvent *event, int64_t now, Er
         case ENGINE_DOWNLOAD_FAILED:
         case ENGINE_ECU_READY:
         case ENGINE_ECU_DONE:
+        case ENGINE_ECU_AWAITS:
         case ENGINE_ECU_REFUSED:
         case ENGINE_ECU_RESTORED:
         case ENGINE_ASSESSED:

@@ -388,6 +388,110 @@ static void one_that_turns_out_to_have_its_image_is_not_installed_again(void **s
         world_done(&w);
 }
 
+/* ---- BCM runs its image behind a reboot that is no business of the Primary's ---- */
+
+static void start_awaiting(World *w, int64_t seconds)
+{
+        start(w);
+        w->secondary_awaits = seconds;
+        world_run_until(w, ENGINE_INSTALLING);
+        while (!ecu(w, BCM)->reboot_by)
+                world_run(w, 1);
+}
+
+static void one_that_waits_for_its_reboot_keeps_none_of_its_order_from_it_but_the_primary(void **state)
+{
+        World w;
+
+        (void) state;
+        start_awaiting(&w, 3000);
+        assert_string_equal(engine_ecu_shown(ecu(&w, BCM)), "awaiting-reboot");
+        world_run(&w, 1000);
+        assert_int_equal(ecu(&w, ZONE)->state, ENGINE_ECU_INSTALLED);
+        assert_int_equal(ecu(&w, PRIMARY)->state, ENGINE_ECU_PREPARED);
+        assert_int_equal(w.engine.last_error.code, ERR_NONE);
+        assert_string_equal(engine_ecu_shown(ecu(&w, BCM)), "awaiting-reboot");
+        world_run(&w, 3000);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.booted, SAMPLE_C);
+        assert_string_equal(engine_ecu_shown(finished(&w, BCM)), "installed");
+        world_done(&w);
+}
+
+static void it_waits_through_more_restarts_than_an_installation_may_be_interrupted_by(void **state)
+{
+        World w;
+
+        (void) state;
+        start_awaiting(&w, 3000);
+        while (ecu(&w, ZONE)->state != ENGINE_ECU_INSTALLED)
+                world_run(&w, 1);
+        for (unsigned i = 0; i < 2 * ENGINE_INTERRUPTIONS_MAX; i++) {
+                world_crash(&w);
+                world_start(&w, i % 2);
+                world_run(&w, 30);
+                assert_string_equal(engine_ecu_shown(ecu(&w, BCM)), "awaiting-reboot");
+        }
+        world_run(&w, 3000);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_int_equal(w.finished, 1);
+        world_done(&w);
+}
+
+static void one_that_is_not_rebooted_in_time_has_failed_and_the_primary_is_not_touched(void **state)
+{
+        World w;
+
+        (void) state;
+        start_awaiting(&w, 3 * WORLD_AWAITS_MAX);
+        world_run(&w, 2 * WORLD_AWAITS_MAX);
+        assert_int_equal(w.finished, 1);
+        assert_int_equal(w.result, REPORT_INSTALL_FAILED);
+        assert_int_equal(finished(&w, BCM)->state, ENGINE_ECU_FAILED);
+        assert_int_equal(w.booted, SAMPLE_NONE);
+        assert_int_equal(w.reboots, 0);
+        world_done(&w);
+}
+
+static void whoever_fails_does_not_wait_for_the_reboot_of_another(void **state)
+{
+        World w;
+
+        (void) state;
+        start_awaiting(&w, 3000);
+        ecu(&w, BCM)->restorable = false;
+        w.zone_fails = ERR_INSTALL;
+        world_run(&w, 1000);
+        assert_int_equal(w.finished, 1);
+        assert_string_equal(finished(&w, BCM)->description, "it waits for its reboot still: as tried by this test");
+        assert_string_equal(finished(&w, ZONE)->description, "as tried by this test");
+        assert_string_equal(engine_ecu_shown(finished(&w, BCM)), "failed");
+        world_done(&w);
+}
+
+/* What is to be done behind the waiting is prepared again: it may have been prepared days ago. */
+static void conditions_that_cease_hold_back_the_others_and_not_the_waiting(void **state)
+{
+        World w;
+
+        (void) state;
+        start_awaiting(&w, 3000);
+        world_run(&w, 1000);
+        world_post(&w, (EngineEvent) { .kind = ENGINE_CONDITIONS, .blocked = 1 << ENGINE_STAGE_INSTALL });
+        world_crash(&w);
+        w.policy.conditional[ENGINE_STAGE_INSTALL] = w.engine.blocked[ENGINE_STAGE_INSTALL] = true;
+        world_start(&w, false);
+        world_run(&w, 2900);
+        assert_int_equal(ecu(&w, BCM)->state, ENGINE_ECU_INSTALLED);
+        assert_int_equal(ecu(&w, PRIMARY)->state, ENGINE_ECU_PREPARED);
+        world_post(&w, (EngineEvent) { .kind = ENGINE_CONDITIONS });
+        world_run(&w, 1000);
+        assert_int_equal(w.result, REPORT_OK);
+        assert_int_equal(w.booted, SAMPLE_C);
+        world_done(&w);
+}
+
 /* ---- behind the reboot, where BCM completes what it installed ---- */
 
 static void reboot(World *w)
@@ -555,6 +659,11 @@ int main(void)
                 cmocka_unit_test(where_the_user_does_not_want_the_reboot_the_secondaries_go_back_too),
                 cmocka_unit_test(an_ecu_that_this_update_did_not_install_does_not_go_back),
                 cmocka_unit_test(one_that_turns_out_to_have_its_image_is_not_installed_again),
+                cmocka_unit_test(one_that_waits_for_its_reboot_keeps_none_of_its_order_from_it_but_the_primary),
+                cmocka_unit_test(it_waits_through_more_restarts_than_an_installation_may_be_interrupted_by),
+                cmocka_unit_test(one_that_is_not_rebooted_in_time_has_failed_and_the_primary_is_not_touched),
+                cmocka_unit_test(whoever_fails_does_not_wait_for_the_reboot_of_another),
+                cmocka_unit_test(conditions_that_cease_hold_back_the_others_and_not_the_waiting),
                 cmocka_unit_test(the_primary_is_confirmed_only_when_every_other_ecu_is_complete),
                 cmocka_unit_test(a_completion_that_fails_takes_the_primary_back_and_then_the_others),
                 cmocka_unit_test(software_that_does_not_stand_its_trial_takes_back_what_was_completed),

@@ -21,6 +21,7 @@ typedef struct Scenario {
         unsigned asks;
         bool user, declines, falls_back;
         Sample assigned;
+        int64_t awaits;
         ErrorCode secondary, primary, report, assess, rollback, zone, prepare;
         ErrorReport result;
 } Scenario;
@@ -34,6 +35,7 @@ static void play(const Scenario *s, unsigned cut, unsigned again, Ending *ret)
         w.declines = s->declines;
         w.falls_back = s->falls_back;
         w.assigned = s->assigned;
+        w.secondary_awaits = s->awaits;
         w.secondary_fails = s->secondary;
         w.primary_fails = s->primary;
         w.zone_fails = s->zone;
@@ -107,6 +109,9 @@ int main(void)
                         slow_one_of_three = { .assigned = SAMPLE_C, .zone = ERR_SECONDARY, .result = REPORT_INSTALL_FAILED },
                         unprepared = { .assigned = SAMPLE_C, .prepare = ERR_UNREACHABLE, .result = REPORT_INSTALL_FAILED },
                         three_bad = { .assigned = SAMPLE_C, .assess = ERR_HEALTH, .result = REPORT_INSTALL_FAILED },
+                        three_await = { .assigned = SAMPLE_C, .awaits = 1000 },
+                        three_await_long = { .assigned = SAMPLE_C, .awaits = 400000, .result = REPORT_INSTALL_FAILED },
+                        three_await_fail = { .assigned = SAMPLE_C, .awaits = 400000, .zone = ERR_INSTALL, .result = REPORT_INSTALL_FAILED },
                         three_fallback = { .assigned = SAMPLE_C, .falls_back = true, .result = REPORT_INSTALL_FAILED };
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_prestate(same_end, &all_auto),
@@ -125,11 +130,14 @@ int main(void)
                 cmocka_unit_test_prestate(same_end, &unprepared),
                 cmocka_unit_test_prestate(same_end, &three_bad),
                 cmocka_unit_test_prestate(same_end, &three_fallback),
+                cmocka_unit_test_prestate(same_end, &three_await),
+                cmocka_unit_test_prestate(same_end, &three_await_long),
+                cmocka_unit_test_prestate(same_end, &three_await_fail),
         };
         static const char *const names[] = { "all_auto", "consenting", "primary_alone", "declined", "falls_back", "installer_refuses",
                                              "secondary_fails_for_good", "software_is_bad", "nothing_to_go_back_to", "report_cannot_be_sent",
                                              "three_ecus", "one_of_three_fails", "one_of_three_fails_for_now", "one_of_three_is_not_prepared",
-                                             "software_of_three_is_bad", "three_fall_back" };
+                                             "software_of_three_is_bad", "three_fall_back", "one_of_three_waits_for_its_reboot", "one_of_three_waits_too_long", "one_waits_and_one_fails" };
         struct CMUnitTest named[ELEMENTSOF(tests)];
 
         for (size_t i = 0; i < ELEMENTSOF(tests); i++) {

@@ -19,7 +19,7 @@
 /* ---- a state, small enough to keep hundreds of thousands ---- */
 
 typedef struct Node {
-        uint8_t state, paused_from, stage, update, ecus[3], begun, ended;
+        uint8_t state, paused_from, stage, update, ecus[3], begun, ended, awaits;
         uint8_t approved, postponed, waiting, downloaded, attempts, failures, rolling_back, completing;
         uint8_t blocked; /* by conditions, a bit per stage */
         uint8_t refused; /* a bit per update, and behind TARGET a bit for each software that did not stand its trial */
@@ -138,8 +138,9 @@ static void pack(const Search *s, const Engine *e, Node *node)
         node->paused_from = e->state == ENGINE_PAUSED && e->paused_from != ENGINE_UNPROVISIONED;
         node->stage = e->waiting ? (uint8_t) e->stage : 0;
         node->update = e->has_update ? which_sample(s, e->update.fingerprint) : 0;
-        node->ecus[0] = node->ecus[1] = node->ecus[2] = node->begun = node->ended = 0;
+        node->ecus[0] = node->ecus[1] = node->ecus[2] = node->begun = node->ended = node->awaits = 0;
         for (size_t i = 0; i < e->update.n_ecus; i++) {
+                node->awaits |= (uint8_t) ((e->update.ecus[i].reboot_by != 0) << i);
                 node->ecus[i] = (uint8_t) e->update.ecus[i].state;
                 node->begun |= (uint8_t) (e->update.ecus[i].begun << i);
                 node->ended |= (uint8_t) (e->update.ecus[i].ended << i);
@@ -173,6 +174,7 @@ static void unpack(const Search *s, const Node *node, Engine *ret)
                 ret->update.ecus[i].state = (EngineEcuState) node->ecus[i];
                 ret->update.ecus[i].begun = node->begun >> i & 1;
                 ret->update.ecus[i].ended = node->ended >> i & 1;
+                ret->update.ecus[i].reboot_by = node->awaits >> i & 1 ? UNTIL : 0;
                 if (node->ecus[i] == ENGINE_ECU_FAILED || node->ecus[i] == ENGINE_ECU_ROLLING_BACK || node->ecus[i] == ENGINE_ECU_ROLLED_BACK)
                         ret->update.ecus[i].result = REPORT_INSTALL_FAILED;
         }
@@ -202,7 +204,7 @@ static bool same_to_store(const Node *a, const Node *b)
         for (size_t i = 0; i < ELEMENTSOF(a->ecus); i++)
                 if (stored_ecu(a->ecus[i]) != stored_ecu(b->ecus[i]))
                         return false;
-        return a->state == b->state && a->update == b->update && a->begun == b->begun &&
+        return a->state == b->state && a->update == b->update && a->begun == b->begun && a->awaits == b->awaits &&
                a->approved == b->approved && a->postponed == b->postponed && a->attempts == b->attempts && a->refused == b->refused &&
                a->rolling_back == b->rolling_back && a->completing == b->completing;
 }
@@ -239,6 +241,16 @@ static size_t count_ecus(const Node *node, EngineEcuState state)
         return n;
 }
 
+/* Those that wait for a reboot of their own are installing, too. */
+static size_t count_waiting(const Node *node)
+{
+        size_t n = 0;
+
+        for (size_t i = 0; i < n_ecus(node); i++)
+                n += node->ecus[i] == ENGINE_ECU_INSTALLING && (node->awaits >> i & 1);
+        return n;
+}
+
 /* One bundle, one outcome. */
 static void check_bundle(const Search *s, const Engine *e, const Node *node, EngineEffectKind kind)
 {
@@ -250,7 +262,7 @@ static void check_bundle(const Search *s, const Engine *e, const Node *node, Eng
                 assert_int_equal(installing, 0);
         }
         if (kind == ENGINE_DO_INSTALL) { /* nothing is installed before everything is prepared, and the Primary last */
-                assert_true(installing >= 1 && installing <= s->policy.parallel);
+                assert_true(installing >= 1 && installing - count_waiting(node) <= s->policy.parallel);
                 assert_int_equal(installing + prepared + there, n);
                 for (size_t i = 0; i < n; i++)
                         if (e->update.ecus[i].primary && e->update.ecus[i].state == ENGINE_ECU_INSTALLING)
@@ -295,7 +307,7 @@ static void check_effect(const Search *s, const Engine *e, const Node *node, con
         if (effect->kind == ENGINE_DO_DOWNLOAD)
                 assert_true(consented(s, node, ENGINE_STAGE_DOWNLOAD) && !is_blocked(node, ENGINE_STAGE_DOWNLOAD));
         if (effect->kind == ENGINE_DO_INSTALL)
-                assert_false(is_blocked(node, ENGINE_STAGE_INSTALL) && !node->completing);
+                assert_false(is_blocked(node, ENGINE_STAGE_INSTALL) && !node->completing && count_waiting(node) < count_ecus(node, ENGINE_ECU_INSTALLING));
         if (effect->kind == ENGINE_DO_PREPARE || effect->kind == ENGINE_DO_INSTALL) {
                 assert_true(node->got);
                 assert_true(consented(s, node, ENGINE_STAGE_INSTALL));
@@ -454,7 +466,7 @@ static int under_way(const Node *node)
 
 static bool is_ecu_event(EngineEventKind kind)
 {
-        return kind == ENGINE_ECU_READY || kind == ENGINE_ECU_DONE || kind == ENGINE_ECU_REFUSED || kind == ENGINE_ECU_RESTORED;
+        return kind == ENGINE_ECU_READY || kind == ENGINE_ECU_DONE || kind == ENGINE_ECU_AWAITS || kind == ENGINE_ECU_REFUSED || kind == ENGINE_ECU_RESTORED;
 }
 
 static bool is_ecu_event_possible(const Node *node, const EngineEvent *event)
@@ -465,6 +477,8 @@ static bool is_ecu_event_possible(const Node *node, const EngineEvent *event)
                 return false;
         if (event->kind == ENGINE_ECU_READY)
                 return state == ENGINE_ECU_PENDING;
+        if (event->kind == ENGINE_ECU_AWAITS)
+                return state == ENGINE_ECU_INSTALLING && !(node->awaits >> event->index & 1) && !node->completing && event->index > 0;
         return (event->kind == ENGINE_ECU_RESTORED) == (state == ENGINE_ECU_ROLLING_BACK);
 }
 
@@ -497,6 +511,8 @@ static void end_job(const EngineEvent *event, Node *node)
                 node->timer = 0;
         else if (event->kind == ENGINE_REBOOT_FAILED)
                 node->rebooting = 0;
+        else if (event->kind == ENGINE_ECU_AWAITS)
+                ; /* it goes on */
         else if (is_ecu_event(event->kind)) {
                 if (count_ecus(node, (EngineEcuState) under_way(node)) - (size_t) __builtin_popcount(node->ended) == 1)
                         node->job = 0;
@@ -595,6 +611,7 @@ static size_t happenings(Happening *list, bool three, bool conditions)
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_DOWNLOAD_FAILED, .error = sample_error(download_errors[i]) });
         for (size_t ecu = 0; ecu < (three ? 4 : 3); ecu++) {
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_READY, .index = ecu });
+                n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_AWAITS, .index = ecu, .until = UNTIL });
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_RESTORED, .index = ecu });
                 n = put(list, n, (EngineEvent) { .kind = ENGINE_ECU_RESTORED, .index = ecu, .error = sample_error(ERR_HANDLER) });
                 for (int reboot = 0; reboot < 2; reboot++)

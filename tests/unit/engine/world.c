@@ -60,7 +60,7 @@ static void do_effect(World *w, const EngineEffect *effect, const EngineEffects 
         case ENGINE_DO_ROLLBACK:
         case ENGINE_DO_FINALIZE:
         case ENGINE_DO_REPORT:
-                assert_false(w->has_job);
+                assert_true(!w->has_job || w->job.kind == ENGINE_DO_INSTALL); /* of that only those can be left that wait for their reboot */
                 w->has_job = true;
                 w->job = *effect;
                 break;
@@ -199,7 +199,8 @@ static size_t next_ecu(World *w, EngineEcuState state)
 
         for (size_t i = update->n_ecus; i-- > 0;)
                 if (update->ecus[i].state == state && !update->ecus[i].ended) {
-                        first = i;
+                        if (n == 0 || !update->ecus[i].reboot_by || update->ecus[first].reboot_by)
+                                first = i;
                         n++;
                 }
         assert_true(n > 0);
@@ -235,12 +236,37 @@ static ErrorCode install_fails(const World *w, const EngineEcu *ecu)
         return ecu->primary ? w->primary_fails : strcmp(ecu->serial, "zone") == 0 ? w->zone_fails : w->secondary_fails;
 }
 
+/* It has its image, and is rebooted by somebody else; fills the event where it has something new to say. */
+static bool awaits(World *w, const EngineEcu *ecu, EngineEvent *event)
+{
+        bool tells = true;
+
+        if (ecu->primary || strcmp(ecu->serial, "zone") == 0 || !w->secondary_awaits)
+                return false;
+        if (w->secondary_reboots_at == 0)
+                w->secondary_reboots_at = w->uptime + w->secondary_awaits;
+        if (!ecu->reboot_by)
+                *event = (EngineEvent) { .kind = ENGINE_ECU_AWAITS, .index = event->index, .until = w->clock + WORLD_AWAITS_MAX };
+        else if (w->uptime >= w->secondary_reboots_at)
+                *secondary(w, ecu) = true;
+        else if (w->clock >= ecu->reboot_by)
+                *event = (EngineEvent) { .kind = ENGINE_ECU_REFUSED, .index = event->index, .error = sample_error(ERR_INSTALL) };
+        else
+                tells = false;
+        w->has_job |= !tells || event->kind == ENGINE_ECU_AWAITS;
+        if (tells && power(w))
+                world_post(w, *event);
+        return true;
+}
+
 static void end_install(World *w)
 {
         size_t index = next_ecu(w, ENGINE_ECU_INSTALLING);
         const EngineEcu *ecu = &w->engine.update.ecus[index];
         EngineEvent event = { .kind = ENGINE_ECU_DONE, .index = index };
 
+        if (awaits(w, ecu, &event))
+                return;
         w->installs++;
         if (!fails(w, install_fails(w, ecu), &event, ENGINE_ECU_REFUSED)) {
                 if (!ecu->primary && w->secondary_needs_reboot && (!w->secondary_waits || w->secondary_boot == w->boots)) {

@@ -9,6 +9,7 @@
 #include "sample.h"
 
 #define WORLD_START INT64_C(1800000000)
+#define WORLD_AWAITS_MAX 3600 /* seconds that an ECU has for its own reboot */
 
 typedef struct World {
         Engine engine;
@@ -25,6 +26,8 @@ typedef struct World {
         bool secondary_needs_reboot; /* to run what it got */
         bool secondary_waits;        /* for one */
         unsigned boots, secondary_boot;
+        int64_t secondary_awaits; /* so long, from when it got its image, a reboot that is no business of the Primary's; 0: none */
+        int64_t secondary_reboots_at; /* uptime, survives; 0: it has nothing to run behind it */
         bool secondary_runs_a; /* survives; so does the next: the second Secondary of SAMPLE_C */
         bool zone_runs;
         Sample booted, staged; /* survives */

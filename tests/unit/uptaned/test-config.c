@@ -120,6 +120,7 @@ static void two_keys_are_enough_and_the_rest_has_defaults(void **state)
         assert_int_equal(c->metadata_timeout, 60);
         assert_int_equal(c->image_timeout, 60);
         assert_int_equal(c->install_timeout, 900);
+        assert_int_equal(c->completion_timeout, 86400);
         assert_int_equal(c->secondary_timeout, 20);
         assert_string_equal(c->state_directory, "/var/lib/uptane");
         assert_string_equal(c->root_directory, "/usr/lib/uptane");
@@ -147,7 +148,7 @@ static void every_key_is_taken(void **state)
                      "conditions-download = network\nconditions-install =  parked battery-80 \nconditions-reboot = parked\n"
                      "[health]\nboot-complete = yes\nchecks = yes\ndirector = yes\ntimeout = 7\ncheck-timeout = 8\n"
                      "[limits]\nmin-speed = 1048576\nmin-speed-seconds = 1\nmax-speed = 2M\n"
-                     "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\nsecondary = 2592000\nannounce = 4\n"
+                     "[timeouts]\nmetadata = 1\nimage = 2\ninstall = 3\ncompletion = 5\nsecondary = 2592000\nannounce = 4\n"
                      "[paths]\nstate-directory = /s\nfactory-image = /x\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
                      "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
                      "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\norder = 7\n"
@@ -167,7 +168,7 @@ static void every_key_is_taken(void **state)
         assert_true(c->policy.ask[ENGINE_STAGE_DOWNLOAD] && c->policy.ask[ENGINE_STAGE_INSTALL] && c->policy.ask[ENGINE_STAGE_REBOOT]);
         assert_true(c->slowest.speed == 1048576 && c->slowest.seconds == 1);
         assert_true(c->max_speed == 2097152 && c->static_deltas);
-        assert_true(c->metadata_timeout == 1 && c->image_timeout == 2 && c->install_timeout == 3 && c->secondary_timeout == 2592000 && c->announce_timeout == 4);
+        assert_true(c->metadata_timeout == 1 && c->image_timeout == 2 && c->install_timeout == 3 && c->completion_timeout == 5 && c->secondary_timeout == 2592000 && c->announce_timeout == 4);
         assert_string_equal(c->state_directory, "/s");
         assert_string_equal(c->factory_image, "/x");
         assert_string_equal(c->root_directory, "/r");

@@ -19,7 +19,7 @@ import pytest
 from gi.repository import GLib
 
 from der import collection, enum, message, octets, parse, tlv, whole
-from helpers_fixture import BUILD, ROOT, Activator, Client, RemoteError, program, unused_port
+from helpers_fixture import BUILD, ROOT, SECONDARY_WITH_LIBRARIES, Activator, Client, RemoteError, program, unused_port
 
 sys.path.insert(0, str(ROOT / "tests"))
 from backend.keys import verify  # noqa: E402
@@ -58,7 +58,7 @@ class Ecu:
                             "ASAN_OPTIONS": "verify_asan_link_order=0:%s" % os.environ.get("ASAN_OPTIONS", "")}
 
     def command(self):
-        return [program("secondary", "uptane-secondary"), "--config", str(self.config)]
+        return [program("secondary", SECONDARY_WITH_LIBRARIES if self.environment else "uptane-secondary"), "--config", str(self.config)]
 
     def start(self):
         address = self.folder / "state" / "address"
@@ -69,6 +69,9 @@ class Ecu:
         while not address.exists():
             assert self.process.poll() is None and time.monotonic() < deadline, self.log()
             time.sleep(0.02)
+        if self.environment:
+            with open("/proc/%d/maps" % self.process.pid, encoding="utf-8") as maps:
+                assert "libtest-clock" in maps.read(), "its clock is the system's"
         self.address = address.read_text().strip()
         return self
 

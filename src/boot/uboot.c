@@ -30,7 +30,7 @@ static int read_variables(Buffer *ret, Error *error)
         if (r < 0)
                 return error_set(error, ERR_BOOT_LOADER, "%.300s", why.message);
         if (r > 0)
-                return error_set(error, ERR_BOOT_LOADER, "U-Boot's variables cannot be read (/etc/fw_env.config): fw_printenv ended with status %d", r);
+                return error_set(error, ERR_BOOT_LOADER, "U-Boot's variables cannot be read (fw_env.config): fw_printenv ended with status %d", r);
         return 0;
 }
 

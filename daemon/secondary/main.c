@@ -21,32 +21,26 @@
 #include <sys/un.h>
 
 #include "io/file.h"
-#include "secondary/address.h"
+#include "secondary/program.h"
 #include "secondary/serve.h"
 #include "secondary/sleep.h"
 
 #define BACKLOG 16
 
-static int bind_one(const struct addrinfo *to, Error *error)
+static int bind_to(const char *address, Error *error)
 {
-        cleanup_close int fd = socket(to->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+        cleanup_close int fd = -1;
+        struct sockaddr_storage to;
         const int on = 1;
+        socklen_t size;
 
+        if (program_resolve(address, true, &to, &size, error) < 0)
+                return -1;
+        fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
         if (fd < 0)
                 return error_set_errno(error, ERR_SYSTEM, errno, "socket");
         (void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        return bind(fd, to->ai_addr, to->ai_addrlen) < 0 ? error_set_errno(error, ERR_SYSTEM, errno, "binding") : TAKE_FD(fd);
-}
-
-static int bind_to(const char *address, Error *error)
-{
-        cleanup_addrinfo struct addrinfo *list = NULL;
-        int fd;
-
-        if (secondary_address_resolve(address, true, &list, error) < 0)
-                return -1;
-        fd = bind_one(list, error);
-        return fd < 0 ? error_prefix(error, "%s", address) : fd;
+        return bind(fd, (struct sockaddr *) &to, size) < 0 ? error_set_errno(error, ERR_SYSTEM, errno, "%s: binding", address) : TAKE_FD(fd);
 }
 
 static int listen_on(const char *address, Error *error)
@@ -64,12 +58,13 @@ static int listen_on(const char *address, Error *error)
  */
 static int announce(const SecondaryConfig *config, Error *error)
 {
-        cleanup_addrinfo struct addrinfo *list = NULL;
         cleanup_close int fd = bind_to(config->listen, error);
+        struct sockaddr_storage to;
+        socklen_t size;
 
-        if (fd < 0 || secondary_address_resolve(config->primary, false, &list, error) < 0)
+        if (fd < 0 || program_resolve(config->primary, false, &to, &size, error) < 0)
                 return -1;
-        if (connect(fd, list->ai_addr, list->ai_addrlen) < 0 && errno != EINPROGRESS)
+        if (connect(fd, (struct sockaddr *) &to, size) < 0 && errno != EINPROGRESS)
                 return error_set_errno(error, ERR_UNREACHABLE, errno, "%s", config->primary);
         return TAKE_FD(fd);
 }
@@ -78,15 +73,19 @@ static int announce(const SecondaryConfig *config, Error *error)
 static int write_address(const Secondary *s, int fd, Error *error)
 {
         cleanup_free char *path = xasprintf("%s/address", s->config.state_directory);
-        char host[NI_MAXHOST], port[NI_MAXSERV], text[NI_MAXHOST + NI_MAXSERV + 4];
+        char host[INET6_ADDRSTRLEN], text[INET6_ADDRSTRLEN + 16];
         struct sockaddr_storage address;
+        const struct sockaddr_in *four = (struct sockaddr_in *) &address;
+        const struct sockaddr_in6 *six = (struct sockaddr_in6 *) &address;
         socklen_t size = sizeof address;
+        bool is_six;
 
         if (getsockname(fd, (struct sockaddr *) &address, &size) < 0)
                 return error_set_errno(error, ERR_SYSTEM, errno, "getsockname");
-        if (getnameinfo((struct sockaddr *) &address, size, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-                return error_set(error, ERR_SYSTEM, "the address listened on has no text form");
-        (void) snprintf(text, sizeof text, address.ss_family == AF_INET6 ? "[%s]:%s\n" : "%s:%s\n", host, port);
+        is_six = address.ss_family == AF_INET6;
+        if (!inet_ntop(address.ss_family, is_six ? (const void *) &six->sin6_addr : &four->sin_addr, host, sizeof host))
+                return error_set_errno(error, ERR_SYSTEM, errno, "the address listened on");
+        (void) snprintf(text, sizeof text, is_six ? "[%s]:%u\n" : "%s:%u\n", host, ntohs(is_six ? six->sin6_port : four->sin_port));
         return file_write(path, slice_str(text), 0644, error);
 }
 
@@ -147,6 +146,10 @@ static int begin(const Secondary *s, int *ret_announced, Error *error)
 
         if (*s->config.primary) {
                 *ret_announced = announce(&s->config, &why);
+                if (*ret_announced < 0 && why.code == ERR_UNSUPPORTED) {
+                        *error = why;
+                        return -1;
+                }
                 if (*ret_announced < 0)
                         fprintf(stderr, "announcing itself: %s\n", why.message);
         }
@@ -189,6 +192,17 @@ static int run(Start *start, Error *error)
         return r;
 }
 
+/* What this program is not up to, or a key that it cannot read, is for the one that can more. */
+static void become_larger(const char *config, const Error *why)
+{
+        bool other = program_that_can_more && (why->code == ERR_UNSUPPORTED || why->code == ERR_KEY);
+        Error error = { 0 };
+        cleanup_free char *path = other ? program_beside(program_that_can_more, &error) : NULL;
+
+        if (path && execl(path, path, "--config", config, (char *) NULL) < 0)
+                fprintf(stderr, "%s, which can more, does not start: %s\n", path, strerror(errno));
+}
+
 int main(int argc, char **argv)
 {
         static const struct option options[] = {
@@ -216,6 +230,8 @@ int main(int argc, char **argv)
                         error = (Error) { 0 };
                         start.awake = true;
                 }
+        if (r < 0)
+                become_larger(start.config, &error);
         if (r < 0)
                 fprintf(stderr, "%s\n", error.message);
         return r < 0 ? error_info(error.code)->exit_code : EXIT_SUCCESS;

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "base/time.h"
 #include "secondary/secondary.h"
 
 #define CHANGES_MAX (16 + SEARCH_ROLES_MAX)
@@ -105,9 +106,13 @@ static const DerFile *find_file(const DerFile *files, size_t n, const char *role
         return NULL;
 }
 
-/* A role twice, or one that is none, would leave open which of them was verified. */
+/* A role twice, or one that is none, would leave open which of them was verified. The time is no role, and as short as the shortest. */
 static int role_of(TrustKind kind, const char *file, Role *ret, Error *error)
 {
+        if (kind == TRUST_DIRECTOR && strcmp(file, DER_TIME) == 0) {
+                *ret = ROLE_TIMESTAMP;
+                return 0;
+        }
         if (kind == TRUST_IMAGE && strncmp(file, DER_DELEGATED, sizeof DER_DELEGATED - 1) == 0) {
                 *ret = ROLE_TARGETS;
                 return 0;
@@ -310,19 +315,35 @@ static int verify_fully(Secondary *s, const DerMessage *files, int64_t now, Chan
         return check_assignment(s, director, image, &image_part, ret, error);
 }
 
+/*
+ * Uptane 5.4.2.5: the Primary's clock, where it sent its time along. Nobody has signed that, so it counts for this message alone,
+ * and only where it is later than one's own: then more is expired, never less, and what comes next is not held to it.
+ */
+static int time_with(const DerMessage *files, int64_t own, int64_t *ret, Error *error)
+{
+        const DerFile *file = find_file(files->director_files, files->n_director_files, DER_TIME);
+        cleanup_free char *text = file ? xstrndup((const char *) file->json.data, file->json.size) : NULL;
+        int64_t sent = own;
+
+        if (text && time_parse(text, &sent, error) < 0)
+                return error_prefix(error, "the Primary's time");
+        *ret = sent > own ? sent : own;
+        return 0;
+}
+
 int secondary_put_metadata(Secondary *secondary, const DerMessage *files, Error *error)
 {
         cleanup_changes Changes changes = { .arena = arena_new() };
         Wanted wanted;
-        int64_t now;
+        int64_t own = 0, now = 0;
 
         secondary_drop_upload(secondary);
         secondary->wanted = (Wanted) { 0 };
         secondary->outcome = (Outcome) { 0 };
-        if (secondary_time(secondary, &now, error) < 0)
+        if (secondary_time(secondary, &own, error) < 0 || time_with(files, own, &now, error) < 0)
                 return -1;
         if ((secondary->config.partial ? verify_partially : verify_fully)(secondary, files, now, &changes, &wanted, error) < 0 ||
-            changes_store(secondary, &changes, now, error) < 0)
+            changes_store(secondary, &changes, own, error) < 0)
                 return -1;
         secondary->wanted = wanted;
         return 0;

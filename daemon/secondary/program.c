@@ -9,19 +9,30 @@
 
 #include "base/mem.h"
 
-char *program_beside(const char *name, Error *error)
-{
-        char folder[PATH_MAX];
-        ssize_t n = readlink("/proc/self/exe", folder, sizeof folder - 1);
-        char *slash;
+#define DELETED " (deleted)" /* what the kernel says of one that was replaced while it runs */
 
-        if (n <= 0 || n == sizeof folder - 1) {
+char *program_itself(Error *error)
+{
+        char path[PATH_MAX + sizeof DELETED];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+
+        if (n <= 0 || n == sizeof path - 1) {
                 (void) error_set_errno(error, ERR_SYSTEM, errno, "where this program lies");
                 return NULL;
         }
-        folder[n] = '\0';
-        slash = strrchr(folder, '/');
+        if ((size_t) n > strlen(DELETED) && memcmp(path + n - strlen(DELETED), DELETED, strlen(DELETED)) == 0)
+                n -= (ssize_t) strlen(DELETED);
+        return xstrndup(path, (size_t) n);
+}
+
+char *program_beside(const char *name, Error *error)
+{
+        cleanup_free char *itself = program_itself(error);
+        char *slash = itself ? strrchr(itself, '/') : NULL;
+
+        if (!itself)
+                return NULL;
         if (slash)
                 *slash = '\0';
-        return xasprintf("%s/%s", folder, name);
+        return xasprintf("%s/%s", itself, name);
 }

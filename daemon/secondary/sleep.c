@@ -16,7 +16,7 @@ int sleep_at(int listener, const char *config, Error *error)
 
         if (!idle)
                 return -1;
-        awake = program_beside("uptane-secondary", error);
+        awake = program_itself(error);
         if (!awake)
                 return -1;
         (void) snprintf(number, sizeof number, "%d", listener);

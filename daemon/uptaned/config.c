@@ -351,6 +351,8 @@ static int set_secondary(Config *c, const char *label, const char *key, const ch
                 return set_bool(&s->may_be_replaced, value, "register", "refuse", error);
         else if (strcmp(key, "send-credentials") == 0)
                 return set_bool(&s->send_credentials, value, "yes", "no", error);
+        else if (strcmp(key, "send-time") == 0)
+                return set_bool(&s->send_time, value, "yes", "no", error);
         else if (strcmp(key, "chunk") == 0)
                 return parse_bytes(value, DER_CHUNK, DER_CHUNK_MAX, &s->chunk, error);
         else if (strcmp(key, "tls") == 0) {
@@ -546,8 +548,9 @@ static int complete_secondary(const ConfigSecondary *s, Error *error)
         if (ip && s->psk != (*s->serial != '\0'))
                 return error_set(error, ERR_CONFIG, "[secondary %s] serial is %s", s->label,
                                  s->psk ? "missing: tls = psk shows the key of that name" : "for driver = exec, driver = virtual and tls = psk");
-        if (!ip && (*s->address || s->tls || s->psk || s->partial || s->may_be_replaced || s->chunk != DER_CHUNK))
-                return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification, replacement and chunk are for driver = ip", s->label);
+        if (!ip && (*s->address || s->tls || s->psk || s->partial || s->may_be_replaced || s->send_time || s->chunk != DER_CHUNK))
+                return error_set(error, ERR_CONFIG, "[secondary %s] address, tls, verification, replacement, send-time and chunk are for driver = ip",
+                                 s->label);
         if (s->send_credentials && !s->tls && !s->psk)
                 return error_set(error, ERR_CONFIG, "[secondary %s] send-credentials needs tls = yes or tls = psk", s->label);
         if (ip && *s->hardware_id)

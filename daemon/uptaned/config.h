@@ -24,6 +24,7 @@ typedef struct ConfigSecondary {
         bool psk;      /* the key of its serial protects the link, not certificates; the serial is configured */
         bool partial;  /* verification = full | partial: it gets the Director's Root and Targets only */
         bool may_be_replaced; /* replacement = refuse | register: another ECU at its address becomes this one */
+        bool send_time;       /* send-time = yes | no: what the Primary's clock shows, with the metadata */
         size_t chunk;         /* bytes of an image that it takes in one message */
         bool send_credentials; /* send-credentials = yes | no: for the server that it gets OSTree commits from */
         /* exec, and the last two virtual: */

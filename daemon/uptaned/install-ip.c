@@ -9,12 +9,14 @@
 #include <unistd.h>
 
 #include "base/codec.h"
+#include "base/time.h"
 #include "io/file.h"
 #include "uptane/manifest.h"
 #include "uptaned/bundle.h"
 #include "uptaned/reports.h"
 
 #define DELEGATED "delegations/" /* before the name of a delegated role: docs/HELPERS.md */
+#define TIME "time"              /* no role, but the time: the same */
 #define REPORT_PAUSE UINT64_C(2000000) /* usec between looks at a Secondary that restarts into its new image; doubles with each */
 #define REPORT_PAUSE_MAX UINT64_C(60000000)
 
@@ -174,6 +176,17 @@ static bool needs(const VehicleEcu *ecu, TrustKind kind, Role role)
         return !ecu->partial || (kind == TRUST_DIRECTOR && role == ROLE_TARGETS);
 }
 
+/* Uptane 5.4.2 (5), Uptane 5.4.2.5: only for who takes it; others do not know such an entry */
+static int append_time(Install *in, sd_bus_message *call, Error *error)
+{
+        char text[TIME_TEXT_SIZE];
+
+        if (!in->work.ecu->send_time)
+                return 0;
+        time_format(manager_now(in->work.m), text);
+        return append_bytes(call, TRUST_DIRECTOR, TIME, slice_str(text), error);
+}
+
 /* Uptane 5.4.2 (6), Uptane 5.4.2.6 (a): all metadata a Secondary needs for its own verification */
 static int send_metadata(Install *in, Error *error)
 {
@@ -187,7 +200,7 @@ static int send_metadata(Install *in, Error *error)
                 for (unsigned role = 0; role < _ROLE_MAX; role++)
                         if (needs(in->work.ecu, (TrustKind) kind, (Role) role) && append_file(in, call, (TrustKind) kind, (Role) role, error) < 0)
                                 return -1;
-        if (append_delegated(in, call, error) < 0)
+        if (append_delegated(in, call, error) < 0 || append_time(in, call, error) < 0)
                 return -1;
         if (r >= 0)
                 r = sd_bus_message_close_container(call);

@@ -50,6 +50,7 @@ typedef struct VehicleEcu {
         int64_t report_time;     /* when it came; 0: never */
         bool may_be_replaced;    /* replacement = register */
         size_t chunk;            /* bytes of an image that it takes in one message */
+        bool send_time;          /* what this clock shows, with the metadata */
         bool send_credentials;   /* for the server that it gets OSTree commits from */
         char *attacks; /* that it said it had detected, when the journal was told last; NULL: none yet */
         Error last_error;

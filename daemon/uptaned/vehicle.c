@@ -147,6 +147,7 @@ int vehicle_load(Manager *m, Error *error)
                 ecu->order = s->order;
                 ecu->may_be_replaced = s->may_be_replaced;
                 ecu->chunk = s->chunk;
+                ecu->send_time = s->send_time;
                 ecu->send_credentials = s->send_credentials;
                 if ((strcmp(s->driver, "ip") != 0 && init_signed_for(m, ecu, s, error) < 0) || restore(m, ecu, error) < 0 ||
                     restore_report(m, ecu, error) < 0)

@@ -29,7 +29,9 @@ static int read_variables(Buffer *ret, Error *error)
         r = program_run(argv, TOOL_SECONDS, ret, &why);
         if (r < 0)
                 return error_set(error, ERR_BOOT_LOADER, "%.300s", why.message);
-        return r > 0 ? error_set(error, ERR_BOOT_LOADER, "fw_printenv ended with status %d", r) : 0;
+        if (r > 0)
+                return error_set(error, ERR_BOOT_LOADER, "U-Boot's variables cannot be read (fw_env.config): fw_printenv ended with status %d", r);
+        return 0;
 }
 
 /* Whether the variable has this value; one that is not there has the value "". */

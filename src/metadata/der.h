@@ -20,6 +20,11 @@
  * its file lies in the repository. Only sent where an image needs it: who does not know it could not verify that image anyway.
  */
 #define DER_DELEGATED "delegations/"
+/*
+ * The time that the Primary's clock shows (RFC 3339, UTC) is one more entry of the Director's collection. Only sent to who is
+ * known to take it.
+ */
+#define DER_TIME "time"
 
 typedef enum DerKind { /* the context tag on the wire */
         DER_GET_INFO_REQ = 0,

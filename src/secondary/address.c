@@ -6,8 +6,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define HOST_MAX 256
-
 static bool is_port(const char *text, bool zero)
 {
         size_t size = strlen(text);
@@ -15,7 +13,7 @@ static bool is_port(const char *text, bool zero)
         return size >= 1 && size <= 5 && strspn(text, "0123456789") == size && atoi(text) >= (zero ? 0 : 1) && atoi(text) <= UINT16_MAX;
 }
 
-static int split(const char *address, bool zero, char host[static HOST_MAX], const char **ret_port, Error *error)
+int secondary_address_parse(const char *address, bool zero, char ret_host[static SECONDARY_HOST_MAX], uint16_t *ret_port, Error *error)
 {
         const char *colon = strrchr(address, ':'), *start = address;
         size_t size = colon ? (size_t) (colon - address) : 0;
@@ -25,11 +23,11 @@ static int split(const char *address, bool zero, char host[static HOST_MAX], con
                 size -= 2;
         } else if (size > 0 && memchr(start, ':', size))
                 size = 0; /* an IPv6 address without brackets: where does it end? */
-        if (size == 0 || size >= HOST_MAX || !is_port(colon + 1, zero))
+        if (size == 0 || size >= SECONDARY_HOST_MAX || !is_port(colon + 1, zero))
                 return error_set(error, ERR_INVALID_ARGUMENT, "'%.100s' is not an address of the form host:port", address);
-        memcpy(host, start, size);
-        host[size] = '\0';
-        *ret_port = colon + 1;
+        memcpy(ret_host, start, size);
+        ret_host[size] = '\0';
+        *ret_port = (uint16_t) atoi(colon + 1);
         return 0;
 }
 
@@ -54,20 +52,5 @@ int secondary_address_split(const char *address, SecondaryProtection *ret, char 
         memcpy(ret_name, start, size);
         ret_name[size] = '\0';
         *ret_rest = at ? at + 1 : start;
-        return 0;
-}
-
-int secondary_address_resolve(const char *address, bool listen, struct addrinfo **ret, Error *error)
-{
-        const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | (listen ? AI_PASSIVE : 0) };
-        char host[HOST_MAX];
-        const char *port = NULL;
-        int r;
-
-        if (split(address, listen, host, &port, error) < 0)
-                return -1;
-        r = getaddrinfo(host, port, &hints, ret);
-        if (r != 0)
-                return error_set(error, ERR_UNREACHABLE, "looking up '%s': %s", host, gai_strerror(r));
         return 0;
 }

@@ -25,6 +25,11 @@ typedef enum SecondaryProtection { SECONDARY_PLAIN, SECONDARY_CERTIFICATES, SECO
 /* Takes tls:// or psk:// and a name off; *ret_rest is "host:port" in address, ret_name "" for none. ERR_INVALID_ARGUMENT. */
 int secondary_address_split(const char *address, SecondaryProtection *ret, char ret_name[static SECONDARY_TLS_NAME_MAX + 1], const char **ret_rest,
                             Error *error) __attribute__((nonnull, warn_unused_result));
+#define SECONDARY_HOST_MAX 256
+
+/* "host:port", an IPv6 address in brackets. zero: port 0 is allowed. ERR_INVALID_ARGUMENT. */
+int secondary_address_parse(const char *address, bool zero, char ret_host[static SECONDARY_HOST_MAX], uint16_t *ret_port, Error *error)
+        __attribute__((nonnull, warn_unused_result));
 /* For a stream socket. listen: to bind to, and port 0 is allowed. ERR_INVALID_ARGUMENT, ERR_UNREACHABLE. */
 int secondary_address_resolve(const char *address, bool listen, struct addrinfo **ret, Error *error)
         __attribute__((nonnull, warn_unused_result));

@@ -4,10 +4,10 @@
  *
  *   verify --now SECONDS --serial SERIAL --hardware ID [--without-director-timestamp] STATE DIRECTOR IMAGE
  *
- *   verify ... --flip director|image ROLE-FILE ...
+ *   verify ... --flip director|image [--every N] ROLE-FILE ...
  *
- * tries every single-bit change of that file instead ("1.root.json", "targets.json") and prints the number of those that
- * still verify, a line "survived BIT" for each; STATE is neither read nor written then.
+ * tries every single-bit change of that file instead, or every Nth ("1.root.json", "targets.json"), and prints the number of those
+ * that still verify, a line "survived BIT" for each; STATE is neither read nor written then.
  *
  * STATE keeps what was trusted between calls; at first the lowest Root of each folder is trusted as given. Prints a line
  * for each of director, image and targets: "director ok", or "director MetadataExpired MESSAGE". Ends with 0 if all are ok.
@@ -23,7 +23,7 @@ typedef struct Arguments {
         const char *serial, *hardware_id, *state, *folders[_TRUST_KIND_MAX];
         bool without_director_timestamp;
         const char *flip_kind, *flip_file; /* NULL: as it is */
-        size_t flip_bit;
+        size_t flip_bit, every;
 } Arguments;
 
 /* What is kept of an earlier call. */
@@ -154,11 +154,11 @@ static int flip_all(Arguments *a)
         cleanup_free char *path = xasprintf("%s/%s", a->folders[kind], a->flip_file);
         cleanup_buffer Buffer file = { 0 };
         Error error = { 0 };
-        size_t survived = 0;
+        size_t survived = 0, tried = 0;
 
         if (file_read(path, ROLE_TARGETS_BYTES_MAX, &file, &error) <= 0)
                 return 2;
-        for (a->flip_bit = 0; a->flip_bit < 8 * file.size; a->flip_bit++) {
+        for (a->flip_bit = 0; a->flip_bit < 8 * file.size; a->flip_bit += a->every, tried++) {
                 CLEANUP(trust_repo_free) TrustRepo *repo = NULL;
                 Error why = { 0 };
 
@@ -167,7 +167,7 @@ static int flip_all(Arguments *a)
                 survived++;
                 printf("survived %zu\n", a->flip_bit);
         }
-        printf("%zu of %zu\n", survived, 8 * file.size);
+        printf("%zu of %zu\n", survived, tried);
         return 0;
 }
 
@@ -176,7 +176,7 @@ static int parse(int argc, char **argv, Arguments *a)
         static const struct option options[] = {
                 { "now", required_argument, NULL, 'n' },      { "serial", required_argument, NULL, 's' },
                 { "hardware", required_argument, NULL, 'h' }, { "without-director-timestamp", no_argument, NULL, 'w' },
-                { "flip", required_argument, NULL, 'f' },
+                { "flip", required_argument, NULL, 'f' },     { "every", required_argument, NULL, 'e' },
                 { 0 },
         };
         int c;
@@ -192,9 +192,11 @@ static int parse(int argc, char **argv, Arguments *a)
                         a->without_director_timestamp = true;
                 else if (c == 'f')
                         a->flip_kind = optarg;
+                else if (c == 'e')
+                        a->every = strtoul(optarg, NULL, 10);
                 else
                         return -1;
-        if (argc - optind != (a->flip_kind ? 4 : 3))
+        if (a->every == 0 || argc - optind != (a->flip_kind ? 4 : 3))
                 return -1;
         if (a->flip_kind)
                 a->flip_file = argv[optind++];
@@ -208,7 +210,7 @@ int main(int argc, char **argv)
 {
         CLEANUP(trust_repo_free) TrustRepo *director = NULL, *image = NULL;
         Error e1 = { 0 }, e2 = { 0 }, e3 = { 0 };
-        Arguments a = { .serial = "*", .hardware_id = "" };
+        Arguments a = { .serial = "*", .hardware_id = "", .every = 1 };
         int r1, r2, r3 = -1;
 
         if (parse(argc, argv, &a) < 0)

@@ -24,13 +24,19 @@ def collection(repository, names):
     return tlv(0x30, b"".join(tlv(0x30, octets(r.encode()) + octets(repository.files[r + ".json"])) for r in names))
 
 
-def roles(content):
-    """The names in the content of a collection."""
-    names = []
+def files(content):
+    """[(name, bytes)] of the content of a collection."""
+    found = []
     while content:
         _, file, content = take(content)
-        names.append(take(file)[1].decode())
-    return names
+        _, name, rest = take(file)
+        found.append((name.decode(), take(rest)[1]))
+    return found
+
+
+def roles(content):
+    """The names in the content of a collection."""
+    return [name for name, _ in files(content)]
 
 
 def take(data):

@@ -24,6 +24,8 @@ from gi.repository import Gio, GLib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD_DIR", ROOT / "build"))
+# uptane-secondary is linked statically where it is built small, and nothing can be preloaded into it: into this one it can
+SECONDARY_WITH_LIBRARIES = "uptane-secondary-tls" if (BUILD / "daemon/secondary/uptane-secondary-tls").exists() else "uptane-secondary"
 DEVICE = "device-0815"
 
 

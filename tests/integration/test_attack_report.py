@@ -11,6 +11,7 @@ import pytest
 from attack import attacks
 from backend.director import Refused
 from clock import DAY, Clock
+from helpers_fixture import SECONDARY_WITH_LIBRARIES
 from journal import Journal
 from vehicle import wait_for
 
@@ -285,7 +286,7 @@ def test_a_body_that_does_not_come_ends_as_well_and_accuses_nobody(told, path):
 def test_what_a_secondary_detects_stands_in_its_own_report_and_once_in_the_journal(world):
     v = world.vehicle
     serial = v.secondaries[0].serial
-    clock = Clock(v, "uptane-secondary", "secondary")
+    clock = Clock(v, "uptane-secondary", "secondary", SECONDARY_WITH_LIBRARIES)
     world.journal = Journal(v)
     v.boot()
     v.wait_state("idle")

@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import pytest
 from gi.repository import GLib
 
 from der import collection, enum, message, octets, parse, tlv, whole
-from helpers_fixture import BUILD, ROOT, Activator, Client, RemoteError, program, unused_port
+from helpers_fixture import BUILD, ROOT, SECONDARY_WITH_LIBRARIES, Activator, Client, RemoteError, program, unused_port
 
 sys.path.insert(0, str(ROOT / "tests"))
 from backend.keys import verify  # noqa: E402
@@ -58,7 +59,7 @@ class Ecu:
                             "ASAN_OPTIONS": "verify_asan_link_order=0:%s" % os.environ.get("ASAN_OPTIONS", "")}
 
     def command(self):
-        return [program("secondary", "uptane-secondary"), "--config", str(self.config)]
+        return [program("secondary", SECONDARY_WITH_LIBRARIES if self.environment else "uptane-secondary"), "--config", str(self.config)]
 
     def start(self):
         address = self.folder / "state" / "address"
@@ -69,6 +70,9 @@ class Ecu:
         while not address.exists():
             assert self.process.poll() is None and time.monotonic() < deadline, self.log()
             time.sleep(0.02)
+        if self.environment:
+            with open("/proc/%d/maps" % self.process.pid, encoding="utf-8") as maps:
+                assert "libtest-clock" in maps.read(), "its clock is the system's"
         self.address = address.read_text().strip()
         return self
 
@@ -126,8 +130,11 @@ class Ecu:
     def put_root(self, repository, data):
         return self.result(21, enum(repository), octets(data))
 
-    def put_metadata(self, director_roles=("root", "targets"), image_roles=ROLES):
-        return self.result(14, collection(self.image, image_roles), collection(self.director, director_roles))
+    def put_metadata(self, director_roles=("root", "targets"), image_roles=ROLES, time=None):
+        """time: the Primary's, sent along."""
+        files = {**self.director.files, **({"time.json": time.encode()} if time is not None else {})}
+        director = types.SimpleNamespace(files=files)
+        return self.result(14, collection(self.image, image_roles), collection(director, director_roles + (("time",) if time is not None else ())))
 
     def upload(self, data=FIRMWARE):
         return [self.result(10, octets(data[i:i + 1024])) for i in range(0, len(data), 1024)][-1]
@@ -356,6 +363,43 @@ def test_a_clock_at_1970_counts_from_the_build(ecu):
     assert ecu.put_metadata() == (OK, "")
 
 
+# its Primary's time is not signed
+@pytest.mark.parametrize("verification", ["full", "partial"])
+def test_the_primarys_time_lets_more_expire_in_what_it_came_with_and_nothing_else(tmp_path, verification):
+    def put(**sent):
+        return put_targets(ecu, **sent) if verification == "partial" else ecu.put_metadata(**sent)
+    ecu = Ecu(tmp_path, verification=verification).start()
+    ecu.director.expires["targets"] = after(days=4)
+    ecu.assign()
+    code, description = put(time=after(days=5))
+    assert code == INVALID and "expired" in description and ecu.report()["attacks_detected"] == "freeze"
+    assert put() == (OK, ""), "it was not remembered"
+    assert put(time=after(days=3)) == (OK, "")
+    ecu.director.expires["targets"] = after(days=2)
+    ecu.assign()
+    assert put() == (OK, ""), "a time at which other metadata was good is not remembered either"
+    assert put(time="1970-01-01T00:00:00Z") == (OK, "")
+    ecu.director.expires["targets"] = after(days=-1)
+    ecu.assign()
+    assert put(time=after(days=-2))[0] == INVALID, "an earlier one brings nothing back"
+    ecu.stop()
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "2026-13-01T00:00:00Z", "2" * 20000, "2030-01-01T00:00:00Z\0"], ids=lambda t: repr(t)[:30])
+def test_a_time_that_is_none_is_refused(ecu, text):
+    ecu.assign()
+    assert ecu.put_metadata(time=text)[0] != OK
+    assert ecu.put_metadata() == (OK, "")
+
+
+def test_the_time_comes_once_and_with_the_directors_metadata(ecu):
+    ecu.assign()
+    ecu.director.files["time.json"] = ecu.image.files["time.json"] = after(days=0).encode()
+    assert ecu.put_metadata(director_roles=("root", "targets", "time", "time"))[0] != OK
+    assert ecu.put_metadata(image_roles=ROLES + ("time",))[0] != OK
+    assert ecu.put_metadata(director_roles=("root", "targets", "time")) == (OK, "")
+
+
 def test_a_role_missing_or_twice_is_refused(ecu):
     ecu.assign()
     for roles in (("root", "timestamp", "targets"), ("timestamp", "snapshot", "targets"), ROLES + ("targets",), ()):
@@ -563,8 +607,8 @@ def small(tmp_path):
     ecu.stop()
 
 
-def put_targets(ecu):
-    return ecu.put_metadata(director_roles=("targets",), image_roles=())
+def put_targets(ecu, **sent):
+    return ecu.put_metadata(director_roles=("targets",), image_roles=(), **sent)
 
 
 def rows(ecu, query):

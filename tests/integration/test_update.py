@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The good road: registration, nothing to do, one update of the whole vehicle, and what survives kill -9 and power cuts."""
+import calendar
 import fcntl
 import glob
 import hashlib
@@ -12,7 +13,7 @@ import time
 
 import images as ostree
 import pytest
-from der import parse, roles, split
+from der import files, parse, roles, split
 from gi.repository import Gio, GLib
 from tap import Tap
 from vehicle import Secondary, free_port, wait_for
@@ -405,9 +406,33 @@ def test_an_update_completes_after_a_power_cut(world, state):
     assert v.secondaries[0].content() == data
     assert v.booted_commit == world.images.commit("2")
 
-# Uptane 5.4.3 (6)
 
-# Uptane 5.4.2.6 (c)
+# Uptane 5.4.2 (5), Uptane 5.4.2.5: where it takes it
+@pytest.mark.world(secondaries=2)
+def test_a_secondary_that_takes_the_time_is_sent_it_and_another_is_not(world):
+    v = world.vehicle
+    taps = [Tap(s.port) for s in v.secondaries]
+    for secondary, tap in zip(v.secondaries, taps):
+        secondary.primary_settings["address"] = tap.address
+    v.secondaries[0].primary_settings["send-time"] = "yes"
+    v.write_config()
+    start(world)
+    before = int(time.time())
+    name, target = world.publish_firmware("mcu.bin", b"one\n" * 1000)
+    world.director.assign([(name, target, s.serial, s.hardware_id, None) for s in v.secondaries])
+    v.check()
+    v.wait_state("idle")
+    assert v.error() == ("", "") and all(s.content() == b"one\n" * 1000 for s in v.secondaries)
+    sent = []
+    for tap in taps:
+        tap.close()
+        [director] = [fields[1] for kind, fields in (parse(m) for said in tap.said for m in split(bytes(said))) if kind == 14]
+        sent.append(dict(files(director)))
+    assert [*sent[0]] == [*sent[1], "time"]
+    assert before <= calendar.timegm(time.strptime(sent[0]["time"].decode(), "%Y-%m-%dT%H:%M:%SZ")) <= time.time()
+
+
+# Uptane 5.4.3 (6), Uptane 5.4.2.6 (c)
 @pytest.mark.world(secondaries=2, partial=["secondary2"])
 def test_a_partial_secondary_beside_a_full_one_is_sent_the_directors_part_only(world):
     v = world.vehicle

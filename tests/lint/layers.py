@@ -31,7 +31,8 @@ PROGRAMS = {
 FOREIGN = {
     r"jansson\.h": r"src/(metadata|uptane)/|src/engine/engine-state\.c",
     r"metadata/json\.h": r"src/(metadata|uptane|exec)/|src/engine/engine-state\.c",
-    r"openssl/.*": r"src/crypto/|src/secondary/tls\.c|daemon/uptaned/manager\.c",  # OPENSSL_cleanse() of the key's text
+    r"openssl/.*": r"src/crypto/openssl/|src/secondary/tls\.c|daemon/uptaned/manager\.c",  # OPENSSL_cleanse() of the key's text
+    r"nettle/.*|gmp\.h": r"src/crypto/nettle/",
     r"curl/.*": r"src/http/",
     r"(ostree|glib|gio)\S*": r"src/install/",
     r"sqlite3\.h": r"src/store/",

@@ -15,7 +15,7 @@ def make(sysroot, folder, loader):
     disk, boot = os.path.join(folder, "disk.img"), os.path.join(folder, "boot")
     os.rename(os.path.join(sysroot, "boot"), boot)
     os.mkdir(os.path.join(sysroot, "boot"))
-    loader.fill(boot, folder)
+    loader.fill(boot)
     with open(disk, "wb") as f:
         f.truncate((ROOT_START + ROOT_SIZE) * MIB)
     table = "label: dos\nstart=%dMiB, size=%dMiB, type=83, bootable\nstart=%dMiB, type=83\n" % (BOOT_START, BOOT_SIZE, ROOT_START)

@@ -53,11 +53,13 @@ class VmImages(SystemImages):
 
     # a panic is the end of this boot, and the next one is the boot loader's; QUICK is for a processor that is emulated
     QUICK = ("mitigations=off", "nokaslr", "init_on_alloc=0", "cryptomgr.notests", "audit=0", "nowatchdog", "apparmor=0", "tsc=reliable")
+    CHECKED = True  # has the boot loader's own health checks
     KERNEL_ARGUMENTS = ("root=LABEL=root", "console=ttyS0", "loglevel=4", "panic=1", *QUICK)
 
     def __init__(self, directory, build, loader=loaders.UBoot):
         self.loader, self.BOOTLOADER = loader, loader.BACKEND
-        self.FILES = {**{name: text for name, text in FILES.items() if "container" not in name}, **VM_FILES, **loader.FILES}
+        self.FILES = {**{name: text for name, text in FILES.items() if "container" not in name}, **VM_FILES, **loader.FILES,
+                      **(loader.CHECKS if self.CHECKED else {})}
         super().__init__(directory, build)
 
     @staticmethod

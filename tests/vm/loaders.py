@@ -27,34 +27,34 @@ class UBoot:
     NAME, BACKEND, CONFIG = "uboot", "uboot", "/loader/uEnv.txt"
     FIRMWARE = ("-bios", "/usr/lib/u-boot/qemu-x86/u-boot.rom")
     VARIABLES = "bootcount=0\nupgrade_available=0\nrollback=0\n"
-    ENVIRONMENT_SIZE = 0x4000  # as in boot.cmd and fw_env.config
+    PLACE, SIZE = 0x80 * 512, 0x4000  # of the variables on the disk, as in boot.cmd
     FILES = {
         "usr/lib/systemd/system/uptane-ostree@.service.d/10-boot.conf":
             "[Service]\nExecStart=\nExecStart=/usr/libexec/uptane/uptane-ostree --boot=uboot-masked\n",
-        "usr/etc/fw_env.config": "/boot/uboot.env 0x0 0x4000\n",
-        # U-Boot has counted this boot, and nobody has found it good yet
-        CHECK: "#!/bin/sh\nfor variable in bootcount=1 upgrade_available=1 rollback=0; do\n"
-               "        tr '\\0' '\\n' < /boot/uboot.env | grep -a -q \"$variable\\$\" || { echo \"not $variable\"; exit 1; }\ndone\n",
+        "usr/etc/fw_env.config": "/dev/vda 0x%x 0x%x\n" % (PLACE, SIZE),
     }
+    # U-Boot has counted this boot, and nobody has found it good yet
+    CHECKS = {CHECK: "#!/bin/sh\nfor word in uboot.bootcount=1 uboot.upgrade_available=1 uboot.rollback=0; do\n"
+                     "        grep -q -w \"$word\" /proc/cmdline || { echo \"not $word\"; exit 1; }\ndone\n"}
 
     @staticmethod
     def prepare(boot):
         """Before anything is deployed."""
         _prepare(boot, "uEnv.txt")
 
-    @classmethod
-    def fill(cls, boot, folder):
-        """What the factory puts beside libostree's files. folder: for scratch."""
-        text = os.path.join(folder, "variables")
-        with open(text, "w", encoding="utf-8") as f:
-            f.write(cls.VARIABLES)
-        run("mkenvimage", "-s", str(cls.ENVIRONMENT_SIZE), "-o", os.path.join(boot, "uboot.env"), text)
-        os.chmod(os.path.join(boot, "uboot.env"), 0o644)
+    @staticmethod
+    def fill(boot):
+        """What the factory puts beside libostree's files."""
         run("mkimage", "-A", "x86", "-T", "script", "-d", os.path.join(HERE, "boot.cmd"), os.path.join(boot, "boot.scr"))
 
-    @staticmethod
-    def install(disk, start, size):
-        """U-Boot is the machine's firmware."""
+    @classmethod
+    def install(cls, disk, start, size):
+        """U-Boot is the machine's firmware; its variables are on the disk."""
+        subprocess.run(["mkenvimage", "-s", str(cls.SIZE), "-o", disk + ".env", "-"], input=cls.VARIABLES.encode(), check=True)
+        with open(disk + ".env", "rb") as f, open(disk, "r+b") as d:
+            d.seek(cls.PLACE)
+            d.write(f.read())
+        os.unlink(disk + ".env")
 
     @staticmethod
     def parse(text):
@@ -69,7 +69,7 @@ class Extlinux:
 
     NAME, BACKEND, CONFIG = "extlinux", "syslinux", "/loader/syslinux.cfg"
     FIRMWARE = ()
-    FILES = {}
+    FILES, CHECKS = {}, {}
 
     @staticmethod
     def prepare(boot):
@@ -78,7 +78,7 @@ class Extlinux:
         os.symlink("../loader/syslinux.cfg", os.path.join(boot, "syslinux/syslinux.cfg"))
 
     @staticmethod
-    def fill(boot, folder):
+    def fill(boot):
         """Everything is there already."""
 
     @staticmethod

@@ -152,7 +152,7 @@ static void every_key_is_taken(void **state)
                      "[paths]\nstate-directory = /s\nfactory-image = /x\nroot-directory = /r\nfetch-socket = /f\nverify-socket = /v\nostree-socket = /o\nhealth-socket = /h\nsecondary-ip-socket = /i\n"
                      "exec-socket = /e\n[primary]\ninstaller = exec\nhandler = /h\nhandler-option = a;$(b)\n"
                      "[secondary mcu]\ndriver = exec\nhandler = /m\nhandler-option = o\nhardware-id = hw2\nserial = s2\norder = 7\n"
-                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\nchunk = 64K\nsend-credentials = yes\n"
+                     "[secondary left_1]\ndriver = ip\naddress = [fd00::1]:9030\n[secondary right]\naddress = host:1\nverification = partial\ntls = yes\nsend-time = yes\nchunk = 64K\nsend-credentials = yes\n"
                      "[secondary toy]\ndriver = virtual\nhardware-id = hw3\n[update]\nparallel = 255\non-failure = keep\n[limits]\nsecondaries = 2M\n");
         assert_string_equal(c->server_url, "http://a");
         assert_string_equal(c->director_url, "https://d");
@@ -205,6 +205,7 @@ static void every_key_is_taken(void **state)
         assert_int_equal(c->conditions[2].stages, 1u << ENGINE_STAGE_INSTALL);
         assert_true(c->policy.conditional[ENGINE_STAGE_DOWNLOAD] && c->policy.conditional[ENGINE_STAGE_INSTALL]);
         assert_true(c->secondaries[1].chunk == 1024 && c->secondaries[2].chunk == 65536);
+        assert_true(!c->secondaries[1].send_time && c->secondaries[2].send_time);
         assert_true(!c->secondaries[1].send_credentials && c->secondaries[2].send_credentials);
 }
 
@@ -342,6 +343,7 @@ static void what_is_missing_is_named(void **state)
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\ntls = yes\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = exec\nhardware-id = h\nhandler = /h\nverification = partial\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\ndriver = virtual\nhardware-id = h\nchunk = 2K\n", "are for driver = ip");
+        must_refuse(w, GOOD "[secondary a]\ndriver = virtual\nhardware-id = h\nsend-time = yes\n", "are for driver = ip");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nchunk = 1023\n", "1023");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nchunk = 65537\n", "65537");
         must_refuse(w, GOOD "[secondary a]\naddress = h:1\nsend-credentials = yes\n", "needs tls");

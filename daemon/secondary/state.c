@@ -224,6 +224,8 @@ int secondary_was_booted(Secondary *secondary, Error *error)
         if (store_value_get(secondary->store, PENDING, &then, error) < 0)
                 return -1;
         secondary->pending = then.size > 0;
+        if (tell_reboot(secondary, secondary->pending, error) < 0) /* the power may have gone between the note and the file */
+                return -1;
         if (!secondary->pending)
                 return 0;
         return get_boot_id(&now, error) < 0 ? -1 : !slice_equal(buffer_slice(&then), buffer_slice(&now));

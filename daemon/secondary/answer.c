@@ -120,6 +120,7 @@ static int put_metadata(Secondary *s, const DerMessage *request, Error *error)
                 return -1;
         fprintf(stderr, "the metadata of %s is verified\n", s->config.partial ? "the Director" : "both repositories");
         note_attack(s, "");
+        secondary_forget_failure(s);
         return 0;
 }
 

@@ -126,8 +126,10 @@ static int replace(Secondary *s, Error *error)
 }
 
 /* Uptane 5.4.3.4 (2) */
-static int check_name(const Secondary *s, Slice name, Error *error)
+static int check_name(Secondary *s, Slice name, Error *error)
 {
+        if (!s->wanted.any && secondary_find_failure(s, name, error))
+                return -1;
         if (!s->wanted.any)
                 return error_set(error, ERR_WRONG_STATE, "nothing is to be installed: accepted metadata assigns nothing to %s", s->serial);
         if (!slice_equal(name, slice_str(s->wanted.name)))
@@ -162,6 +164,12 @@ static int take_outcome(Secondary *s, Error *error)
         return result;
 }
 
+static int fail(Secondary *s, const Error *error)
+{
+        secondary_keep_failure(s, s->wanted.name, error);
+        return give_up(s);
+}
+
 /* By a handler or by OSTree: begun here, and ended by job.c. */
 static int install_by_job(Secondary *s, Error *error)
 {
@@ -172,7 +180,7 @@ static int install_by_job(Secondary *s, Error *error)
         if (s->config.driver == SECONDARY_OSTREE)
                 return secondary_announce(s, &s->wanted, error) < 0 ? -1 : secondary_job_install(s, -1, error);
         r = hand_over(s, error);
-        return r < 0 ? give_up(s) : r;
+        return r < 0 ? fail(s, error) : r;
 }
 
 int secondary_install(Secondary *secondary, Slice name, Error *error)
@@ -190,7 +198,7 @@ int secondary_install(Secondary *secondary, Slice name, Error *error)
         if (secondary->config.driver == SECONDARY_OSTREE || waits_for_boot(secondary))
                 return install_by_job(secondary, error);
         if (secondary->part_fd < 0 && (wanted->length > 0 || open_part(secondary, error) < 0)) {
-                if (error->code == ERR_NONE)
+                if (error->code == ERR_NONE && !(secondary->stalled && secondary_find_failure(secondary, name, error)))
                         (void) error_set(error, ERR_WRONG_STATE, "nothing of '%s' was uploaded", wanted->name);
                 return -1;
         }
@@ -198,7 +206,7 @@ int secondary_install(Secondary *secondary, Slice name, Error *error)
                 return install_by_job(secondary, error);
         if (check_image(secondary, error) < 0 || replace(secondary, error) < 0 ||
             secondary_set_installed(secondary, wanted, error) < 0)
-                return give_up(secondary);
+                return fail(secondary, error);
         close_part(secondary);
         wanted->installed = true;
         return SECONDARY_DONE;

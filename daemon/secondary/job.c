@@ -105,6 +105,8 @@ static void end(Secondary *s, int result, const Error *error)
         s->outcome = (Outcome) { .goal = job->goal, .result = result, .error = *error };
         if (result < 0)
                 fprintf(stderr, "%s: %s\n", step_name(job), error->message);
+        if (result < 0 && (job->goal == JOB_INSTALL || job->goal == JOB_COMPLETE))
+                secondary_keep_failure(s, s->announced.image, error);
         if (job->goal == JOB_FETCH) {
                 s->wanted.fetched = result == SECONDARY_DONE;
                 if (result == SECONDARY_DONE)

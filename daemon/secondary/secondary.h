@@ -106,6 +106,15 @@ int secondary_set_pending(Secondary *secondary, bool pending, Error *error) __at
 /* 1: it was put down in an earlier boot; 0: in this one, or there is none. */
 int secondary_was_booted(Secondary *secondary, Error *error) __attribute__((nonnull, warn_unused_result));
 
+/*
+ * Why the installation of this image has failed, for those who ask again, also behind a sleep or a boot, until metadata is accepted.
+ * A store that fails now only means that nobody will be told.
+ */
+void secondary_keep_failure(Secondary *secondary, const char *image, const Error *why) __attribute__((nonnull));
+void secondary_forget_failure(Secondary *secondary) __attribute__((nonnull));
+/* Whether there is one, and it is in ret. */
+bool secondary_find_failure(Secondary *secondary, Slice image, Error *ret) __attribute__((nonnull));
+
 /* metadata.c */
 /* Whether it uses this repository at all: partial verification knows the Director only. */
 bool secondary_trusts(const Secondary *secondary, TrustKind kind) __attribute__((nonnull));

@@ -17,6 +17,7 @@
 #define ECU_INSTALLED "installed"
 #define ECU_ANNOUNCED "announced"
 #define PENDING "pending" /* the boot in which something was installed that runs behind the next */
+#define FAILURE "failure"
 #define BOOT_ID "/proc/sys/kernel/random/boot_id"
 #define BOOT_ID_MAX ((size_t) 64)
 
@@ -224,9 +225,55 @@ int secondary_was_booted(Secondary *secondary, Error *error)
         if (store_value_get(secondary->store, PENDING, &then, error) < 0)
                 return -1;
         secondary->pending = then.size > 0;
+        if (tell_reboot(secondary, secondary->pending, error) < 0) /* the power may have gone between the note and the file */
+                return -1;
         if (!secondary->pending)
                 return 0;
         return get_boot_id(&now, error) < 0 ? -1 : !slice_equal(buffer_slice(&then), buffer_slice(&now));
+}
+
+/* ---- what went wrong last ---- */
+
+static void put_failure(Secondary *s, const char *text)
+{
+        Error error = { 0 };
+
+        if (store_value_put(s->store, FAILURE, text, &error) < 0)
+                fprintf(stderr, "storing why it failed: %s\n", error.message);
+}
+
+/* Which error, of which image, in which words: a line each, the image's as long as its name. */
+void secondary_keep_failure(Secondary *secondary, const char *image, const Error *why)
+{
+        cleanup_free char *text = xasprintf("%s\n%s\n%s", error_info(why->code)->dbus_name, image, why->message);
+
+        put_failure(secondary, text);
+}
+
+void secondary_forget_failure(Secondary *secondary)
+{
+        cleanup_buffer Buffer text = { 0 };
+        Error ignored = { 0 };
+
+        if (store_value_get(secondary->store, FAILURE, &text, &ignored) > 0 && text.size > 0)
+                put_failure(secondary, "");
+}
+
+bool secondary_find_failure(Secondary *secondary, Slice image, Error *ret)
+{
+        cleanup_buffer Buffer text = { 0 };
+        Error ignored = { 0 };
+        ErrorCode code;
+        char *name;
+
+        if (store_value_get(secondary->store, FAILURE, &text, &ignored) <= 0 || !(name = strchr(buffer_str(&text), '\n')))
+                return false;
+        *name++ = '\0';
+        code = error_code_from_dbus(buffer_str(&text));
+        if (code == ERR_NONE || strlen(name) <= image.size || memcmp(name, image.data, image.size) != 0 || name[image.size] != '\n')
+                return false;
+        (void) error_set(ret, code, "%s", name + image.size + 1);
+        return true;
 }
 
 /* ---- all of it ---- */

@@ -155,6 +155,8 @@ def test_a_handler_that_fails_is_told_to_roll_back_and_the_old_is_reported(mcu, 
     code, description = mcu.update()
     assert code == NOT_INSTALLED and words in description and description.startswith("rolled back"), description
     assert mcu.install("new.bin") == (code, description), "asked again, it says the same"
+    mcu.restart()
+    assert mcu.install("new.bin") == (code, description), "behind a restart, too"
     assert mcu.actions().count("install") == 1 and "rollback" in mcu.actions()
     assert mcu.memory.read_bytes() == b"old" and mcu.runs() == "factory.bin"
     mcu.put_handler()
@@ -181,8 +183,13 @@ def test_what_does_not_complete_is_rolled_back_and_told_as_the_old(mcu):
     assert mcu.update()[0] == NEED_COMPLETION
     mcu.reboot(2)
     assert mcu.runs() == "factory.bin" and mcu.memory.read_bytes() == b"old"
+    code, description = mcu.install("new.bin")
+    assert code == NOT_INSTALLED and description.startswith("rolled back"), description
+    assert mcu.actions().count("install") == 1
     mcu.put_handler()
     assert mcu.update() == (OK, "") and mcu.runs() == "new.bin"
+    mcu.restart()
+    assert "nothing is to be installed" in mcu.install("new.bin")[1]
 
 
 def waiting_handler(folder, then=GOOD):

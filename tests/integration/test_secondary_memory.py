@@ -89,6 +89,22 @@ def test_what_it_knows_survives_its_sleep(sleepy):
     assert "rollback" in sleepy.report()["attacks_detected"].lower(), "what it has seen is told behind the sleep"
 
 
+def test_why_an_installation_failed_is_told_in_the_same_words_behind_its_sleep(sleepy):
+    sleepy.assign(name="new.bin", data=b"new")
+    assert put_targets(sleepy) == (OK, "") and sleepy.upload(b"wen") == (OK, "")
+    code, words = sleepy.install("new.bin")
+    assert code == INVALID and "hashes" in words
+    assert sleepy.install("new.bin") == (code, words), "asked again, it says the same"
+    wait_asleep(sleepy)
+    assert sleepy.install("new.bin") == (code, words)
+    sleepy.restart()
+    assert sleepy.install("new.bin") == (code, words)
+    assert "nothing is to be installed" in sleepy.install("new.bi")[1] and "nothing is to be installed" in sleepy.install("new.bin2")[1]
+    update(sleepy, "new.bin", b"new", 1)
+    wait_asleep(sleepy)
+    assert "nothing is to be installed" in sleepy.install("new.bin")[1], "what went well is no failure"
+
+
 def test_an_update_under_way_keeps_it_awake(sleepy):
     sleepy.assign(name="late.bin", data=b"late" * 100)
     assert put_targets(sleepy) == (OK, "")

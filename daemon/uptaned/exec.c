@@ -167,7 +167,9 @@ int exec_take_info(Manager *m, VehicleEcu *ecu, sd_bus_message *reply, Error *er
                 return forget_installed(m, ecu, error) < 0 ? -1 : 1;
         if (strcmp(status, "ok") != 0)
                 return 0;
-        if (strlen(name) > TARGET_NAME_MAX || hex_decode(sha256, hashes.sha256, sizeof hashes.sha256, error) < 0)
+        if (length < -1 || strlen(name) > TARGET_NAME_MAX)
+                return error_set(error, ERR_HELPER, "uptane-exec names firmware '%.80s' of %lld bytes", name, (long long) length);
+        if (hex_decode(sha256, hashes.sha256, sizeof hashes.sha256, error) < 0)
                 return error_prefix(error, "uptane-exec names firmware '%.80s'", sha256);
         /* A release counter, and mostly a name, is known only of what this Primary had installed. */
         if (hashes_match(&hashes, &ecu->hashes))

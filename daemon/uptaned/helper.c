@@ -22,7 +22,8 @@ struct Helper {
         HelperKind kind;
         sd_event *event;
         Peer *peer;
-        sd_bus_slot *call, *match, *step_match, *served;
+        sd_bus_slot *call, *match, *step_match, *served, *connected, *disconnected;
+        sd_bus_message *waiting; /* the call, until the other side has let us in */
         sd_event_source *deadline;
         uint64_t seconds;
         HelperReply reply;
@@ -39,6 +40,7 @@ static void answer(Helper *helper, sd_bus_message *reply, Error *error)
 
         helper->reply = NULL;
         helper->call = sd_bus_slot_unref(helper->call);
+        helper->waiting = sd_bus_message_unref(helper->waiting);
         helper->deadline = sd_event_source_disable_unref(helper->deadline);
         if (f)
                 f(helper->userdata, reply, error);
@@ -57,6 +59,44 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *ret)
                 answer(helper, NULL, &error);
         } else
                 answer(helper, m, &error);
+        return 0;
+}
+
+static int send_call(Helper *helper, sd_bus_message *call)
+{
+        return sd_bus_call_async(peer_bus(helper->peer), &helper->call, call, on_reply, helper, UINT64_MAX);
+}
+
+static int on_connected(sd_bus_message *m, void *userdata, sd_bus_error *ret)
+{
+        __attribute__((cleanup(sd_bus_message_unrefp))) sd_bus_message *call = NULL;
+        Helper *helper = userdata;
+        Error error = { 0 };
+        int r;
+
+        (void) m;
+        (void) ret;
+        call = TAKE_PTR(helper->waiting);
+        r = call ? send_call(helper, call) : 0;
+        if (r < 0) {
+                (void) error_set_errno(&error, ERR_HELPER, -r, "%s", kinds[helper->kind].name);
+                answer(helper, NULL, &error);
+        }
+        return 0;
+}
+
+/* What was sent is answered by sd-bus then. */
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *ret)
+{
+        Helper *helper = userdata;
+        Error error = { 0 };
+
+        (void) m;
+        (void) ret;
+        if (helper->waiting) {
+                (void) error_set(&error, ERR_HELPER, "%s: connection lost", kinds[helper->kind].name);
+                answer(helper, NULL, &error);
+        }
         return 0;
 }
 
@@ -102,6 +142,12 @@ static int on_step(sd_bus_message *m, void *userdata, sd_bus_error *ret)
         return 0;
 }
 
+static int match_local(Helper *helper, const char *member, sd_bus_message_handler_t f, sd_bus_slot **ret)
+{
+        return sd_bus_match_signal(peer_bus(helper->peer), ret, NULL, "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local", member, f,
+                                   helper);
+}
+
 int helper_open(sd_event *event, HelperKind kind, const char *socket_path, Helper **ret, Error *error)
 {
         CLEANUP(helper_free) Helper *helper = xcalloc(1, sizeof *helper);
@@ -116,6 +162,10 @@ int helper_open(sd_event *event, HelperKind kind, const char *socket_path, Helpe
         if (r >= 0)
                 r = sd_bus_match_signal(peer_bus(helper->peer), &helper->step_match, NULL, kinds[kind].path, kinds[kind].interface, "Step",
                                         on_step, helper);
+        if (r >= 0)
+                r = match_local(helper, "Connected", on_connected, &helper->connected);
+        if (r >= 0)
+                r = match_local(helper, "Disconnected", on_disconnected, &helper->disconnected);
         if (r < 0)
                 return error_set_errno(error, ERR_HELPER, -r, "%s", kinds[kind].name);
         *ret = TAKE_PTR(helper);
@@ -130,6 +180,9 @@ Helper *helper_free(Helper *helper)
         sd_bus_slot_unref(helper->match);
         sd_bus_slot_unref(helper->step_match);
         sd_bus_slot_unref(helper->served);
+        sd_bus_slot_unref(helper->connected);
+        sd_bus_slot_unref(helper->disconnected);
+        sd_bus_message_unref(helper->waiting);
         sd_event_source_disable_unref(helper->deadline);
         peer_free(helper->peer);
         sd_event_unref(helper->event);
@@ -152,12 +205,25 @@ int helper_message(Helper *helper, const char *member, sd_bus_message **ret, Err
         return r < 0 ? error_set_errno(error, ERR_HELPER, -r, "%s: %s", kinds[helper->kind].name, member) : 0;
 }
 
+/* sd-bus sends no descriptors before the other side has let us in: it would wait for that, for as long as the other side likes. */
+static int send_when_connected(Helper *helper, sd_bus_message *call)
+{
+        sd_bus *bus = peer_bus(helper->peer);
+
+        if (sd_bus_is_ready(bus) > 0)
+                return send_call(helper, call);
+        if (sd_bus_is_open(bus) <= 0)
+                return -ENOTCONN;
+        helper->waiting = sd_bus_message_ref(call);
+        return 0;
+}
+
 int helper_call(Helper *helper, sd_bus_message *call, unsigned seconds, HelperReply reply, void *userdata, Error *error)
 {
         int r;
 
         assert(!helper->reply);
-        r = sd_bus_call_async(peer_bus(helper->peer), &helper->call, call, on_reply, helper, UINT64_MAX);
+        r = send_when_connected(helper, call);
         if (r >= 0)
                 r = sd_event_add_time_relative(helper->event, &helper->deadline, CLOCK_BOOTTIME, (uint64_t) seconds * 1000000,
                                                100000, on_deadline, helper);

@@ -37,22 +37,23 @@ static void status_free(Job *job)
 
 static void forget_deployed(Manager *m)
 {
-        for (size_t i = 0; m->deployed && m->deployed[i]; i++)
-                free(m->deployed[i]);
-        free(m->deployed);
-        m->deployed = NULL;
+        strv_free(TAKE_PTR(m->deployed));
 }
 
 /* Software on trial is not what is installed, not before it is good. */
 static int take_status(Manager *m, sd_bus_message *reply, bool *ret_trial, Error *error)
 {
         const char *booted;
+        char **deployed = NULL;
         int trial, rolled_back;
 
         forget_deployed(m);
-        if (sd_bus_message_read(reply, "s", &booted) < 0 || sd_bus_message_read_strv(reply, &m->deployed) < 0 ||
-            sd_bus_message_read(reply, "bb", &trial, &rolled_back) < 0)
+        if (sd_bus_message_read(reply, "s", &booted) < 0 || strlen(booted) >= sizeof m->booted ||
+            sd_bus_message_read_strv(reply, &deployed) < 0 || sd_bus_message_read(reply, "bb", &trial, &rolled_back) < 0) {
+                strv_free(deployed);
                 return error_set(error, ERR_HELPER, "uptane-ostree answered in another form than agreed");
+        }
+        m->deployed = deployed;
         (void) snprintf(m->booted, sizeof m->booted, "%s", booted);
         m->rolled_back = rolled_back;
         *ret_trial = trial;

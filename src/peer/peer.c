@@ -79,6 +79,8 @@ int peer_connect(sd_event *event, const char *socket_path, Peer **ret, Error *er
                 return -1;
         r = bus_take_fd(&fd, &peer->bus);
         if (r >= 0)
+                r = sd_bus_set_connected_signal(peer->bus, 1);
+        if (r >= 0)
                 r = sd_bus_start(peer->bus);
         if (r >= 0)
                 r = sd_bus_attach_event(peer->bus, event, SD_EVENT_PRIORITY_NORMAL);

@@ -18,7 +18,7 @@
 
 typedef struct Peer Peer;
 
-/* The daemon's side. ERR_HELPER if nobody listens at socket_path. */
+/* The daemon's side; the local signal Connected says when the other has let it in. ERR_HELPER if nobody listens at socket_path. */
 int peer_connect(sd_event *event, const char *socket_path, Peer **ret, Error *error) __attribute__((nonnull, warn_unused_result));
 Peer *peer_free(Peer *peer);
 DEFINE_CLEANUP(Peer, peer_free)

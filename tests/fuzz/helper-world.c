@@ -443,6 +443,12 @@ void work_done(Work *work, bool need_reboot)
         ended(work);
 }
 
+/* Only where it was told to install; and the step goes on. */
+void work_awaits(Work *work, int64_t until)
+{
+        REQUIRE(work->running && work->phase == WORK_INSTALL && work->driver == &install_ip && until > 0);
+}
+
 void work_restored(Work *work)
 {
         REQUIRE(work->phase == WORK_RESTORE);

@@ -170,6 +170,18 @@ static int on_readable(sd_event_source *source, int fd, uint32_t events, void *u
         return 0;
 }
 
+/* What it wrote before it replied, which is no more than a pipe holds: one that goes on writing is not read for ever. */
+static Piece drain(Fetch *fetch)
+{
+        int room = fetch->ended ? 0 : fcntl(fetch->fd, F_GETPIPE_SZ);
+        uint64_t most = fetch->received + (room > 0 ? (uint64_t) room : 0);
+        Piece piece = fetch->ended ? PIECE_END : PIECE_MORE;
+
+        while (piece == PIECE_MORE && fetch->received <= most)
+                piece = read_piece(fetch);
+        return piece;
+}
+
 static void on_get_reply(void *userdata, sd_bus_message *reply, Error *error)
 {
         Fetch *fetch = userdata;
@@ -185,12 +197,10 @@ static void on_get_reply(void *userdata, sd_bus_message *reply, Error *error)
         }
         fetch->answer.status = status;
         fetch->answer.offset = offset;
-        piece = fetch->ended ? PIECE_END : PIECE_MORE;
-        while (piece == PIECE_MORE)
-                piece = read_piece(fetch);
+        piece = drain(fetch);
         if (piece == PIECE_FAILED)
                 return;
-        if (piece == PIECE_LATER) {
+        if (piece != PIECE_END) {
                 (void) error_set(error, ERR_HELPER, "uptane-fetch replied and kept its pipe open");
                 fail(fetch, error);
                 return;

@@ -25,6 +25,7 @@ typedef struct Behaviour {
         unsigned times;
         unsigned pause_ms;
         bool hangs; /* in the place of an answer */
+        bool goes_on; /* behind the answer, for ever */
 } Behaviour;
 
 typedef struct World {
@@ -36,7 +37,7 @@ typedef struct World {
         bool done;
         Error error;
         size_t size;
-        uint64_t max_speed; /* to be asked for */
+        uint64_t max, max_speed; /* to be asked for */
 } World;
 
 /* ---- the helper ---- */
@@ -60,6 +61,13 @@ static int method_get(sd_bus_message *m, void *userdata, sd_bus_error *ret)
         if (b->hangs)
                 for (;;)
                         pause();
+        if (b->goes_on) {
+                if (sd_bus_reply_method_return(m, "ut", UINT32_C(200), offset) < 0 || sd_bus_flush(sd_bus_message_get_bus(m)) < 0)
+                        _exit(5);
+                while (write(sink, bytes, sizeof bytes) > 0)
+                        ;
+                _exit(0);
+        }
         if (dup2(STDIN_FILENO, sink) < 0) /* the pipe ends before the answer */
                 _exit(4);
         return sd_bus_reply_method_return(m, "ut", UINT32_C(200), offset);
@@ -141,7 +149,7 @@ static void on_done(void *userdata, const FetchAnswer *answer, Error *error)
 /* seconds: deadline for the next byte. */
 static void get(World *w, const Behaviour *b, RateLimit slowest, unsigned seconds)
 {
-        const FetchRequest request = { .url = URL, .max = 400000, .max_speed = w->max_speed, .seconds = seconds, .slowest = slowest, .done = on_done, .userdata = w };
+        const FetchRequest request = { .url = URL, .max = w->max ? w->max : 400000, .max_speed = w->max_speed, .seconds = seconds, .slowest = slowest, .done = on_done, .userdata = w };
         Error error = { 0 };
 
         start_helper(w, b);
@@ -210,6 +218,17 @@ static void an_endless_body_is_cut_off_at_the_limit(void **state)
         assert_int_equal(w->error.code, ERR_TOO_LARGE);
 }
 
+/* The reply is the end; nobody is listened to behind it for longer than it takes to read what lay in the pipe. */
+static void a_helper_that_goes_on_writing_behind_its_reply_is_not_read_for_ever(void **state)
+{
+        World *w = *state;
+
+        w->max = UINT64_C(1) << 40;
+        get(w, &(Behaviour) { .piece = 4096, .times = 1, .goes_on = true }, (RateLimit) { .speed = 1, .seconds = 1 }, 60);
+        assert_int_equal(w->error.code, ERR_HELPER);
+        assert_non_null(strstr(w->error.message, "kept its pipe open"));
+}
+
 /* What a pipe holds comes at once in the end. */
 static void no_more_is_taken_in_a_second_than_allowed(void **state)
 {
@@ -248,6 +267,7 @@ int main(void)
                 TEST(no_more_is_taken_in_a_second_than_allowed),
                 TEST(an_image_slower_than_its_deadline_allows_a_piece_is_no_time_out),
                 TEST(an_endless_body_is_cut_off_at_the_limit),
+                TEST(a_helper_that_goes_on_writing_behind_its_reply_is_not_read_for_ever),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include "fuzz.h"
 
 #define DEPTH_MAX 40 /* sd-bus takes 32 of each kind of container */
+#define SIGNATURE_MAX 255 /* D-Bus has none that is longer */
 #define ELEMENTS_MAX 300
 #define REPEAT_MAX 100000
 
@@ -161,7 +162,7 @@ static int append_one(sd_bus_message *message, const char *type, unsigned depth,
 static int append_types(sd_bus_message *message, const char *types, unsigned depth, Slice *line)
 {
         const char *end;
-        int r = depth > DEPTH_MAX ? -EINVAL : 0;
+        int r = depth > DEPTH_MAX || strlen(types) > SIGNATURE_MAX ? -EINVAL : 0;
 
         for (; *types && r >= 0; types = end) {
                 cleanup_free char *type = NULL;

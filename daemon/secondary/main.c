@@ -230,9 +230,9 @@ int main(int argc, char **argv)
                         error = (Error) { 0 };
                         start.awake = true;
                 }
-        if (r < 0)
+        if (r < 0) {
                 become_larger(start.config, &error);
-        if (r < 0)
                 fprintf(stderr, "%s\n", error.message);
+        }
         return r < 0 ? error_info(error.code)->exit_code : EXIT_SUCCESS;
 }

@@ -11,12 +11,11 @@
 #include "base/codec.h"
 #include "base/time.h"
 #include "io/file.h"
+#include "metadata/der.h"
 #include "uptane/manifest.h"
 #include "uptaned/bundle.h"
 #include "uptaned/reports.h"
 
-#define DELEGATED "delegations/" /* before the name of a delegated role: docs/HELPERS.md */
-#define TIME "time"              /* no role, but the time: the same */
 #define REPORT_PAUSE UINT64_C(2000000) /* usec between looks at a Secondary that restarts into its new image; doubles with each */
 #define REPORT_PAUSE_MAX UINT64_C(60000000)
 
@@ -158,7 +157,7 @@ static int append_file(Install *in, sd_bus_message *call, TrustKind kind, Role r
 static int append_delegated(Install *in, sd_bus_message *call, Error *error)
 {
         for (char **name = in->work.roles; name && !in->work.ecu->partial && *name; name++) {
-                cleanup_free char *role = xasprintf(DELEGATED "%s", *name);
+                cleanup_free char *role = xasprintf(DER_DELEGATED "%s", *name);
                 cleanup_buffer Buffer bytes = { 0 };
                 int r = store_metadata_get(in->work.m->store, TRUST_IMAGE, ROLE_TARGETS, *name, &bytes, error);
 
@@ -184,7 +183,7 @@ static int append_time(Install *in, sd_bus_message *call, Error *error)
         if (!in->work.ecu->send_time)
                 return 0;
         time_format(manager_now(in->work.m), text);
-        return append_bytes(call, TRUST_DIRECTOR, TIME, slice_str(text), error);
+        return append_bytes(call, TRUST_DIRECTOR, DER_TIME, slice_str(text), error);
 }
 
 /* Uptane 5.4.2 (6), Uptane 5.4.2.6 (a): all metadata a Secondary needs for its own verification */

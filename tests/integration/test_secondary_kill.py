@@ -141,6 +141,22 @@ def test_power_is_lost_at_every_write(tmp_path, verification):
     assert number > 6, "nobody was killed"
 
 
+def die_at(ecu, requests, number, answered):
+    """It loses its power at the request with that number: before its answer comes, or after."""
+    for i, request in enumerate(requests):
+        if i == number and not answered:
+            with ecu.connect() as s:
+                s.sendall(request)
+                ecu.process.kill()
+        else:
+            note(ecu, request, ecu.exchange(request))
+        if i == number:
+            ecu.process.kill()
+            break
+    ecu.process.wait(10)
+    ecu.process = None
+
+
 # before its answer comes, and after; the message itself may have been done or not
 @pytest.mark.parametrize("answered", [False, True])
 def test_power_is_lost_at_every_message(tmp_path, answered):
@@ -149,18 +165,7 @@ def test_power_is_lost_at_every_message(tmp_path, answered):
     ecu.stop()
     for number in range(count):
         ecu = prepare(tmp_path / str(number))
-        for i, request in enumerate(messages(ecu)):
-            if i == number and not answered:
-                with ecu.connect() as s:
-                    s.sendall(request)
-                    ecu.process.kill()
-            else:
-                note(ecu, request, ecu.exchange(request))
-            if i == number:
-                ecu.process.kill()
-                break
-        ecu.process.wait(10)
-        ecu.process = None
+        die_at(ecu, messages(ecu), number, answered)
         look(ecu)
         finish(ecu)
 
@@ -300,18 +305,7 @@ def test_power_is_lost_at_every_message_where_a_handler_installs(tmp_path, answe
     count = len(NEW) // 1024 + (len(NEW) % 1024 > 0) + 3
     for number in range(count):
         ecu = prepare_exec(tmp_path / str(number), way)
-        for i, request in enumerate(exec_messages(ecu)):
-            if i == number and not answered:
-                with ecu.connect() as s:
-                    s.sendall(request)
-                    ecu.process.kill()
-            else:
-                note(ecu, request, ecu.exchange(request))
-            if i == number:
-                ecu.process.kill()
-                break
-        ecu.process.wait(10)
-        ecu.process = None
+        die_at(ecu, exec_messages(ecu), number, answered)
         finish_exec(ecu, way)
 
 

@@ -34,17 +34,10 @@ PrivateKey *private_key_free(PrivateKey *key)
         return NULL;
 }
 
+/* A private key is the public one, and more. */
 KeyType private_key_type(const PrivateKey *key)
 {
-        const EVP_PKEY *pkey = pkey_of(key);
-
-        if (EVP_PKEY_is_a(pkey, "ED25519") == 1)
-                return KEY_ED25519;
-        if (EVP_PKEY_is_a(pkey, "RSA") == 1)
-                return KEY_RSA;
-        if (EVP_PKEY_is_a(pkey, "EC") != 1)
-                return _KEY_TYPE_MAX;
-        return EVP_PKEY_get_bits(pkey) == 384 ? KEY_ECDSA_P384 : KEY_ECDSA_P256;
+        return key_material_type((const KeyMaterial *) pkey_of(key));
 }
 
 static int public_pem(EVP_PKEY *pkey, Buffer *ret)
